@@ -1,0 +1,11 @@
+//! The written form of the configuration, read and checked into [`Config`] (pure).
+//!
+//! Text comes in as [`Sources`] (read by `load`), every problem comes out at once as [`Problems`].
+//! What this module hands on is resolved: references are numbers, numbers are in range, trees are
+//! finite. What needs zone data or locations to be judged is judged by `compile`.
+
+mod problem;
+mod types;
+
+pub use problem::{FileId, Problem, Problems, Severity, SourceFile, Sources, Span};
+pub use types::*;

@@ -1,0 +1,335 @@
+//! What a configuration means once it is read: resolved, in range, finite.
+//!
+//! Ids index the vectors of [`Config`] in the order of the written file.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{FileId, Span};
+use crate::geo::{Coordinates, GeoKey};
+use crate::health::{Cadence, Check};
+use crate::ids::{MonitorId, NodeId, PoolId, RegionId, ServiceId};
+
+/// Everything an operator wrote.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[control]`
+    pub control: Control,
+    /// `[geoip]`
+    pub geoip: Geoip,
+    /// `[probes]`
+    pub probes: Probes,
+    /// `[regions.*]`, by [`RegionId`].
+    pub regions: Vec<Region>,
+    /// `[monitors.*]`, by [`MonitorId`].
+    pub monitors: Vec<Monitor>,
+    /// `[pools.*]`, by [`PoolId`].
+    pub pools: Vec<Pool>,
+    /// `[policies.*]`, the anonymous policies written inside services and other policies, and one
+    /// node for each pool that is used as a child; by [`NodeId`]. Acyclic, at most 10 deep.
+    pub policies: Vec<Policy>,
+    /// `[services.*]`, by [`ServiceId`].
+    pub services: Vec<Service>,
+    /// The zones folder.
+    pub zones: Vec<Zone>,
+}
+
+/// `[server]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Server {
+    /// Addresses to serve DNS on, UDP and TCP. Default: 0.0.0.0:53 and [::]:53.
+    pub listen: Vec<SocketAddr>,
+    /// UDP workers per address; `None`: one per core.
+    pub workers: Option<usize>,
+    /// The largest UDP answer we send and the size we announce, in octets: 512..=4096, default 1232.
+    pub udp_payload_max: u16,
+    /// The name server identifier (RFC 5001); `None`: the option is not answered.
+    pub nsid: Option<Vec<u8>>,
+    /// The user to become after binding when started as root.
+    pub user: Option<String>,
+    /// The group likewise; `None`: the user's own.
+    pub group: Option<String>,
+    /// TCP connections in total (default 1000).
+    pub tcp_connections_max: usize,
+    /// TCP connections from one client address (default 50).
+    pub tcp_connections_per_client_max: usize,
+    /// A connection without a whole message for this long is closed (default 10 s).
+    pub tcp_idle_timeout: Duration,
+    /// A message, once begun, must arrive within this (default 5 s).
+    pub tcp_message_timeout: Duration,
+    /// The first round of probes may hold the start at most this long (H1; default 10 s).
+    pub start_timeout: Duration,
+    /// How long to go on answering after SIGTERM with readiness off (default 5 s).
+    pub drain_timeout: Duration,
+    /// The key of the sticky hash (R5): equal on all nodes. Default: sixteen zero octets.
+    pub hash_key: [u8; 16],
+    /// The folder of zones, as written (default "zones"), relative to the configuration file.
+    pub zones: PathBuf,
+}
+
+/// `[control]`: health, readiness, metrics and the local API.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Control {
+    /// Loopback only. Default 127.0.0.1:9853; `None` (written `listen = "off"`): no listener.
+    pub listen: Option<SocketAddr>,
+}
+
+/// `[geoip]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Geoip {
+    /// City or country database, as written.
+    pub database: Option<(PathBuf, Span)>,
+    /// ASN database, as written.
+    pub asn: Option<(PathBuf, Span)>,
+    /// Prefix overrides in RFC 8805 form, as written.
+    pub overrides: Option<(PathBuf, Span)>,
+}
+
+/// `[probes]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Probes {
+    /// Probes under way at once (default 256).
+    pub concurrency_max: usize,
+    /// Whether loopback addresses may be probed (default no; link-local never).
+    pub allow_loopback: bool,
+}
+
+/// `[regions.NAME]`
+#[derive(Clone, PartialEq, Debug)]
+pub struct Region {
+    /// The name.
+    pub name: String,
+    /// Where the name is written.
+    pub span: Span,
+    /// `at`; required where a `nearest` or `latency` policy orders the region.
+    pub coordinates: Option<Coordinates>,
+}
+
+/// `[monitors.NAME]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Monitor {
+    /// The name.
+    pub name: String,
+    /// Where the name is written.
+    pub span: Span,
+    /// What is done.
+    pub check: Check,
+    /// How often, how long, and the thresholds.
+    pub cadence: Cadence,
+}
+
+/// `[pools.NAME]`
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pool {
+    /// The name.
+    pub name: String,
+    /// Where the name is written.
+    pub span: Span,
+    /// How its endpoints are probed; `None`: not at all, always eligible.
+    pub monitor: Option<MonitorId>,
+    /// The members: at least one.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// A member of a pool.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Endpoint {
+    /// The name, unique in its pool.
+    pub name: String,
+    /// Where the name is written.
+    pub span: Span,
+    /// Its region.
+    pub region: RegionId,
+    /// What it answers with.
+    pub target: EndpointTarget,
+    /// Its share against the others (default 100); 0 is a standby tier (R4).
+    pub weight: u16,
+    /// Declared capacity in any unit common to the pool.
+    pub capacity: Option<u32>,
+}
+
+/// Addresses or one host name, never both (R14).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EndpointTarget {
+    /// `address = [...]`: at least one, no duplicates.
+    Addresses(Vec<IpAddr>),
+    /// `host = "lb.example.net"`: answered as a CNAME. Without the final dot, lower case.
+    Host(String),
+}
+
+/// A node of a policy tree.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Policy {
+    /// Its name; anonymous ones are called after their place (`services.www.policy`), the node of a
+    /// pool after the pool.
+    pub name: String,
+    /// Where it is written.
+    pub span: Span,
+    /// What it does.
+    pub rule: Rule,
+    /// Fewer healthy members than this and the node has failed (R3). Default `Count(1)`.
+    pub min_healthy: MinHealthy,
+    /// What happens when nothing below is healthy; a node that says so never fails to its parent (R9).
+    pub all_down: Option<AllDown>,
+}
+
+/// The kinds of policy.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Rule {
+    /// A leaf.
+    Pool {
+        /// The pool.
+        pool: PoolId,
+        /// How many endpoints an answer names (default 1).
+        answers: u8,
+    },
+    /// The first child that has not failed.
+    Failover {
+        /// In order.
+        children: Vec<NodeId>,
+    },
+    /// The region with the least (biased) great-circle distance.
+    Nearest {
+        /// What is split by region.
+        children: Vec<NodeId>,
+        /// R6: -99..=99 by region; regions not named have 0.
+        bias: Vec<(RegionId, i8)>,
+        /// Where clients without a known location count as being (R7). Default: the first region.
+        unknown: RegionId,
+        /// How many endpoints of the region's group an answer names (default 1).
+        answers: u8,
+    },
+    /// The region with the least expected round trip plus service time.
+    Latency {
+        /// What is split by region.
+        children: Vec<NodeId>,
+        /// As for `nearest`.
+        unknown: RegionId,
+        /// As for `nearest`.
+        answers: u8,
+    },
+    /// The most specific rule that matches the client's place or address.
+    Geo {
+        /// In the order written.
+        rules: Vec<GeoRule>,
+        /// For what no rule matches. Without one the node fails there (a lint says so).
+        default: Option<GeoBranch>,
+        /// For clients without a known location; `None`: `default`.
+        unknown: Option<GeoBranch>,
+    },
+    /// A share each (R4).
+    Weighted {
+        /// Children with their weights.
+        children: Vec<(NodeId, u16)>,
+        /// R5: chosen by hash of the client's prefix and not by a draw.
+        sticky: bool,
+    },
+    /// Up to `answers` healthy endpoints of all children in one answer.
+    Multivalue {
+        /// Their members are pooled.
+        children: Vec<NodeId>,
+        /// At most this many (default 8).
+        answers: u8,
+    },
+}
+
+/// A geo rule.
+#[derive(Clone, PartialEq, Debug)]
+pub struct GeoRule {
+    /// What must match.
+    pub key: GeoKey,
+    /// Where the key is written.
+    pub span: Span,
+    /// Where it leads.
+    pub branch: GeoBranch,
+}
+
+/// Where a geo rule leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GeoBranch {
+    /// The child.
+    pub node: NodeId,
+    /// R8: never leave it.
+    pub geofence: bool,
+}
+
+/// R3's threshold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MinHealthy {
+    /// At least this many members.
+    Count(u32),
+    /// At least this share of members, in percent: 1..=100.
+    Percent(u8),
+}
+
+/// R9's modes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AllDown {
+    /// Health is ignored, the policy chooses.
+    ServeAll,
+    /// As the last table in which the node had not failed would have it.
+    LastGood,
+    /// Another node.
+    Fallback(NodeId),
+    /// An empty answer. A load error where it could depend on the client (R10).
+    NoData,
+    /// REFUSED. Likewise.
+    Refuse,
+}
+
+/// `[services.NAME]`
+#[derive(Clone, PartialEq, Debug)]
+pub struct Service {
+    /// The name.
+    pub name: String,
+    /// Where the name is written.
+    pub span: Span,
+    /// The root of its tree.
+    pub policy: NodeId,
+    /// The bounds of the answer's TTL in seconds (H7; default 20..=60).
+    pub ttl_s: RangeInclusive<u32>,
+    /// E5.
+    pub client_subnet: ClientSubnetUse,
+    /// What an HTTPS/A/AAAA name that can answer CNAME answers is decided by its endpoints (R14): true
+    /// when every endpoint below is a host name, false when every one has addresses.
+    pub alias: bool,
+}
+
+/// Whose client subnet a service believes (E5).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClientSubnetUse {
+    /// Everybody's.
+    Use,
+    /// Nobody's: the resolver's address decides.
+    Ignore,
+    /// Only that of resolvers in these networks.
+    Trusted(Vec<IpNet>),
+}
+
+/// One zone of the zones folder.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Zone {
+    /// The origin as the file's name spells it, without the final dot (`.` for the root).
+    pub origin: String,
+    /// `ORIGIN.zone`
+    pub file: FileId,
+    /// The steered names of `ORIGIN.toml`.
+    pub names: Vec<SteeredName>,
+}
+
+/// A steered name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SteeredName {
+    /// As written, relative to the origin: `www`, `*.apps`, `@`.
+    pub name: String,
+    /// Where it is written.
+    pub span: Span,
+    /// Which service answers for it.
+    pub service: ServiceId,
+}

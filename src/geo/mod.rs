@@ -1,0 +1,12 @@
+//! Where clients are, and how wide a prefix shares one decision (pure).
+//!
+//! `place` says what is known of a network's place; `prefix` what a client looks like to us;
+//! `map` is the compiled trie from addresses to classes of places, with exact scopes.
+
+mod key;
+mod place;
+mod prefix;
+
+pub use key::GeoKey;
+pub use place::{Continent, Coordinates, CountryCode, Location};
+pub use prefix::ClientPrefix;

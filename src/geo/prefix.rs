@@ -1,0 +1,71 @@
+//! A client as the policies see it: a network prefix.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::ids::Family;
+
+/// A network prefix. The bits past `length` are zero.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ClientPrefix {
+    family: Family,
+    /// The address, left-aligned: bit 127 is the first bit of either family.
+    bits: u128,
+    length: u8,
+}
+
+impl ClientPrefix {
+    /// The network of `length` bits around `address`; longer lengths count as the whole address.
+    pub fn new(address: IpAddr, length: u8) -> ClientPrefix {
+        let (family, bits) = match address {
+            IpAddr::V4(v4) => (Family::V4, u128::from(u32::from(v4)) << 96),
+            IpAddr::V6(v6) => (Family::V6, u128::from(v6)),
+        };
+        ClientPrefix::from_bits(family, bits, length)
+    }
+
+    /// The same from left-aligned bits.
+    pub fn from_bits(family: Family, bits: u128, length: u8) -> ClientPrefix {
+        let length = length.min(family.bits());
+        let mask = if length == 0 { 0 } else { u128::MAX << (128 - u32::from(length)) };
+        ClientPrefix { family, bits: bits & mask, length }
+    }
+
+    /// The single address.
+    pub fn host(address: IpAddr) -> ClientPrefix {
+        ClientPrefix::new(address, 128)
+    }
+
+    /// The family.
+    pub fn family(self) -> Family {
+        self.family
+    }
+
+    /// The address bits, left-aligned.
+    pub fn bits(self) -> u128 {
+        self.bits
+    }
+
+    /// The prefix length.
+    pub fn length(self) -> u8 {
+        self.length
+    }
+
+    /// The first address of the network.
+    pub fn address(self) -> IpAddr {
+        match self.family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::from((self.bits >> 96) as u32)),
+            Family::V6 => IpAddr::V6(Ipv6Addr::from(self.bits)),
+        }
+    }
+
+    /// The prefix cut (never extended) to `length` bits.
+    pub fn widened(self, length: u8) -> ClientPrefix {
+        ClientPrefix::from_bits(self.family, self.bits, length.min(self.length))
+    }
+}
+
+impl std::fmt::Display for ClientPrefix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address(), self.length)
+    }
+}

@@ -1,0 +1,32 @@
+//! meridian: a DNS-based global load balancer.
+//!
+//! Bytes in, bytes out, decided by a frozen view; everything slow happened earlier, somewhere else.
+//! The map of the house, from the pure core to the edges, is in `ARCHITECTURE.md`, whose layer table
+//! a test enforces.
+
+// DECIDE: pure. No I/O, clock, dice, log, async or lock; no allocation on the query path.
+pub mod geo;
+pub mod health;
+pub mod ids;
+pub mod now;
+pub mod respond;
+pub mod steer;
+pub mod view;
+pub mod wire;
+pub mod zone;
+
+// PREPARE: pure, may fail, reports every problem.
+pub mod compile;
+pub mod config;
+
+// ACT: the edges.
+pub mod control;
+pub mod daemon;
+pub mod load;
+pub mod probe;
+pub mod publish;
+pub mod server;
+pub mod state;
+pub mod telemetry;
+
+pub mod cli;

@@ -1,0 +1,50 @@
+//! What the query path asks of a service, and what it gets.
+
+use std::net::IpAddr;
+
+use crate::geo::ClientPrefix;
+use crate::ids::{CounterId, Family};
+
+/// Who asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Client {
+    /// The address that the query came from.
+    pub resolver: IpAddr,
+    /// A well-formed client subnet option with a source length above 0; `None` otherwise.
+    pub subnet: Option<ClientPrefix>,
+}
+
+/// What is asked of a steered name, after the response code has found it to be steered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// A or AAAA of a service whose endpoints have addresses.
+    Addresses(Family),
+    /// Any type of a service whose endpoints are host names.
+    Alias,
+}
+
+/// A service's answer to one client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Selection<'v> {
+    /// The answer.
+    pub answer: Answer<'v>,
+    /// Its TTL in seconds (H7).
+    pub ttl_s: u32,
+    /// The scope for the reply's client subnet option: 0 where the option was not used.
+    pub scope: u8,
+    /// One per endpoint named in the answer.
+    pub counters: &'v [CounterId],
+}
+
+/// The data of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer<'v> {
+    /// At least one address, all of the family asked.
+    Addresses(&'v [IpAddr]),
+    /// The target of a CNAME: an uncompressed wire name, lower case.
+    Alias(&'v [u8]),
+    /// The name exists, the type does not (or R9 `nodata`).
+    NoData,
+    /// R9 `refuse`.
+    Refused,
+}

@@ -1,0 +1,4 @@
+//! Zones and what they say of a name (pure).
+
+/// All zones of a snapshot.
+pub struct Catalog {}
