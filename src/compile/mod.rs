@@ -1,1 +1,3 @@
 //! compile
+
+pub mod locations;
