@@ -58,6 +58,8 @@ pub struct Problem {
     pub message: String,
     /// Where; `None` where no text can be shown (a missing file).
     pub span: Option<Span>,
+    /// A second place that matters, and why ("first written here").
+    pub also: Option<(Span, String)>,
     /// How to mend it, in one line.
     pub hint: Option<String>,
 }
@@ -89,7 +91,14 @@ impl Problems {
 
     fn add(&mut self, severity: Severity, span: Option<Span>, message: String, hint: String) {
         let hint = (!hint.is_empty()).then_some(hint);
-        self.0.push(Problem { severity, message, span, hint });
+        self.0.push(Problem { severity, message, span, also: None, hint });
+    }
+
+    /// Names a second place for the problem added last.
+    pub fn also(&mut self, span: Span, why: impl Into<String>) {
+        if let Some(last) = self.0.last_mut() {
+            last.also = Some((span, why.into()));
+        }
     }
 
     /// Whether any of them refuses the configuration.

@@ -83,8 +83,8 @@ pub struct Control {
 /// `[geoip]`
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Geoip {
-    /// City or country database, as written.
-    pub database: Option<(PathBuf, Span)>,
+    /// City or country databases, as written: one, or one a family. Empty: no location is known.
+    pub database: Vec<(PathBuf, Span)>,
     /// ASN database, as written.
     pub asn: Option<(PathBuf, Span)>,
     /// Prefix overrides in RFC 8805 form, as written.

@@ -88,6 +88,7 @@ pub struct HttpCheck {
 pub struct TlsCheck {
     /// `verify = false` accepts any certificate.
     pub verify: bool,
-    /// A file of PEM certificates to trust instead of the public ones.
+    /// A file of PEM certificates to trust instead of the public ones, already resolved against
+    /// the folder of the configuration file.
     pub ca: Option<PathBuf>,
 }
