@@ -4,9 +4,13 @@
 //! `map` is the compiled trie from addresses to classes of places, with exact scopes.
 
 mod key;
+mod lens;
+mod map;
 mod place;
 mod prefix;
 
 pub use key::GeoKey;
+pub use lens::{Lens, MapSpec, biased_distance_km};
+pub use map::{ClassOf, Decided, Fold, Located, LocationMap, MapBuilder, MapError, Place, What};
 pub use place::{Continent, Coordinates, CountryCode, Location};
 pub use prefix::ClientPrefix;
