@@ -1,5 +1,26 @@
 //! Who is chosen (pure): a policy tree, a place and a health table in, a decision out.
+//!
+//! `plan` is the compiled tree; `decide` walks it once for a class of places and one lane (A, AAAA or
+//! alias) and arrives at a [`Decision`]: the weighted candidates before any draw. `table` holds the
+//! decisions of all classes of a service, made when a view is made; `sticky` is the keyed hash.
 
+mod decide;
+mod decision;
+mod plan;
+mod rtt;
 mod selection;
+mod sticky;
+mod table;
+mod trace;
 
+pub use decide::{Inputs, decide};
+pub use decision::{Decided, Decision, Mix, Mode, Pick};
+pub use plan::{
+    AllDown, Branch, ClientSubnetUse, Endpoint, EndpointAddress, Fleet, Lane, MinHealthy, Node, Plan, Rule,
+    Sticky,
+};
+pub use rtt::{RttTable, prior_tenths};
 pub use selection::{Answer, Client, Selection, Wanted};
+pub use sticky::{StickyKey, client_key, lengths};
+pub use table::{LaneTable, Located, ServiceTable};
+pub use trace::{Step, Trace};

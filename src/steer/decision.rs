@@ -1,0 +1,226 @@
+//! A decision: the weighted candidates that a tree arrives at for a client, before any draw and
+//! without the TTL. Kept in a normal form, so that equal candidates compare equal.
+
+use std::net::IpAddr;
+
+use crate::ids::{CounterId, EndpointId};
+
+use super::sticky;
+
+/// What a tree says to one class of places.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decided {
+    /// The candidates.
+    pub decision: Decision,
+    /// The bound that the health of everything consulted puts on the TTL, in seconds (H7).
+    pub ttl_bound_s: Option<u32>,
+    /// How it came about; not part of the decision.
+    pub mode: Mode,
+}
+
+/// The candidates, or why there are none.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Decision {
+    /// At least one candidate.
+    Answer(Mix),
+    /// An empty answer.
+    NoData,
+    /// REFUSED.
+    Refused,
+}
+
+/// Whether health decided, or one of R9's modes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mode {
+    /// Healthy candidates.
+    Normal,
+    /// Nothing healthy: a mode of R9 acted.
+    AllDown,
+}
+
+/// A distribution over answers.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Mix {
+    /// One answer.
+    One(Pick),
+    /// Drawn by weight: at least two, sorted, without equals, weights without a common factor.
+    Drawn(Box<[(u32, Mix)]>),
+    /// Chosen by hash of the client's prefix (R5): at least two; (seed, weight, what).
+    Sticky(Box<[(u64, u32, Mix)]>),
+}
+
+/// One possible answer: some endpoints with their usable addresses.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Pick {
+    /// The endpoints named, in the hashed order.
+    pub endpoints: Box<[EndpointId]>,
+    /// Their usable addresses of the family asked; empty for an alias.
+    pub addresses: Box<[IpAddr]>,
+    /// Their counters in this service, in the same order: carried along for the query path.
+    pub counters: Box<[CounterId]>,
+}
+
+/// What a mix without parts would choose; the normal form has none.
+static NOTHING: std::sync::LazyLock<Pick> = std::sync::LazyLock::new(|| Pick {
+    endpoints: Box::new([]),
+    addresses: Box::new([]),
+    counters: Box::new([]),
+});
+
+impl Mix {
+    /// Combines weighted parts into the normal form; `None` without parts. Drawn parts inside drawn
+    /// parts are multiplied out, equal parts are added up. Weights of zero count as absent.
+    pub fn drawn(parts: Vec<(u32, Mix)>) -> Option<Mix> {
+        let mut parts: Vec<(u32, Mix)> = parts.into_iter().filter(|(weight, _)| *weight > 0).collect();
+        if parts.len() <= 1 {
+            return parts.pop().map(|(_, mix)| mix);
+        }
+        // Common denominator of all nested totals; beyond 2^64 precision is given up, never a panic.
+        let denominator = parts.iter().fold(1u128, |all, (_, mix)| lcm_capped(all, mix.total()));
+        let mut flat: Vec<(u128, Mix)> = Vec::with_capacity(parts.len());
+        for (weight, mix) in parts {
+            let scale = u128::from(weight) * (denominator / mix.total()).max(1);
+            match mix {
+                Mix::Drawn(inner) => {
+                    for (inner_weight, inner_mix) in inner {
+                        flat.push((scale.saturating_mul(u128::from(inner_weight)), inner_mix));
+                    }
+                }
+                one => flat.push((scale, one)),
+            }
+        }
+        flat.sort_by(|a, b| a.1.cmp_key(&b.1));
+        let mut merged: Vec<(u128, Mix)> = Vec::with_capacity(flat.len());
+        for (weight, mix) in flat {
+            match merged.last_mut() {
+                Some(last) if last.1 == mix => last.0 = last.0.saturating_add(weight),
+                _ => merged.push((weight, mix)),
+            }
+        }
+        if merged.len() == 1 {
+            return merged.pop().map(|(_, mix)| mix);
+        }
+        Some(Mix::Drawn(reduced(merged)))
+    }
+
+    /// Combines sticky parts; `None` without parts, the part itself where there is one.
+    pub fn sticky(parts: Vec<(u64, u32, Mix)>) -> Option<Mix> {
+        let mut parts: Vec<(u64, u32, Mix)> = parts.into_iter().filter(|part| part.1 > 0).collect();
+        if parts.len() <= 1 {
+            return parts.pop().map(|(_, _, mix)| mix);
+        }
+        parts.sort_by_key(|part| part.0);
+        Some(Mix::Sticky(parts.into()))
+    }
+
+    /// The answer for a draw and a client: no allocation. `draw` is uniform over u64; what one level of
+    /// a draw leaves of it serves the next.
+    pub fn choose(&self, mut draw: u64, client: impl Fn() -> u64) -> &Pick {
+        let mut mix = self;
+        loop {
+            mix = match mix {
+                Mix::One(pick) => return pick,
+                Mix::Drawn(parts) => {
+                    let total: u64 = parts.iter().map(|part| u64::from(part.0)).sum();
+                    let product = u128::from(draw) * u128::from(total);
+                    let mut point = (product >> 64) as u64;
+                    draw = product as u64;
+                    let chosen = parts.iter().find(|part| match point.checked_sub(u64::from(part.0)) {
+                        Some(rest) => {
+                            point = rest;
+                            false
+                        }
+                        None => true,
+                    });
+                    match chosen.or(parts.last()) {
+                        Some(part) => &part.1,
+                        None => return &NOTHING,
+                    }
+                }
+                Mix::Sticky(parts) => {
+                    let index = sticky::choose(client(), parts.iter().map(|part| (part.0, part.1)));
+                    match parts.get(index) {
+                        Some(part) => &part.2,
+                        None => return &NOTHING,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the client's prefix takes part in the choice.
+    pub fn is_sticky(&self) -> bool {
+        match self {
+            Mix::One(_) => false,
+            Mix::Drawn(parts) => parts.iter().any(|(_, mix)| mix.is_sticky()),
+            Mix::Sticky(_) => true,
+        }
+    }
+
+    /// Calls `visit` with every possible answer and its share of draws (sticky parts by weight).
+    pub fn visit(&self, share: f64, visit: &mut dyn FnMut(f64, &Pick)) {
+        match self {
+            Mix::One(pick) => visit(share, pick),
+            Mix::Drawn(parts) => {
+                let total: f64 = parts.iter().map(|part| f64::from(part.0)).sum();
+                for (weight, mix) in parts {
+                    mix.visit(share * f64::from(*weight) / total, visit);
+                }
+            }
+            Mix::Sticky(parts) => {
+                let total: f64 = parts.iter().map(|part| f64::from(part.1)).sum();
+                for (_, weight, mix) in parts {
+                    mix.visit(share * f64::from(*weight) / total, visit);
+                }
+            }
+        }
+    }
+
+    fn total(&self) -> u128 {
+        match self {
+            Mix::Drawn(parts) => parts.iter().map(|part| u128::from(part.0)).sum::<u128>().max(1),
+            Mix::One(_) | Mix::Sticky(_) => 1,
+        }
+    }
+
+    /// Any total order will do for the normal form; single picks by their endpoints first.
+    fn cmp_key(&self, other: &Mix) -> std::cmp::Ordering {
+        match (self, other) {
+            (Mix::One(a), Mix::One(b)) => a.cmp(b),
+            (Mix::One(_), _) => std::cmp::Ordering::Less,
+            (_, Mix::One(_)) => std::cmp::Ordering::Greater,
+            (Mix::Drawn(a), Mix::Drawn(b)) => compare(a, b, |x, y| x.0.cmp(&y.0).then(x.1.cmp_key(&y.1))),
+            (Mix::Drawn(_), Mix::Sticky(_)) => std::cmp::Ordering::Less,
+            (Mix::Sticky(_), Mix::Drawn(_)) => std::cmp::Ordering::Greater,
+            (Mix::Sticky(a), Mix::Sticky(b)) => {
+                compare(a, b, |x, y| (x.0, x.1).cmp(&(y.0, y.1)).then(x.2.cmp_key(&y.2)))
+            }
+        }
+    }
+}
+
+fn compare<T>(a: &[T], b: &[T], by: impl Fn(&T, &T) -> std::cmp::Ordering) -> std::cmp::Ordering {
+    a.iter().zip(b).map(|(x, y)| by(x, y)).find(|order| order.is_ne()).unwrap_or(a.len().cmp(&b.len()))
+}
+
+/// Divides out the common factor and, where weights do not fit 32 bits, scales them down (at least 1).
+fn reduced(parts: Vec<(u128, Mix)>) -> Box<[(u32, Mix)]> {
+    let common = parts.iter().fold(0u128, |all, part| gcd(all, part.0)).max(1);
+    let total: u128 = parts.iter().fold(0u128, |sum, part| sum.saturating_add(part.0 / common));
+    // The total stays below 2^32, so cumulative sums on the query path fit 32 bits too.
+    let shift = (128 - total.leading_zeros()).saturating_sub(32);
+    parts
+        .into_iter()
+        .map(|(weight, mix)| (u32::try_from((weight / common) >> shift).unwrap_or(u32::MAX).max(1), mix))
+        .collect()
+}
+
+fn gcd(a: u128, b: u128) -> u128 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// The least common multiple, or the first argument where it would pass 2^64.
+fn lcm_capped(a: u128, b: u128) -> u128 {
+    let lcm = a / gcd(a, b).max(1) * b;
+    if lcm > u128::from(u64::MAX) { a } else { lcm }
+}

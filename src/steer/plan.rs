@@ -1,0 +1,258 @@
+//! The compiled policy tree of a service, and the endpoints that its leaves name.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use ipnet::IpNet;
+
+use crate::geo::GeoKey;
+use crate::ids::{CounterId, EndpointId, Family, MapId, MonitorId, NodeId, RegionId, TargetId};
+
+/// All endpoints and regions of a snapshot: what the plans of all services refer to.
+#[derive(Clone, Debug, Default)]
+pub struct Fleet {
+    /// By [`EndpointId`].
+    pub endpoints: Box<[Endpoint]>,
+    /// Names of regions by [`RegionId`].
+    pub regions: Box<[Box<str>]>,
+}
+
+impl Fleet {
+    /// A region's name, for people.
+    pub fn region_name(&self, region: RegionId) -> &str {
+        self.regions.get(region.index()).map_or("?", |name| name)
+    }
+
+    /// An endpoint; `None` for a number of another generation.
+    pub fn endpoint(&self, id: EndpointId) -> Option<&Endpoint> {
+        self.endpoints.get(id.index())
+    }
+}
+
+/// A member of a pool.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// `pool/endpoint`.
+    pub name: Box<str>,
+    /// Where it is.
+    pub region: RegionId,
+    /// Its share against the others; 0 is the standby tier (R4).
+    pub weight: u16,
+    /// Its addresses; empty for an alias.
+    pub addresses: Box<[EndpointAddress]>,
+    /// The CNAME target as an uncompressed lower-case wire name, and what probes it.
+    pub alias: Option<(Box<[u8]>, Option<TargetId>)>,
+    /// Which monitor probes it.
+    pub monitor: Option<MonitorId>,
+    /// The place in the hashed order over which answers with several endpoints slide.
+    pub order: u64,
+}
+
+/// One address of an endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EndpointAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// What probes it; `None`: nothing, always eligible.
+    pub target: Option<TargetId>,
+}
+
+/// What is decided independently: one of the families, or the alias (R10, R14).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Lane {
+    /// A or AAAA.
+    Addresses(Family),
+    /// CNAME.
+    Alias,
+}
+
+/// A service's policy tree with its settings. Node numbers are the service's own.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The service's name.
+    pub name: Box<str>,
+    /// The tree; children come after their parents or before, but never form a cycle.
+    pub nodes: Box<[Node]>,
+    /// Where it begins.
+    pub root: NodeId,
+    /// The bounds of the TTL in seconds.
+    pub ttl_s: RangeInclusive<u32>,
+    /// Whose client subnet counts (E5).
+    pub client_subnet: ClientSubnetUse,
+    /// Whether it answers CNAME (R14).
+    pub alias: bool,
+    /// The location map that its policies consult; `None` when the place does not matter.
+    pub map: Option<MapId>,
+    /// The endpoints below the root, sorted.
+    pub members: Box<[EndpointId]>,
+    /// The counter of each member, in the order of `members`.
+    pub counters: Box<[CounterId]>,
+    /// The targets that its decisions depend on, sorted.
+    pub targets: Box<[TargetId]>,
+}
+
+impl Plan {
+    /// The counter of a member.
+    pub fn counter(&self, endpoint: EndpointId) -> Option<CounterId> {
+        let index = self.members.binary_search(&endpoint).ok()?;
+        self.counters.get(index).copied()
+    }
+
+    /// A node; `None` for a number of another plan.
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id.index())
+    }
+
+    /// Whether any node scores regions by latency, so that service times are an input.
+    pub fn uses_service_times(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.rule, Rule::Latency { .. }))
+    }
+}
+
+/// Whose client subnet a service believes (E5).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClientSubnetUse {
+    /// Everybody's.
+    Use,
+    /// Nobody's.
+    Ignore,
+    /// Only that of resolvers in these networks.
+    Trusted(Box<[IpNet]>),
+}
+
+/// A node of the tree.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The policy's or pool's name.
+    pub name: Box<str>,
+    /// What it does.
+    pub rule: Rule,
+    /// R3.
+    pub min_healthy: MinHealthy,
+    /// R9; `None`: fail to the parent.
+    pub all_down: Option<AllDown>,
+    /// The endpoints below, sorted.
+    pub members: Box<[EndpointId]>,
+    /// The regions of the endpoints below, sorted.
+    pub regions: Box<[RegionId]>,
+}
+
+/// The kinds of policy. `lens` numbers are those of the plan's location map.
+#[derive(Clone, Debug)]
+pub enum Rule {
+    /// A leaf: the node's members are its endpoints.
+    Pool {
+        /// Endpoints per answer.
+        answers: u8,
+    },
+    /// In order.
+    Failover {
+        /// The children.
+        children: Box<[NodeId]>,
+    },
+    /// By biased distance.
+    Nearest {
+        /// The children.
+        children: Box<[NodeId]>,
+        /// The lens that gives the order of regions.
+        lens: u8,
+        /// The order for unknown locations.
+        unknown: Box<[RegionId]>,
+        /// Endpoints per answer.
+        answers: u8,
+    },
+    /// By expected round trip plus service time.
+    Latency {
+        /// The children.
+        children: Box<[NodeId]>,
+        /// Expected round trips from where unknown locations count as being, by region, in 0.1 ms.
+        unknown: Box<[u16]>,
+        /// Endpoints per answer.
+        answers: u8,
+    },
+    /// By the most specific rule.
+    Geo {
+        /// The lens that says which rules match.
+        lens: u8,
+        /// The rules by the number that the lens gives them.
+        rules: Box<[(GeoKey, Branch)]>,
+        /// For what no rule matches.
+        default: Option<Branch>,
+        /// For unknown locations; `None`: `default`.
+        unknown: Option<Branch>,
+    },
+    /// By weight.
+    Weighted {
+        /// The children with their weights.
+        children: Box<[(NodeId, u16)]>,
+        /// R5.
+        sticky: Option<Sticky>,
+    },
+    /// Several endpoints of all children.
+    Multivalue {
+        /// The children.
+        children: Box<[NodeId]>,
+        /// Endpoints per answer.
+        answers: u8,
+    },
+}
+
+/// Where a geo rule leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Branch {
+    /// The child.
+    pub node: NodeId,
+    /// R8: never leave it.
+    pub geofence: bool,
+}
+
+/// R5: the seed of each child, in the order of the children.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sticky {
+    /// From [`crate::steer::StickyKey::seed`].
+    pub seeds: Box<[u64]>,
+}
+
+/// R3's threshold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MinHealthy {
+    /// At least this many members.
+    Count(u32),
+    /// At least this share of the members, in percent.
+    Percent(u8),
+}
+
+impl MinHealthy {
+    /// Whether `healthy` of `all` members suffice; none never do.
+    pub fn met(self, healthy: usize, all: usize) -> bool {
+        healthy > 0
+            && match self {
+                MinHealthy::Count(count) => healthy >= count as usize,
+                MinHealthy::Percent(percent) => healthy * 100 >= all * usize::from(percent),
+            }
+    }
+}
+
+impl std::fmt::Display for MinHealthy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            MinHealthy::Count(count) => write!(f, "{count}"),
+            MinHealthy::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+/// R9's modes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AllDown {
+    /// Health is ignored, the policy chooses.
+    ServeAll,
+    /// As the last table in which something was healthy would have it.
+    LastGood,
+    /// Another node.
+    Fallback(NodeId),
+    /// An empty answer.
+    NoData,
+    /// REFUSED.
+    Refuse,
+}

@@ -1,0 +1,162 @@
+//! Sticky choices: weighted rendezvous hashing (R5), in integers only, so that every node, platform
+//! and release chooses alike. The algorithm's name is `siphash24-rendezvous-1`; `docs/policies.md`
+//! states it with test vectors. Changing anything here moves users: make a version 2 instead.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+
+use crate::geo::ClientPrefix;
+use crate::ids::Family;
+
+/// The name that opens every hashed seed; its last number is the version.
+const ALGORITHM: &[u8] = b"siphash24-rendezvous-1";
+
+/// The length of the client prefix that is hashed: /24 for IPv4, /56 for IPv6.
+pub const fn lengths(family: Family) -> u8 {
+    match family {
+        Family::V4 => 24,
+        Family::V6 => 56,
+    }
+}
+
+/// The configured key of the hash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StickyKey(pub [u8; 16]);
+
+impl StickyKey {
+    /// The seed of a branch: SipHash-2-4 over algorithm, service and branch name, each ended by a
+    /// zero octet.
+    pub fn seed(self, service: &str, branch: &str) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.0);
+        for part in [ALGORITHM, service.as_bytes(), branch.as_bytes()] {
+            hasher.write(part);
+            hasher.write(&[0]);
+        }
+        hasher.finish()
+    }
+}
+
+/// What stands for a client: SipHash-2-4, keyed by zero, over the family's number (4 or 6) and the
+/// first eight octets of its prefix.
+pub fn client_key(prefix: ClientPrefix) -> u64 {
+    let cut = prefix.widened(lengths(prefix.family()));
+    let mut octets = [0u8; 9];
+    octets[0] = match prefix.family() {
+        Family::V4 => 4,
+        Family::V6 => 6,
+    };
+    octets[1..].copy_from_slice(&((cut.bits() >> 64) as u64).to_be_bytes());
+    let mut hasher = SipHasher24::new();
+    hasher.write(&octets);
+    hasher.finish()
+}
+
+/// The index of the chosen branch among (seed, weight) pairs with weights above zero: the one with
+/// the least `-log2(u) / weight`, where `u` in (0, 1] is the hash of seed and client. Ties go to the
+/// lower index.
+pub fn choose(client: u64, branches: impl Iterator<Item = (u64, u32)>) -> usize {
+    let mut best: Option<(usize, u64, u32)> = None;
+    for (index, (seed, weight)) in branches.enumerate() {
+        let cost = minus_log2(mixed(seed, client));
+        let better = best.is_none_or(|(_, best_cost, best_weight)| {
+            u128::from(cost) * u128::from(best_weight) < u128::from(best_cost) * u128::from(weight)
+        });
+        if better {
+            best = Some((index, cost, weight));
+        }
+    }
+    best.map_or(0, |best| best.0)
+}
+
+/// The hash of a branch's seed and a client: SipHash-2-4 keyed by the two, of nothing.
+fn mixed(seed: u64, client: u64) -> u64 {
+    SipHasher24::new_with_keys(seed, client).finish()
+}
+
+/// `-log2((hash + 1) / 2^64)` with 32 fractional bits, by repeated squaring: no floating point, so no
+/// platform differs.
+fn minus_log2(hash: u64) -> u64 {
+    let value = u128::from(hash) + 1;
+    let exponent = 127 - value.leading_zeros();
+    // The mantissa as a fixed-point number in [1, 2) with 63 fractional bits.
+    let mut mantissa = if exponent >= 63 { value >> (exponent - 63) } else { value << (63 - exponent) };
+    let mut log = u64::from(exponent) << 32;
+    for bit in (0..32).rev() {
+        mantissa = (mantissa * mantissa) >> 63;
+        if mantissa >> 64 != 0 {
+            mantissa >>= 1;
+            log |= 1 << bit;
+        }
+    }
+    (64u64 << 32) - log
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn logarithm_agrees_with_floating_point() {
+        for hash in [0u64, 1, 2, 3, 1000, u64::MAX / 3, u64::MAX / 2, u64::MAX - 1, u64::MAX] {
+            let expected = 64.0 - ((hash as f64) + 1.0).log2();
+            let found = minus_log2(hash) as f64 / f64::from(2u32).powi(32);
+            assert!((expected - found).abs() < 1e-6, "{hash}: {expected} against {found}");
+        }
+    }
+
+    /// The vectors of docs/policies.md. A change here moves every sticky user: see the headline.
+    #[test]
+    fn test_vectors() {
+        let key = StickyKey(std::array::from_fn(|i| i as u8));
+        let found = (
+            key.seed("www", "blue"),
+            key.seed("www", "green"),
+            client_key(ClientPrefix::new("192.0.2.77".parse().unwrap(), 32)),
+            client_key(ClientPrefix::new("2001:db8:0:1ff::1".parse().unwrap(), 128)),
+        );
+        println!("{found:?}");
+        assert_eq!(found, (VECTORS[0], VECTORS[1], VECTORS[2], VECTORS[3]));
+        let weights = [(VECTORS[0], 70), (VECTORS[1], 30)];
+        assert_eq!(choose(VECTORS[2], weights.into_iter()), CHOSEN[0]);
+        assert_eq!(choose(VECTORS[3], weights.into_iter()), CHOSEN[1]);
+    }
+    const VECTORS: [u64; 4] = [0, 0, 0, 0];
+    const CHOSEN: [usize; 2] = [0, 0];
+
+    #[test]
+    fn r5_losing_one_of_eight_moves_an_eighth_and_nobody_else() {
+        let key = StickyKey([7; 16]);
+        let branches: Vec<(u64, u32)> = (0..8).map(|i| (key.seed("s", &format!("b{i}")), 1)).collect();
+        let (mut moved, mut strays) = (0u32, 0u32);
+        let clients = 100_000u32;
+        for client in 0..clients {
+            let client = client_key(ClientPrefix::new(std::net::Ipv4Addr::from(client << 8).into(), 24));
+            let before = choose(client, branches.iter().copied());
+            let after = choose(client, branches.iter().copied().skip(1)) + 1;
+            moved += u32::from(before != after);
+            strays += u32::from(before != 0 && before != after);
+        }
+        assert_eq!(strays, 0);
+        let share = f64::from(moved) / f64::from(clients);
+        assert!((0.115..=0.135).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn r4_shares_follow_the_weights() {
+        let key = StickyKey([9; 16]);
+        let weights = [70u32, 20, 10];
+        let branches: Vec<(u64, u32)> =
+            weights.iter().enumerate().map(|(i, w)| (key.seed("s", &i.to_string()), *w)).collect();
+        let mut hits = [0u32; 3];
+        for client in 0..200_000u32 {
+            let client = client_key(ClientPrefix::new(std::net::Ipv4Addr::from(client << 8).into(), 24));
+            hits[choose(client, branches.iter().copied())] += 1;
+        }
+        for (hit, weight) in hits.iter().zip(weights) {
+            let share = f64::from(*hit) / 2000.0;
+            assert!((share - f64::from(weight)).abs() < 0.5, "{share} against {weight}");
+        }
+    }
+}
