@@ -19,3 +19,16 @@ pub enum GeoKey {
     /// `continent:EU`
     Continent(Continent),
 }
+
+impl std::fmt::Display for GeoKey {
+    /// As it is written in the configuration.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            GeoKey::Cidr(network) => write!(f, "{network}"),
+            GeoKey::Asn(number) => write!(f, "asn:{number}"),
+            GeoKey::Subdivision(country, part) => write!(f, "subdivision:{country}-{part}"),
+            GeoKey::Country(country) => write!(f, "country:{country}"),
+            GeoKey::Continent(continent) => write!(f, "continent:{}", continent.code()),
+        }
+    }
+}

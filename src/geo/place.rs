@@ -42,6 +42,12 @@ impl Coordinates {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CountryCode(pub [u8; 2]);
 
+impl std::fmt::Display for CountryCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", char::from(self.0[0]), char::from(self.0[1]))
+    }
+}
+
 /// The seven continents by their customary two letters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Continent {
@@ -59,6 +65,37 @@ pub enum Continent {
     Oceania,
     /// SA
     SouthAmerica,
+}
+
+impl Continent {
+    /// All of them.
+    pub const ALL: [Continent; 7] = [
+        Continent::Africa,
+        Continent::Antarctica,
+        Continent::Asia,
+        Continent::Europe,
+        Continent::NorthAmerica,
+        Continent::Oceania,
+        Continent::SouthAmerica,
+    ];
+
+    /// The customary two letters.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Continent::Africa => "AF",
+            Continent::Antarctica => "AN",
+            Continent::Asia => "AS",
+            Continent::Europe => "EU",
+            Continent::NorthAmerica => "NA",
+            Continent::Oceania => "OC",
+            Continent::SouthAmerica => "SA",
+        }
+    }
+
+    /// The continent of two upper-case letters.
+    pub fn from_code(code: &str) -> Option<Continent> {
+        Continent::ALL.into_iter().find(|continent| continent.code() == code)
+    }
 }
 
 /// What a location source says of a network. Everything may be missing.

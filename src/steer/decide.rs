@@ -3,7 +3,7 @@
 //! The same walk answers queries (over all classes, when a view is made) and explains them (over one
 //! class, recording). It reads nothing but its arguments.
 
-use crate::geo::Place;
+use crate::geo::{GeoKey, Place};
 use crate::health::{Forced, HealthTable, Verdict};
 use crate::ids::{ClassId, EndpointId, Family, NodeId, RegionId};
 
@@ -71,6 +71,23 @@ enum Outcome {
     Final(Decision),
 }
 
+/// Why a geo node looks at a branch.
+enum Why<'k> {
+    Rule(&'k GeoKey),
+    Unknown,
+    Default,
+}
+
+impl std::fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Why::Rule(key) => write!(f, "rule {key}"),
+            Why::Unknown => f.write_str("rule unknown (the location is not known)"),
+            Why::Default => f.write_str("rule default"),
+        }
+    }
+}
+
 impl<'a> Walk<'a, '_> {
     fn root(&mut self) -> Decision {
         let Some(root) = self.node(self.inputs.plan.root) else { return Decision::NoData };
@@ -93,11 +110,8 @@ impl<'a> Walk<'a, '_> {
     fn eval(&mut self, id: NodeId, only: Option<RegionId>, regard: Regard) -> Outcome {
         let Some(node) = self.node(id) else { return Outcome::Failed };
         self.trace.enter();
-        let mut outcome = if self.enough(node, only, regard) {
-            self.rule(node, only, regard)
-        } else {
-            Outcome::Failed
-        };
+        let mut outcome =
+            if self.enough(node, only, regard) { self.rule(node, only, regard) } else { Outcome::Failed };
         // Split by region (`only`), a node is not whole: that nothing is healthy in one region is no
         // reason for its mode to act.
         if let (Outcome::Failed, Some(mode), None, Regard::Health) = (&outcome, node.all_down, only, regard) {
@@ -112,13 +126,14 @@ impl<'a> Walk<'a, '_> {
             Rule::Pool { answers } => self.pool(node, *answers, only, regard),
             Rule::Failover { children } => self.failover(node, children, only, regard),
             Rule::Nearest { children, lens, unknown, answers } => {
-                let known = self.place.filter(|place| place.is_known());
-                let order: &'a [RegionId] = known.map_or(unknown, |place| place.order(usize::from(*lens)));
+                let lens = usize::from(*lens);
+                let known = self.place.filter(|place| place.is_known(lens));
+                let order: &'a [RegionId] = known.map_or(unknown, |place| place.order(lens));
                 let regions = order.iter().copied().filter(|region| node.regions.contains(region));
                 self.by_region(node, children, regions, *answers, only, regard)
             }
-            Rule::Latency { children, unknown, answers } => {
-                let scored = self.scored(node, unknown, regard);
+            Rule::Latency { children, lens, unknown, answers } => {
+                let scored = self.scored(node, usize::from(*lens), unknown, regard);
                 self.by_region(node, children, scored.into_iter(), *answers, only, regard)
             }
             Rule::Geo { lens, rules, default, unknown } => {
@@ -171,13 +186,15 @@ impl<'a> Walk<'a, '_> {
                 Outcome::Failed => {
                     let fleet = self.inputs.fleet;
                     self.trace.note(&node.name, || {
-                        format!("region {} dropped: too few healthy endpoints there", fleet.region_name(region))
+                        format!(
+                            "region {} dropped: too few healthy endpoints there",
+                            fleet.region_name(region)
+                        )
                     });
                 }
                 outcome => {
                     let fleet = self.inputs.fleet;
-                    self.trace
-                        .note(&node.name, || format!("region {} chosen", fleet.region_name(region)));
+                    self.trace.note(&node.name, || format!("region {} chosen", fleet.region_name(region)));
                     return outcome;
                 }
             }
@@ -218,10 +235,10 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// The regions below a latency node, the least expected round trip plus service time first.
-    fn scored(&mut self, node: &'a Node, unknown: &'a [u16], regard: Regard) -> Vec<RegionId> {
+    fn scored(&mut self, node: &'a Node, lens: usize, unknown: &'a [u16], regard: Regard) -> Vec<RegionId> {
         let mut scores: Vec<(u32, RegionId)> = Vec::with_capacity(node.regions.len());
         for region in &node.regions {
-            let away = match (self.place.filter(|place| place.is_known()), self.inputs.rtt) {
+            let away = match (self.place.filter(|place| place.is_known(lens)), self.inputs.rtt) {
                 (Some(_), Some(rtt)) => rtt.tenths(self.class, *region),
                 _ => unknown.get(region.index()).copied().unwrap_or(u16::MAX),
             };
@@ -247,9 +264,8 @@ impl<'a> Walk<'a, '_> {
         for id in node.members.iter() {
             let Some(endpoint) = self.inputs.fleet.endpoint(*id) else { continue };
             if endpoint.region == region && self.in_lane(*id) && self.eligible(*id, regard) {
-                let ms = endpoint
-                    .monitor
-                    .map_or(0, |monitor| self.inputs.health.service_time_ms(region, monitor));
+                let ms =
+                    endpoint.monitor.map_or(0, |monitor| self.inputs.health.service_time_ms(region, monitor));
                 sum += u32::from(ms) * 10;
                 count += 1;
             }
@@ -261,24 +277,23 @@ impl<'a> Walk<'a, '_> {
         &mut self,
         node: &'a Node,
         lens: u8,
-        rules: &'a [(crate::geo::GeoKey, Branch)],
+        rules: &'a [(GeoKey, Branch)],
         [unknown, default]: [Option<Branch>; 2],
         only: Option<RegionId>,
         regard: Regard,
     ) -> Outcome {
-        let known = self.place.is_some_and(|place| place.is_known());
-        let matched: &[u16] = self.place.map_or(&[], |place| place.rules(usize::from(lens)));
+        let lens = usize::from(lens);
+        let known = self.place.is_some_and(|place| place.is_known(lens));
+        let matched: &[u16] = self.place.map_or(&[], |place| place.rules(lens));
         let matched = matched.iter().filter_map(|number| rules.get(usize::from(*number)));
-        let unknown = unknown.filter(|_| !known).map(|branch| ("unknown".to_owned(), branch));
-        let default = default.map(|branch| ("default".to_owned(), branch));
-        let branches = matched.map(|(key, branch)| (key.to_string(), *branch)).chain(unknown).chain(default);
-        for (key, branch) in branches {
+        let unknown = unknown.filter(|_| !known).map(|branch| (Why::Unknown, branch));
+        let default = default.map(|branch| (Why::Default, branch));
+        let branches = matched.map(|(key, branch)| (Why::Rule(key), *branch)).chain(unknown).chain(default);
+        for (why, branch) in branches {
             match self.branch(branch, only, regard) {
-                Outcome::Failed => {
-                    self.trace.note(&node.name, || format!("rule {key} matches but has failed: dropped"));
-                }
+                Outcome::Failed => self.trace.note(&node.name, || format!("{why} has failed: dropped")),
                 outcome => {
-                    self.trace.note(&node.name, || format!("rule {key} decides"));
+                    self.trace.note(&node.name, || format!("{why} decides"));
                     return outcome;
                 }
             }
@@ -432,12 +447,15 @@ impl<'a> Walk<'a, '_> {
     fn enough(&mut self, node: &'a Node, only: Option<RegionId>, regard: Regard) -> bool {
         // One member is enough and the children will say whether there is one. Counting here would
         // tie the TTL to endpoints far from the client.
-        if only.is_none() && node.min_healthy == MinHealthy::Count(1) && !matches!(node.rule, Rule::Pool { .. }) {
+        if only.is_none()
+            && node.min_healthy == MinHealthy::Count(1)
+            && !matches!(node.rule, Rule::Pool { .. })
+        {
             return true;
         }
         let (mut all, mut healthy) = (0usize, 0usize);
-        for id in node.members.iter().filter(|id| self.in_region(**id, only)) {
-            if self.in_lane(*id) {
+        for id in node.members.iter() {
+            if self.in_region(*id, only) && self.in_lane(*id) {
                 all += 1;
                 healthy += usize::from(self.eligible(*id, regard));
             }
@@ -454,10 +472,15 @@ impl<'a> Walk<'a, '_> {
         enough
     }
 
-    fn eligible_of(&mut self, members: &[EndpointId], only: Option<RegionId>, regard: Regard) -> Vec<EndpointId> {
+    fn eligible_of(
+        &mut self,
+        members: &[EndpointId],
+        only: Option<RegionId>,
+        regard: Regard,
+    ) -> Vec<EndpointId> {
         let mut eligible = Vec::new();
-        for id in members.iter().copied().filter(|id| self.in_region(*id, only)) {
-            if !self.in_lane(id) {
+        for id in members.iter().copied() {
+            if !self.in_region(id, only) || !self.in_lane(id) {
                 continue;
             }
             let well = self.eligible(id, regard);
@@ -490,9 +513,8 @@ impl<'a> Walk<'a, '_> {
 
     /// Whether one address counts as well.
     fn well(&self, id: EndpointId, target: Option<crate::ids::TargetId>, regard: Regard) -> bool {
-        let probed = |table: &HealthTable| {
-            target.is_none_or(|target| table.target(target).verdict != Verdict::Down)
-        };
+        let probed =
+            |table: &HealthTable| target.is_none_or(|target| table.target(target).verdict != Verdict::Down);
         match (self.inputs.health.forced(id), regard) {
             (Forced::Down, _) => false,
             (Forced::Drained, Regard::Drained) => true,

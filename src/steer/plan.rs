@@ -165,6 +165,8 @@ pub enum Rule {
     Latency {
         /// The children.
         children: Box<[NodeId]>,
+        /// The lens that gives the client's cell.
+        lens: u8,
         /// Expected round trips from where unknown locations count as being, by region, in 0.1 ms.
         unknown: Box<[u16]>,
         /// Endpoints per answer.

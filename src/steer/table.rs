@@ -3,14 +3,13 @@
 
 use std::collections::HashMap;
 
-use crate::geo::{ClientPrefix, Fold, Found, LocationMap};
+use crate::geo::{ClientPrefix, Decided as ClassDecision, Fold, LocationMap, What};
 use crate::health::HealthTable;
 use crate::ids::{ClassId, Family};
 
 use super::decide::{Inputs, decide};
 use super::decision::{Decision, Mode};
 use super::plan::{Lane, Plan};
-use super::rtt::RttTable;
 use super::sticky;
 use super::trace::Trace;
 
@@ -31,7 +30,7 @@ pub struct LaneTable {
     pub mode: Mode,
     fold: Option<Fold>,
     /// The decision of places that nothing is known of, and its TTL in seconds.
-    unknown: (u16, u32),
+    unknown: ClassDecision,
 }
 
 /// Where a client's decision was found.
@@ -47,7 +46,11 @@ pub struct Located<'t> {
 
 impl ServiceTable {
     /// Decides for all classes. `previous` is the same service's table under the table before.
-    pub fn new(inputs: Inputs<'_>, map: Option<&LocationMap>, previous: Option<&ServiceTable>) -> ServiceTable {
+    pub fn new(
+        inputs: Inputs<'_>,
+        map: Option<&LocationMap>,
+        previous: Option<&ServiceTable>,
+    ) -> ServiceTable {
         let last_good = previous.map_or(inputs.health, |previous| &previous.last_good).clone();
         let lanes: &[Lane] = if inputs.plan.alias {
             &[Lane::Alias]
@@ -75,50 +78,56 @@ impl ServiceTable {
 
 impl LaneTable {
     fn new(inputs: Inputs<'_>, map: Option<&LocationMap>, lane: Lane) -> LaneTable {
-        let mut numbering = Numbering::default();
+        let mut numbering = Numbering { numbers: HashMap::new(), decisions: Vec::new(), mode: Mode::Normal };
         let mut trace = Trace::off();
         let Some(map) = map else {
             let decided = decide(inputs, ClassId(0), None, lane, &mut trace);
             let unknown = numbering.number(inputs.plan, decided);
             return LaneTable { mode: numbering.mode, decisions: numbering.finish(), fold: None, unknown };
         };
-        let by_class: Vec<(u16, u32)> = (0..map.class_count())
+        let by_class: Vec<ClassDecision> = (0..map.class_count())
             .map(|class| {
                 let class = ClassId(class as u32);
                 let decided = decide(inputs, class, Some(map.place(class)), lane, &mut trace);
                 numbering.number(inputs.plan, decided)
             })
             .collect();
-        let unknown = by_class.get(map.unknown_class().index()).copied().unwrap_or((0, 0));
+        let unknown = by_class
+            .get(map.unknown_class().index())
+            .copied()
+            .unwrap_or(ClassDecision { decision: 0, ttl_s: 0 });
         let fold = Some(map.fold(&by_class));
         LaneTable { mode: numbering.mode, decisions: numbering.finish(), fold, unknown }
     }
 
     /// The decision for a prefix. A special-purpose prefix is decided by `resolver` (R7), with its own
     /// block's length as scope. Allocates nothing.
-    pub fn locate(&self, map: Option<&LocationMap>, prefix: ClientPrefix, resolver: ClientPrefix) -> Located<'_> {
+    pub fn locate(
+        &self,
+        map: Option<&LocationMap>,
+        prefix: ClientPrefix,
+        resolver: ClientPrefix,
+    ) -> Located<'_> {
         let (number, ttl_s, scope) = match (map, &self.fold) {
             (Some(map), Some(fold)) => {
                 let located = map.locate(fold, prefix);
                 match located.what {
-                    Found::Decision(number) => (number, located.ttl_s, located.scope),
-                    Found::Special => {
+                    What::Decision(number) => (number, located.ttl_s, located.scope),
+                    What::Special => {
                         let by_resolver = map.locate(fold, resolver);
                         match by_resolver.what {
-                            Found::Decision(number) => (number, by_resolver.ttl_s, located.scope),
-                            Found::Special => (self.unknown.0, self.unknown.1, located.scope),
+                            What::Decision(number) => (number, by_resolver.ttl_s, located.scope),
+                            What::Special => (self.unknown.decision, self.unknown.ttl_s, located.scope),
                         }
                     }
                 }
             }
-            _ => (self.unknown.0, self.unknown.1, 0),
+            _ => (self.unknown.decision, self.unknown.ttl_s, 0),
         };
         let decision = self.decisions.get(usize::from(number)).unwrap_or(&Decision::NoData);
         // What a hash of the prefix decides must not be shared more widely than what is hashed (R5).
         let scope = match decision {
-            Decision::Answer(mix) if mix.is_sticky() && map.is_none_or(|_| true) => {
-                scope.max(sticky::lengths(prefix.family()))
-            }
+            Decision::Answer(mix) if mix.is_sticky() => scope.max(sticky::lengths(prefix.family())),
             _ => scope,
         };
         Located { decision, ttl_s, scope }
@@ -126,7 +135,6 @@ impl LaneTable {
 }
 
 /// Gives equal decisions equal numbers.
-#[derive(Default)]
 struct Numbering {
     numbers: HashMap<Decision, u16>,
     decisions: Vec<Decision>,
@@ -134,14 +142,14 @@ struct Numbering {
 }
 
 impl Numbering {
-    fn number(&mut self, plan: &Plan, decided: super::decision::Decided) -> (u16, u32) {
+    fn number(&mut self, plan: &Plan, decided: super::decision::Decided) -> ClassDecision {
         if decided.mode == Mode::AllDown {
             self.mode = Mode::AllDown;
         }
         let (least, most) = (*plan.ttl_s.start(), *plan.ttl_s.end());
         let ttl_s = decided.ttl_bound_s.unwrap_or(most).min(most).max(least.min(most));
         if let Some(number) = self.numbers.get(&decided.decision) {
-            return (*number, ttl_s);
+            return ClassDecision { decision: *number, ttl_s };
         }
         // More decisions than numbers cannot be told apart; the first then stands for the rest. The
         // compiler refuses plans that could come near (`decisions_max`).
@@ -150,20 +158,10 @@ impl Numbering {
             self.decisions.push(decided.decision.clone());
             self.numbers.insert(decided.decision, number);
         }
-        (number, ttl_s)
+        ClassDecision { decision: number, ttl_s }
     }
 
     fn finish(self) -> Box<[Decision]> {
         self.decisions.into()
     }
-}
-
-/// The table of one service as the view makes it; see [`ServiceTable::new`].
-pub fn inputs_of<'a>(
-    fleet: &'a super::plan::Fleet,
-    plan: &'a Plan,
-    health: &'a HealthTable,
-    rtt: Option<&'a RttTable>,
-) -> Inputs<'a> {
-    Inputs { fleet, plan, health, last_good: None, rtt }
 }

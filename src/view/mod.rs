@@ -1,50 +1,134 @@
-//! The frozen whole that the query path reads (pure): a snapshot and its health table.
+//! The frozen whole that the query path reads (pure): a snapshot, its health table, and the decisions
+//! that follow from both.
+
+mod explain;
+mod snapshot;
 
 use std::sync::Arc;
 
+use crate::geo::{ClientPrefix, LocationMap};
 use crate::health::HealthTable;
 use crate::ids::ServiceId;
-use crate::steer::{Client, Selection, Wanted};
-use crate::zone::Catalog;
+use crate::steer::{
+    Answer, Client, ClientSubnetUse, Decision, Inputs, Lane, Plan, Selection, ServiceTable, Wanted,
+    client_key,
+};
 
-/// One compiled generation of zones, geography and services. Immutable.
-pub struct Snapshot {
-    /// Goes up by one with each snapshot published by this process.
-    pub generation: u64,
-    /// The zones.
-    pub catalog: Catalog,
-    /// What `respond` needs to know of the server.
-    pub responder: ResponderSettings,
-}
+pub use explain::{Candidate, DecidedBy, ExplainedAnswer, Explanation, assume, explain, lane_type};
+pub use snapshot::{ResponderSettings, Snapshot};
 
-/// Server-wide settings of answers.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ResponderSettings {
-    /// The largest UDP answer and the size announced in OPT, in octets.
-    pub udp_payload_max: u16,
-    /// RFC 5001; `None`: not answered.
-    pub nsid: Option<Box<[u8]>>,
-}
-
-/// {snapshot, health table}: the only thing that the query path reads.
+/// {snapshot, health table, decisions}: the only thing that the query path reads. Immutable.
 pub struct View {
     /// The snapshot.
     pub snapshot: Arc<Snapshot>,
     /// The states that the decisions of this view follow from.
     pub health: HealthTable,
+    /// By [`ServiceId`].
+    tables: Box<[Arc<ServiceTable>]>,
 }
 
 impl View {
+    /// Decides everything that can be asked. What `previous` decided from the same inputs is taken over.
+    pub fn new(snapshot: Arc<Snapshot>, health: HealthTable, previous: Option<&View>) -> View {
+        let previous = previous.filter(|previous| Arc::ptr_eq(&previous.snapshot, &snapshot));
+        let tables = snapshot
+            .plans
+            .iter()
+            .enumerate()
+            .map(|(index, plan)| {
+                let before = previous.and_then(|view| Some((view, view.tables.get(index)?)));
+                if let Some((view, table)) = before
+                    && same_inputs(plan, &view.health, &health)
+                {
+                    return Arc::clone(table);
+                }
+                let inputs = inputs(&snapshot, plan, &health);
+                Arc::new(ServiceTable::new(inputs, snapshot.map_of(plan), before.map(|(_, table)| &**table)))
+            })
+            .collect();
+        View { snapshot, health, tables }
+    }
+
     /// A service's answer to a client: a look-up in tables made when the view was. `draw` is uniform
     /// over u64. Allocates nothing.
     pub fn steer(&self, service: ServiceId, wanted: Wanted, client: &Client, draw: u64) -> Selection<'_> {
-        let _ = (service, wanted, client, draw);
-        Selection { answer: crate::steer::Answer::NoData, ttl_s: 0, scope: 0, counters: &[] }
+        let nothing = Selection { answer: Answer::NoData, ttl_s: 0, scope: 0, counters: &[] };
+        let lane = match wanted {
+            Wanted::Addresses(family) => Lane::Addresses(family),
+            Wanted::Alias => Lane::Alias,
+        };
+        let (Some(plan), Some(table)) = (
+            self.snapshot.plan(service),
+            self.tables.get(service.index()).and_then(|table| table.lane(lane)),
+        ) else {
+            return nothing;
+        };
+        let resolver = ClientPrefix::host(client.resolver);
+        let subnet = client.subnet.filter(|_| believes(plan, client));
+        let prefix = subnet.unwrap_or(resolver);
+        let located = table.locate(self.snapshot.map_of(plan), prefix, resolver);
+        let scope = if subnet.is_some() { located.scope } else { 0 };
+        let (answer, counters) = match located.decision {
+            Decision::NoData => (Answer::NoData, &[][..]),
+            Decision::Refused => (Answer::Refused, &[][..]),
+            Decision::Answer(mix) => {
+                let pick = mix.choose(draw, || client_key(prefix));
+                let answer = match lane {
+                    Lane::Addresses(_) if !pick.addresses.is_empty() => Answer::Addresses(&pick.addresses),
+                    Lane::Addresses(_) => Answer::NoData,
+                    Lane::Alias => self.alias(pick.endpoints.first()).map_or(Answer::NoData, Answer::Alias),
+                };
+                (answer, &*pick.counters)
+            }
+        };
+        Selection { answer, ttl_s: located.ttl_s, scope, counters }
     }
 
     /// Whether a service answers CNAME for every type (R14).
     pub fn is_alias(&self, service: ServiceId) -> bool {
-        let _ = service;
-        false
+        self.snapshot.plan(service).is_some_and(|plan| plan.alias)
     }
+
+    /// A service's decisions.
+    pub fn table(&self, service: ServiceId) -> Option<&ServiceTable> {
+        self.tables.get(service.index()).map(|table| &**table)
+    }
+
+    fn alias(&self, endpoint: Option<&crate::ids::EndpointId>) -> Option<&[u8]> {
+        let endpoint = self.snapshot.fleet.endpoint(*endpoint?)?;
+        endpoint.alias.as_ref().map(|(name, _)| &**name)
+    }
+}
+
+/// Whether a service goes by this client's subnet option (E5).
+fn believes(plan: &Plan, client: &Client) -> bool {
+    match &plan.client_subnet {
+        ClientSubnetUse::Use => true,
+        ClientSubnetUse::Ignore => false,
+        ClientSubnetUse::Trusted(networks) => {
+            networks.iter().any(|network| network.contains(&client.resolver))
+        }
+    }
+}
+
+fn inputs<'a>(snapshot: &'a Snapshot, plan: &'a Plan, health: &'a HealthTable) -> Inputs<'a> {
+    Inputs { fleet: &snapshot.fleet, plan, health, last_good: None, rtt: snapshot.rtt_of(plan) }
+}
+
+/// Whether two tables say the same of everything that a plan's decisions depend on.
+fn same_inputs(plan: &Plan, a: &HealthTable, b: &HealthTable) -> bool {
+    plan.targets.iter().all(|target| a.target(*target) == b.target(*target))
+        && plan.members.iter().all(|endpoint| a.forced(*endpoint) == b.forced(*endpoint))
+        && (!plan.uses_service_times() || a.service_times == b.service_times)
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("generation", &self.snapshot.generation).finish_non_exhaustive()
+    }
+}
+
+/// The map of a plan, for callers outside the view.
+pub fn map_of<'s>(snapshot: &'s Snapshot, plan: &Plan) -> Option<&'s LocationMap> {
+    snapshot.map_of(plan)
 }

@@ -26,6 +26,7 @@ pub struct Decided {
 }
 
 /// The decisions of one (service, family, health generation), folded over a map.
+#[derive(Debug)]
 pub struct Fold {
     #[expect(dead_code)]
     decided: Box<[Decided]>,

@@ -1,0 +1,290 @@
+//! Why a service answers as it does (X1): the same walk and the same tables as the answer itself,
+//! written down.
+
+use std::net::IpAddr;
+
+use crate::geo::{ClassOf, ClientPrefix, LocationMap};
+use crate::health::{Forced, HealthTable, TargetHealth, Verdict};
+use crate::ids::{ClassId, Family, RegionId, ServiceId};
+use crate::steer::{
+    Answer, Client, Decided, Decision, Lane, Mode, Plan, Selection, Step, Trace, Wanted, decide, lengths,
+};
+
+use super::{Snapshot, View, believes, inputs};
+
+/// The whole account of one answer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Explanation {
+    /// The service.
+    pub service: String,
+    /// What was asked of it.
+    pub lane: Lane,
+    /// Whose address decided.
+    pub decided_by: DecidedBy,
+    /// The prefix that decided.
+    pub client: ClientPrefix,
+    /// The regions in the order in which the client's place prefers them, where a policy asks.
+    pub preference: Vec<String>,
+    /// The walk down the tree.
+    pub steps: Vec<Step>,
+    /// The candidates with their shares, which add up to 1; empty for an empty answer.
+    pub candidates: Vec<Candidate>,
+    /// Whether health decided or a mode of R9.
+    pub mode: Mode,
+    /// What an answer holds for this draw.
+    pub answer: ExplainedAnswer,
+    /// The TTL in seconds, and what bounds it.
+    pub ttl_s: u32,
+    /// What bounds the TTL.
+    pub ttl_why: String,
+    /// The scope that goes out with a client subnet option.
+    pub scope: u8,
+    /// Why it is that long.
+    pub scope_why: String,
+}
+
+/// Whose address decided.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DecidedBy {
+    /// The client subnet option.
+    Subnet,
+    /// The resolver: no option, source length 0, or an option that the service does not believe.
+    Resolver,
+    /// The resolver, because the option holds a special-purpose block (R7).
+    ResolverForSpecial(&'static str),
+}
+
+/// One possible answer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Candidate {
+    /// `pool/endpoint`, several for answers with several endpoints.
+    pub endpoints: Vec<String>,
+    /// Their regions.
+    pub regions: Vec<String>,
+    /// What the answer would hold.
+    pub addresses: Vec<IpAddr>,
+    /// The share of draws, or of clients for sticky choices.
+    pub share: f64,
+}
+
+/// What the answer holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ExplainedAnswer {
+    /// A or AAAA.
+    Addresses(Vec<IpAddr>),
+    /// The target of a CNAME, as text.
+    Alias(String),
+    /// NOERROR without data.
+    NoData,
+    /// REFUSED.
+    Refused,
+}
+
+/// Explains a service's answer to a client and a draw. The answer, the TTL and the scope are those of
+/// [`View::steer`]; the walk is run again, recording.
+pub fn explain(
+    view: &View,
+    service: ServiceId,
+    wanted: Wanted,
+    client: &Client,
+    draw: u64,
+) -> Option<Explanation> {
+    let plan = view.snapshot.plan(service)?;
+    let lane = match wanted {
+        Wanted::Addresses(family) => Lane::Addresses(family),
+        Wanted::Alias => Lane::Alias,
+    };
+    let map = view.snapshot.map_of(plan);
+    let subnet = client.subnet.filter(|_| believes(plan, client));
+    let resolver = ClientPrefix::host(client.resolver);
+    let prefix = subnet.unwrap_or(resolver);
+    let (class, special) = class_of(map, prefix, resolver);
+    let last_good = view.table(service).map(|table| &table.last_good);
+    let mut inputs = inputs(&view.snapshot, plan, &view.health);
+    inputs.last_good = last_good;
+    let mut trace = Trace::recording();
+    let decided = decide(inputs, class, map.map(|map| map.place(class)), lane, &mut trace);
+    let selection = view.steer(service, wanted, client, draw);
+    let decided_by = match (subnet, special) {
+        (None, _) => DecidedBy::Resolver,
+        (Some(_), Some(name)) => DecidedBy::ResolverForSpecial(name),
+        (Some(_), None) => DecidedBy::Subnet,
+    };
+    Some(Explanation {
+        service: plan.name.to_string(),
+        lane,
+        client: if special.is_some() { resolver } else { prefix },
+        preference: preference(&view.snapshot, plan, map, class),
+        steps: trace.steps,
+        candidates: candidates(&view.snapshot, &decided),
+        mode: decided.mode,
+        answer: answer(&selection),
+        ttl_s: selection.ttl_s,
+        ttl_why: ttl_why(plan, &decided, &selection),
+        scope: selection.scope,
+        scope_why: scope_why(&decided_by, &decided, prefix, &selection, plan),
+        decided_by,
+    })
+}
+
+/// The view as it would be with some regions down: what `--assume REGION=down` means. Probed endpoints
+/// of the regions count as failing; endpoints that nothing probes count as forced down.
+pub fn assume(view: &View, down: &[RegionId], up: &[RegionId]) -> View {
+    let snapshot = &view.snapshot;
+    let mut targets: Vec<TargetHealth> = view.health.targets.to_vec();
+    let mut forced: Vec<Forced> = view.health.forced.to_vec();
+    for (index, endpoint) in snapshot.fleet.endpoints.iter().enumerate() {
+        let verdict = match (down.contains(&endpoint.region), up.contains(&endpoint.region)) {
+            (true, _) => Verdict::Down,
+            (false, true) => Verdict::Up,
+            (false, false) => continue,
+        };
+        let own = endpoint.addresses.iter().map(|own| own.target);
+        let alias = endpoint.alias.iter().map(|(_, target)| *target);
+        let mut probed = false;
+        for target in own.chain(alias).flatten() {
+            probed = true;
+            if let Some(target) = targets.get_mut(target.index()) {
+                *target = TargetHealth { verdict, ttl_bound_s: None };
+            }
+        }
+        if !probed
+            && verdict == Verdict::Down
+            && let Some(forced) = forced.get_mut(index)
+        {
+            *forced = Forced::Down;
+        }
+    }
+    let health = HealthTable { targets: targets.into(), forced: forced.into(), ..view.health.clone() };
+    View::new(std::sync::Arc::clone(snapshot), health, Some(view))
+}
+
+fn class_of(
+    map: Option<&LocationMap>,
+    prefix: ClientPrefix,
+    resolver: ClientPrefix,
+) -> (ClassId, Option<&'static str>) {
+    let Some(map) = map else { return (ClassId(0), None) };
+    match map.class_of(prefix) {
+        ClassOf::Class(class) => (class, None),
+        ClassOf::Special { name, .. } => match map.class_of(resolver) {
+            ClassOf::Class(class) => (class, Some(name)),
+            ClassOf::Special { .. } => (map.unknown_class(), Some(name)),
+        },
+    }
+}
+
+fn preference(snapshot: &Snapshot, plan: &Plan, map: Option<&LocationMap>, class: ClassId) -> Vec<String> {
+    let Some(map) = map else { return Vec::new() };
+    let place = map.place(class);
+    let Some(lens) = plan.nodes.iter().find_map(|node| match node.rule {
+        crate::steer::Rule::Nearest { lens, .. } => Some(usize::from(lens)),
+        _ => None,
+    }) else {
+        return Vec::new();
+    };
+    place.order(lens).iter().map(|region| snapshot.fleet.region_name(*region).to_owned()).collect()
+}
+
+fn candidates(snapshot: &Snapshot, decided: &Decided) -> Vec<Candidate> {
+    let Decision::Answer(mix) = &decided.decision else { return Vec::new() };
+    let mut all = Vec::new();
+    mix.visit(1.0, &mut |share, pick| {
+        let endpoints = pick.endpoints.iter().filter_map(|id| snapshot.fleet.endpoint(*id));
+        all.push(Candidate {
+            endpoints: endpoints.clone().map(|endpoint| endpoint.name.to_string()).collect(),
+            regions: endpoints.map(|own| snapshot.fleet.region_name(own.region).to_owned()).collect(),
+            addresses: pick.addresses.to_vec(),
+            share,
+        });
+    });
+    all
+}
+
+fn answer(selection: &Selection<'_>) -> ExplainedAnswer {
+    match selection.answer {
+        Answer::Addresses(addresses) => ExplainedAnswer::Addresses(addresses.to_vec()),
+        Answer::Alias(name) => ExplainedAnswer::Alias(name_text(name)),
+        Answer::NoData => ExplainedAnswer::NoData,
+        Answer::Refused => ExplainedAnswer::Refused,
+    }
+}
+
+fn ttl_why(plan: &Plan, decided: &Decided, selection: &Selection<'_>) -> String {
+    let (least, most) = (plan.ttl_s.start(), plan.ttl_s.end());
+    match decided.ttl_bound_s {
+        None if selection.ttl_s == *most => {
+            format!("the service's maximum; its bounds are {least}..{most} s")
+        }
+        Some(bound) if selection.ttl_s == bound => {
+            "the earliest moment at which the health of something consulted can change".to_owned()
+        }
+        Some(bound) if bound < *least => {
+            format!("health could change within {bound} s, but the service's minimum is {least} s")
+        }
+        _ => "the least over all clients inside the scope".to_owned(),
+    }
+}
+
+fn scope_why(
+    by: &DecidedBy,
+    decided: &Decided,
+    prefix: ClientPrefix,
+    selection: &Selection<'_>,
+    plan: &Plan,
+) -> String {
+    match by {
+        DecidedBy::Resolver => "0: the resolver's own address decided".to_owned(),
+        DecidedBy::ResolverForSpecial(name) => format!("the length of the special-purpose block \"{name}\""),
+        DecidedBy::Subnet if plan.map.is_none() && selection.scope == 0 => {
+            "0: the place of the client plays no part".to_owned()
+        }
+        DecidedBy::Subnet => {
+            let sticky = matches!(&decided.decision, Decision::Answer(mix) if mix.is_sticky());
+            let hashed = lengths(prefix.family());
+            if sticky && selection.scope == hashed {
+                format!("a sticky choice hashes the first {hashed} bits of the client")
+            } else {
+                let widest = prefix_of(prefix, selection.scope);
+                format!("{widest} is the widest network around the client with this one decision")
+            }
+        }
+    }
+}
+
+fn prefix_of(prefix: ClientPrefix, scope: u8) -> ClientPrefix {
+    ClientPrefix::from_bits(prefix.family(), prefix.bits(), scope)
+}
+
+/// A wire name as text, escaped as in RFC 1035 section 5.1.
+fn name_text(mut wire: &[u8]) -> String {
+    let mut text = String::new();
+    while let Some((&length, rest)) = wire.split_first() {
+        let Some((label, rest)) = rest.split_at_checked(usize::from(length)) else { break };
+        if length == 0 {
+            break;
+        }
+        for &octet in label {
+            match octet {
+                b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => {
+                    text.push('\\');
+                    text.push(char::from(octet));
+                }
+                0x21..=0x7e => text.push(char::from(octet)),
+                _ => text.push_str(&format!("\\{octet:03}")),
+            }
+        }
+        text.push('.');
+        wire = rest;
+    }
+    if text.is_empty() { ".".to_owned() } else { text }
+}
+
+/// How a lane is called: the record type.
+pub fn lane_type(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Addresses(Family::V4) => "A",
+        Lane::Addresses(Family::V6) => "AAAA",
+        Lane::Alias => "CNAME",
+    }
+}

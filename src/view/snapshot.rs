@@ -1,0 +1,59 @@
+//! One compiled generation of everything that does not change with health.
+
+use std::sync::Arc;
+
+use crate::geo::{Coordinates, LocationMap};
+use crate::health::TargetSpec;
+use crate::ids::ServiceId;
+use crate::steer::{Fleet, Plan, RttTable};
+use crate::zone::Catalog;
+
+/// One compiled generation of zones, geography and services. Immutable.
+pub struct Snapshot {
+    /// Goes up by one with each snapshot that this process publishes.
+    pub generation: u64,
+    /// The zones.
+    pub catalog: Catalog,
+    /// Endpoints and regions.
+    pub fleet: Fleet,
+    /// Coordinates by `RegionId`.
+    pub regions: Box<[Option<Coordinates>]>,
+    /// The services by [`ServiceId`].
+    pub plans: Box<[Plan]>,
+    /// The location maps by `MapId`, with the expected round trips of each where a service asks.
+    pub maps: Box<[(Arc<LocationMap>, Option<RttTable>)]>,
+    /// What is probed, by `TargetId`.
+    pub targets: Box<[TargetSpec]>,
+    /// Names of monitors by `MonitorId`.
+    pub monitors: Box<[Box<str>]>,
+    /// What must be shown wherever locations are shown.
+    pub attributions: Box<[Box<str>]>,
+    /// What `respond` needs to know of the server.
+    pub responder: ResponderSettings,
+}
+
+/// Server-wide settings of answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResponderSettings {
+    /// The largest UDP answer and the size announced in OPT, in octets.
+    pub udp_payload_max: u16,
+    /// RFC 5001; `None`: not answered.
+    pub nsid: Option<Box<[u8]>>,
+}
+
+impl Snapshot {
+    /// A service's plan; `None` for a number of another generation.
+    pub fn plan(&self, service: ServiceId) -> Option<&Plan> {
+        self.plans.get(service.index())
+    }
+
+    /// The location map that a plan consults.
+    pub fn map_of(&self, plan: &Plan) -> Option<&LocationMap> {
+        self.maps.get(plan.map?.index()).map(|(map, _)| &**map)
+    }
+
+    /// The expected round trips that a plan consults.
+    pub fn rtt_of(&self, plan: &Plan) -> Option<&RttTable> {
+        self.maps.get(plan.map?.index())?.1.as_ref()
+    }
+}
