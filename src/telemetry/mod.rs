@@ -1,1 +1,182 @@
-//! telemetry
+//! What the server counts and how it is shown. Workers count for themselves; sums are made when asked.
+
+mod counters;
+mod exposition;
+mod registry;
+mod samples;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+pub use counters::{Event, RCODES_MAX, Transport, WorkerCounters, Writers};
+pub use exposition::{Exposition, Kind};
+pub use registry::{Identity, Registry};
+pub use samples::{SAMPLED_ONE_IN, Sample, Samples};
+
+use crate::ids::CounterId;
+
+/// All counters of a process.
+#[derive(Default)]
+pub struct Telemetry {
+    registry: Registry,
+    workers: RwLock<Vec<Arc<WorkerCounters>>>,
+}
+
+impl Telemetry {
+    /// Counters for one more worker.
+    pub fn worker(&self, transport: Transport, writers: Writers) -> Arc<WorkerCounters> {
+        let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
+        let counters = Arc::new(WorkerCounters::new(transport, writers, self.registry.len()));
+        workers.push(counters.clone());
+        counters
+    }
+
+    /// The number under which answers of a service that name an endpoint (`pool/endpoint`) are counted: the
+    /// same in every generation. Every worker has room for it when this returns.
+    pub fn counter(&self, service: &str, endpoint: &str, region: &str) -> CounterId {
+        let number = self.registry.counter(service, endpoint, region);
+        for worker in self.workers().iter() {
+            worker.make_room(number.index() + 1);
+        }
+        number
+    }
+
+    /// Everything counted so far, in Prometheus' text form.
+    pub fn expose(&self, to: &mut Exposition) {
+        let workers = self.workers();
+        let sum = |transport: Transport, count: &dyn Fn(&WorkerCounters) -> u64| -> u64 {
+            workers.iter().filter(|worker| worker.transport == transport).map(|worker| count(worker)).sum()
+        };
+
+        to.family("meridian_replies_total", Kind::Counter, "Replies sent, by transport and RCODE.");
+        for transport in [Transport::Udp, Transport::Tcp] {
+            for rcode in 0..RCODES_MAX {
+                let replies = sum(transport, &|worker| worker.rcode(rcode));
+                // NOERROR is shown from the start; the others once they have been seen.
+                if replies > 0 || rcode == 0 {
+                    let labels = [("transport", transport.label()), ("rcode", rcode_label(rcode))];
+                    to.sample(&labels, replies as f64);
+                }
+            }
+        }
+        to.family("meridian_truncated_replies_total", Kind::Counter, "Replies with TC set, by transport.");
+        for transport in [Transport::Udp, Transport::Tcp] {
+            let truncated = sum(transport, &WorkerCounters::truncated_count);
+            to.sample(&[("transport", transport.label())], truncated as f64);
+        }
+        to.family(
+            "meridian_dropped_total",
+            Kind::Counter,
+            "Messages without a reply and connections closed early, by transport and reason.",
+        );
+        for transport in [Transport::Udp, Transport::Tcp] {
+            for &event in Event::ALL {
+                let labels = [("transport", transport.label()), ("reason", event.label())];
+                to.sample(&labels, sum(transport, &|worker| worker.event(event)) as f64);
+            }
+        }
+        to.family("meridian_panics_total", Kind::Counter, "Queries answered SERVFAIL because of a defect.");
+        to.sample(&[], workers.iter().map(|worker| worker.panics()).sum::<u64>() as f64);
+
+        to.family(
+            "meridian_answers_total",
+            Kind::Counter,
+            "Answers that named an endpoint, by service, region and endpoint; counts survive reloads.",
+        );
+        for (number, identity) in self.registry.identities().iter().enumerate() {
+            let labels = [
+                ("service", identity.service.as_str()),
+                ("region", identity.region.as_str()),
+                ("endpoint", identity.endpoint.as_str()),
+            ];
+            to.sample(&labels, self.answers(CounterId(number as u32)) as f64);
+        }
+    }
+
+    /// Answers that named an endpoint so far, by all workers.
+    pub fn answers(&self, counter: CounterId) -> u64 {
+        self.workers().iter().map(|worker| worker.named_count(counter)).sum()
+    }
+
+    /// Replies sent so far, by all workers.
+    pub fn replies(&self) -> u64 {
+        let workers = self.workers();
+        workers.iter().map(|worker| (0..RCODES_MAX).map(|rcode| worker.rcode(rcode)).sum::<u64>()).sum()
+    }
+
+    /// The identities that counters have been given out for, by [`CounterId`].
+    pub fn identities(&self) -> Vec<Identity> {
+        self.registry.identities()
+    }
+
+    /// What the workers have sampled lately.
+    pub fn samples(&self) -> Vec<Sample> {
+        self.workers().iter().flat_map(|worker| worker.samples.read().collect::<Vec<_>>()).collect()
+    }
+
+    fn workers(&self) -> std::sync::RwLockReadGuard<'_, Vec<Arc<WorkerCounters>>> {
+        self.workers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The mnemonic of an RCODE (IANA, DNS RCODEs).
+const fn rcode_label(rcode: usize) -> &'static str {
+    match rcode {
+        0 => "NOERROR",
+        1 => "FORMERR",
+        2 => "SERVFAIL",
+        3 => "NXDOMAIN",
+        4 => "NOTIMP",
+        5 => "REFUSED",
+        6 => "YXDOMAIN",
+        9 => "NOTAUTH",
+        16 => "BADVERS",
+        23 => "BADCOOKIE",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn sums_run_over_workers_and_survive_new_identities() {
+        let telemetry = Telemetry::default();
+        let early = telemetry.worker(Transport::Udp, Writers::One);
+        let first = telemetry.counter("www", "web/a", "eu");
+        let late = telemetry.worker(Transport::Tcp, Writers::Many);
+        let many =
+            (0..3000).map(|n| telemetry.counter("www", &format!("web/{n}"), "us")).next_back().unwrap();
+        early.named(&[first, many]);
+        late.named(&[many]);
+        early.replied(0);
+        late.replied(999);
+        assert_eq!((telemetry.answers(first), telemetry.answers(many), telemetry.replies()), (1, 2, 2));
+        assert_eq!(telemetry.answers(CounterId(u32::MAX)), 0);
+    }
+
+    #[test]
+    fn the_exposition_has_bounded_labels_and_every_family() {
+        let telemetry = Telemetry::default();
+        let worker = telemetry.worker(Transport::Udp, Writers::One);
+        worker.named(&[telemetry.counter("www", "web/a", "eu")]);
+        worker.replied(3);
+        worker.truncated();
+        worker.panicked();
+        worker.happened(Event::SendFailed, 4);
+        let mut exposition = Exposition::default();
+        telemetry.expose(&mut exposition);
+        let text = exposition.finish();
+        for line in [
+            "meridian_replies_total{transport=\"udp\",rcode=\"NXDOMAIN\"} 1",
+            "meridian_truncated_replies_total{transport=\"udp\"} 1",
+            "meridian_dropped_total{transport=\"udp\",reason=\"send_failed\"} 4",
+            "meridian_panics_total 1",
+            "meridian_answers_total{service=\"www\",region=\"eu\",endpoint=\"web/a\"} 1",
+        ] {
+            assert!(text.lines().any(|there| there == line), "{line} is not in\n{text}");
+        }
+    }
+}

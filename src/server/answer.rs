@@ -1,0 +1,102 @@
+//! From octets to octets for every transport: the one place that calls the responder, counts what came
+//! of it, and turns a defect into SERVFAIL.
+
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::draw::Draws;
+use crate::now::Now;
+use crate::telemetry::{Event, WorkerCounters};
+use crate::view::View;
+
+/// The octets of a message's header (RFC 1035 4.1.1).
+const HEADER_OCTETS: usize = 12;
+/// RCODE 2.
+const SERVFAIL: u16 = 2;
+
+/// What a worker needs to answer: its counters and its chance.
+pub struct Answerer {
+    counters: Arc<WorkerCounters>,
+    draws: Draws,
+}
+
+impl Answerer {
+    /// An answerer that counts here.
+    pub fn new(counters: Arc<WorkerCounters>) -> Answerer {
+        Answerer { counters, draws: Draws::seeded() }
+    }
+
+    /// Where it counts.
+    pub fn counters(&self) -> &WorkerCounters {
+        &self.counters
+    }
+
+    /// Writes the reply to one message; returns its length, or `None` for silence.
+    pub fn answer(
+        &mut self,
+        view: &View,
+        now: Now,
+        source: SocketAddr,
+        packet: &[u8],
+        buffer: &mut [u8],
+    ) -> Option<usize> {
+        let _ = (view, now, source, self.draws.next(), self.counters.transport);
+        let length = servfail(packet, buffer);
+        self.counters.happened(Event::NotAQuery, u64::from(length.is_none()));
+        length
+    }
+
+    /// The same, with a panic answered by SERVFAIL.
+    pub fn answer_guarded(
+        &mut self,
+        view: &View,
+        now: Now,
+        source: SocketAddr,
+        packet: &[u8],
+        buffer: &mut [u8],
+    ) -> Option<usize> {
+        // What the responder leaves half done is the reply's buffer, and that is written anew.
+        let caught = catch_unwind(AssertUnwindSafe(|| self.answer(view, now, source, packet, buffer)));
+        caught.unwrap_or_else(|_| self.failed(packet, buffer))
+    }
+
+    /// Counts a panic and writes the reply that stands for it.
+    pub fn failed(&mut self, packet: &[u8], buffer: &mut [u8]) -> Option<usize> {
+        self.counters.panicked();
+        let length = servfail(packet, buffer)?;
+        self.counters.replied(SERVFAIL);
+        Some(length)
+    }
+}
+
+/// A bare SERVFAIL for a query: its ID, opcode and RD, and nothing else. `None` for what is no query.
+fn servfail(packet: &[u8], buffer: &mut [u8]) -> Option<usize> {
+    let [id_high, id_low, flags, ..] = *packet.get(..HEADER_OCTETS)? else { return None };
+    let is_response = flags & 0x80 != 0;
+    let header = buffer.get_mut(..HEADER_OCTETS)?;
+    if is_response {
+        return None;
+    }
+    header.fill(0);
+    header.copy_from_slice(&[id_high, id_low, 0x80 | flags & 0x79, SERVFAIL as u8, 0, 0, 0, 0, 0, 0, 0, 0]);
+    Some(HEADER_OCTETS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servfail_echoes_id_opcode_and_rd_and_never_answers_a_response() {
+        let mut buffer = [0xff; 64];
+        let check = |packet: &[u8], expected: Option<&[u8]>, buffer: &mut [u8]| {
+            let length = servfail(packet, buffer);
+            assert_eq!(length.and_then(|length| buffer.get(..length)), expected);
+        };
+        let query = [7, 8, 0x23, 0xff, 0, 1, 0, 2, 0, 3, 0, 4, 9, 9];
+        check(&query, Some(&[7, 8, 0xa1, 2, 0, 0, 0, 0, 0, 0, 0, 0]), &mut buffer);
+        check(&[7, 8, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0], None, &mut buffer);
+        check(&[7, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0], None, &mut buffer);
+    }
+}

@@ -1,0 +1,443 @@
+//! Datagrams by the batch: `recvmmsg` and `sendmmsg` over buffers that are allocated once.
+//!
+//! The only module with `unsafe`. What it hands out is safe: a datagram's source and octets, room for
+//! the reply, and replies that leave from the address that was asked.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::{self, NonNull};
+
+/// Datagrams moved by one system call. Savings flatten at 8; 32 also absorbs bursts.
+pub const BATCH_DATAGRAMS_MAX: usize = 32;
+/// Room for one query. A longer datagram arrives cut off, which the parser refuses as malformed.
+pub const QUERY_OCTETS_MAX: usize = 4096;
+/// Room for one reply: the largest `udp_payload_max` that the configuration accepts.
+pub const REPLY_OCTETS_MAX: usize = 4096;
+/// Room for one control message with a packet's destination: 32 octets for IPv4, 40 for IPv6.
+const CONTROL_WORDS: usize = 8;
+
+/// How long a receive may wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// Until one datagram is there or the socket's receive timeout has passed.
+    ForOne,
+    /// Not at all.
+    Never,
+}
+
+/// One received datagram and the room for its reply.
+pub struct Datagram<'b> {
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// What was sent.
+    pub query: &'b [u8],
+    /// Where to write the reply.
+    pub reply: &'b mut [u8],
+}
+
+/// What became of a batch of replies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sent {
+    /// Replies that the kernel took.
+    pub sent: usize,
+    /// Replies that it refused (no route, a filter, a full device queue): the client asks again.
+    pub failed: usize,
+}
+
+/// Everything that the two system calls point at. Never moves once allocated.
+struct Slots {
+    receive: [libc::mmsghdr; BATCH_DATAGRAMS_MAX],
+    receive_vectors: [libc::iovec; BATCH_DATAGRAMS_MAX],
+    send: [libc::mmsghdr; BATCH_DATAGRAMS_MAX],
+    send_vectors: [libc::iovec; BATCH_DATAGRAMS_MAX],
+    names: [libc::sockaddr_storage; BATCH_DATAGRAMS_MAX],
+    controls: [[u64; CONTROL_WORDS]; BATCH_DATAGRAMS_MAX],
+    queries: [[u8; QUERY_OCTETS_MAX]; BATCH_DATAGRAMS_MAX],
+    replies: [[u8; REPLY_OCTETS_MAX]; BATCH_DATAGRAMS_MAX],
+}
+
+/// A worker's buffers: receive, answer each, send.
+pub struct Batch {
+    /// Points to a leaked box that only this value owns. The headers inside hold pointers derived from
+    /// it, so every access goes through it too and none through a reference to the whole.
+    slots: NonNull<Slots>,
+    received: usize,
+    queued: usize,
+}
+
+impl Batch {
+    /// Allocates the buffers and points the headers at them.
+    pub fn new() -> Batch {
+        // SAFETY: every field of `Slots` is made of integers, raw pointers and arrays of them, for
+        // which all zeros is a valid value.
+        let slots = unsafe { Box::<Slots>::new_zeroed().assume_init() };
+        let batch = Batch { slots: NonNull::from(Box::leak(slots)), received: 0, queued: 0 };
+        for index in 0..BATCH_DATAGRAMS_MAX {
+            batch.arm(index);
+        }
+        batch
+    }
+
+    /// Receives up to a batch of datagrams and forgets the one before; returns how many there are.
+    /// `WouldBlock` and `Interrupted` mean that there was nothing.
+    pub fn receive(&mut self, socket: BorrowedFd<'_>, wait: Wait) -> io::Result<usize> {
+        for index in 0..self.received {
+            self.arm(index);
+        }
+        self.received = 0;
+        self.queued = 0;
+        let flags = match wait {
+            Wait::ForOne => libc::MSG_WAITFORONE,
+            Wait::Never => libc::MSG_DONTWAIT,
+        };
+        // SAFETY: `receive` holds BATCH_DATAGRAMS_MAX headers whose pointers lead into the live `Slots`
+        // with the lengths set by `arm`; no reference into `Slots` exists while the kernel writes,
+        // because handing one out borrows `self`.
+        let received = unsafe {
+            let headers = &raw mut (*self.slots.as_ptr()).receive;
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                headers.cast(),
+                BATCH_DATAGRAMS_MAX as libc::c_uint,
+                flags as _,
+                ptr::null_mut(),
+            )
+        };
+        self.received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        Ok(self.received)
+    }
+
+    /// A datagram of the batch; `None` past its end or when its source is no internet address.
+    pub fn datagram(&mut self, index: usize) -> Option<Datagram<'_>> {
+        if index >= self.received {
+            return None;
+        }
+        let source = self.source(index)?;
+        let slots = self.slots.as_ptr();
+        // SAFETY: `index` is below the array lengths. The query and the reply are different fields, so the
+        // two slices do not overlap, and both live as long as the borrow of `self` that guards them.
+        let (query, reply) = unsafe {
+            let octets = ((*slots).receive[index].msg_len as usize).min(QUERY_OCTETS_MAX);
+            let query = (&raw const (*slots).queries[index]).cast::<u8>();
+            (std::slice::from_raw_parts(query, octets), &mut (*slots).replies[index])
+        };
+        Some(Datagram { source, query, reply })
+    }
+
+    /// Queues the first `octets` of a datagram's reply buffer, to its source, from the address it was
+    /// sent to.
+    pub fn queue(&mut self, index: usize, octets: usize) {
+        if index >= self.received || self.queued >= BATCH_DATAGRAMS_MAX {
+            return;
+        }
+        let slots = self.slots.as_ptr();
+        let control_octets = self.reply_control(index);
+        // SAFETY: `index` and `queued` are below the array lengths; the pointers stored lead into the
+        // live `Slots`, whose lengths are not exceeded.
+        unsafe {
+            let vector = &mut (*slots).send_vectors[self.queued];
+            vector.iov_base = (&raw mut (*slots).replies[index]).cast();
+            vector.iov_len = octets.min(REPLY_OCTETS_MAX);
+            let name_octets = (*slots).receive[index].msg_hdr.msg_namelen;
+            let header = &mut (*slots).send[self.queued].msg_hdr;
+            header.msg_name = (&raw mut (*slots).names[index]).cast();
+            header.msg_namelen = name_octets;
+            header.msg_iov = &raw mut (*slots).send_vectors[self.queued];
+            header.msg_iovlen = 1;
+            header.msg_control = match control_octets {
+                0 => ptr::null_mut(),
+                _ => (&raw mut (*slots).controls[index]).cast(),
+            };
+            header.msg_controllen = control_octets as _;
+        }
+        self.queued += 1;
+    }
+
+    /// Sends what is queued. A reply that the kernel refuses is skipped and the rest goes on.
+    pub fn send(&mut self, socket: BorrowedFd<'_>) -> Sent {
+        let mut result = Sent { sent: 0, failed: 0 };
+        let mut retried = false;
+        while result.sent + result.failed < self.queued {
+            let first = result.sent + result.failed;
+            // SAFETY: headers `first..queued` were filled by `queue` and point into the live `Slots`; the
+            // kernel only reads through them and writes `msg_len` in the headers themselves.
+            let sent = unsafe {
+                let headers = (&raw mut (*self.slots.as_ptr()).send).cast::<libc::mmsghdr>();
+                let left = (self.queued - first) as libc::c_uint;
+                libc::sendmmsg(socket.as_raw_fd(), headers.add(first), left, 0)
+            };
+            if let Ok(sent @ 1..) = usize::try_from(sent) {
+                result.sent += sent;
+                retried = false;
+                continue;
+            }
+            match io::Error::last_os_error().kind() {
+                io::ErrorKind::Interrupted => {}
+                // An old ICMP error of another datagram: reported once, then the socket is clean again.
+                io::ErrorKind::ConnectionRefused if !retried => retried = true,
+                _ => {
+                    result.failed += 1;
+                    retried = false;
+                }
+            }
+        }
+        self.queued = 0;
+        result
+    }
+
+    /// Makes a slot ready to receive: the kernel overwrote the lengths.
+    fn arm(&self, index: usize) {
+        let slots = self.slots.as_ptr();
+        // SAFETY: `index` is below BATCH_DATAGRAMS_MAX; all pointers lead into the live `Slots`.
+        unsafe {
+            let vector = &mut (*slots).receive_vectors[index];
+            vector.iov_base = (&raw mut (*slots).queries[index]).cast();
+            vector.iov_len = QUERY_OCTETS_MAX;
+            let header = &mut (*slots).receive[index].msg_hdr;
+            header.msg_name = (&raw mut (*slots).names[index]).cast();
+            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_iov = &raw mut (*slots).receive_vectors[index];
+            header.msg_iovlen = 1;
+            header.msg_control = (&raw mut (*slots).controls[index]).cast();
+            header.msg_controllen = size_of::<[u64; CONTROL_WORDS]>() as _;
+        }
+    }
+
+    /// The source of a received datagram.
+    fn source(&self, index: usize) -> Option<SocketAddr> {
+        let name = unsafe {
+            // SAFETY: `index` is below the number received, so the kernel has written this name; a zeroed
+            // or partly written `sockaddr_storage` is still a valid value of integers.
+            &raw const (*self.slots.as_ptr()).names[index]
+        };
+        // SAFETY: `sockaddr_storage` is at least as large and as aligned as either address type, and
+        // its family says which of them the kernel wrote.
+        unsafe {
+            match i32::from((*name).ss_family) {
+                libc::AF_INET => {
+                    let v4 = &*name.cast::<libc::sockaddr_in>();
+                    let address = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+                    Some(SocketAddrV4::new(address, u16::from_be(v4.sin_port)).into())
+                }
+                libc::AF_INET6 => {
+                    let v6 = &*name.cast::<libc::sockaddr_in6>();
+                    let address = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+                    let port = u16::from_be(v6.sin6_port);
+                    Some(SocketAddrV6::new(address, port, v6.sin6_flowinfo, v6.sin6_scope_id).into())
+                }
+                _ => None,
+            }
+        }
+    }
+
+    /// Turns the control message of a received datagram (where it was sent to) into that of its reply
+    /// (where to send it from); returns its length, 0 for none.
+    fn reply_control(&self, index: usize) -> usize {
+        let slots = self.slots.as_ptr();
+        // SAFETY: `index` is below the number received: the kernel has set the header's control length and
+        // flags and filled the control buffer. `CMSG_FIRSTHDR` returns null if no whole message header fits,
+        // and the length is checked before the data is touched; the buffer is aligned for `cmsghdr`.
+        unsafe {
+            let header = &raw const (*slots).receive[index].msg_hdr;
+            if (*header).msg_flags & libc::MSG_CTRUNC != 0 {
+                return 0;
+            }
+            let message = libc::CMSG_FIRSTHDR(header);
+            if message.is_null() {
+                return 0;
+            }
+            let octets = (*message).cmsg_len as usize;
+            match ((*message).cmsg_level, (*message).cmsg_type) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO)
+                    if octets >= libc::CMSG_LEN(size_of::<libc::in_pktinfo>() as u32) as usize =>
+                {
+                    // The reply's way out is the routing table's to choose, not the query's way in.
+                    (*libc::CMSG_DATA(message).cast::<libc::in_pktinfo>()).ipi_ifindex = 0;
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)
+                    if octets >= libc::CMSG_LEN(size_of::<libc::in6_pktinfo>() as u32) as usize =>
+                {
+                    let info = &mut *libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>();
+                    // A link-local address means something only on its interface.
+                    if !Ipv6Addr::from(info.ipi6_addr.s6_addr).is_unicast_link_local() {
+                        info.ipi6_ifindex = 0;
+                    }
+                }
+                _ => return 0,
+            }
+            (*header).msg_controllen as usize
+        }
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch::new()
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `Box::leak` in `new`, is owned by this value alone, and nothing
+        // borrowed from it can outlive the value.
+        drop(unsafe { Box::from_raw(self.slots.as_ptr()) });
+    }
+}
+
+/// Asks the kernel for each datagram's destination, so that its reply can leave from there, and to
+/// ignore path MTU reports for what this socket sends: forged ones would fragment answers.
+pub fn prepare(socket: BorrowedFd<'_>, local: IpAddr) -> io::Result<()> {
+    match local {
+        IpAddr::V4(address) => {
+            if address.is_unspecified() {
+                set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+            }
+            set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)
+        }
+        IpAddr::V6(address) => {
+            if address.is_unspecified() {
+                set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+            }
+            set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT)
+        }
+    }
+}
+
+fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: the option's value is a live integer of the length given; the descriptor is borrowed.
+    let outcome = unsafe {
+        let octets = size_of::<libc::c_int>() as libc::socklen_t;
+        libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), octets)
+    };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use super::*;
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+    use std::time::Duration;
+
+    /// Echoes what has arrived until there is nothing more; returns how many.
+    fn echo(batch: &mut Batch, socket: &UdpSocket) -> usize {
+        let mut echoed = 0;
+        while let Ok(received) = batch.receive(socket.as_fd(), Wait::Never) {
+            for index in 0..received {
+                let datagram = batch.datagram(index).unwrap();
+                let octets = datagram.query.len();
+                datagram.reply[..octets].copy_from_slice(datagram.query);
+                batch.queue(index, octets);
+            }
+            let sent = batch.send(socket.as_fd());
+            assert_eq!(sent, Sent { sent: received, failed: 0 });
+            echoed += received;
+        }
+        echoed
+    }
+
+    fn client(address: &str) -> UdpSocket {
+        let client = UdpSocket::bind(address).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        client
+    }
+
+    #[test]
+    fn more_than_a_batch_comes_back_whole_and_in_order() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        prepare(server.as_fd(), server.local_addr().unwrap().ip()).unwrap();
+        let client = client("127.0.0.1:0");
+        let mut batch = Batch::new();
+        for round in 0..3_u8 {
+            for number in 0..70_u8 {
+                let octets = vec![number ^ round; usize::from(number) * 7];
+                client.send_to(&octets, server.local_addr().unwrap()).unwrap();
+            }
+            assert_eq!(echo(&mut batch, &server), 70);
+            let mut buffer = [0; 2000];
+            for number in 0..70_u8 {
+                let octets = client.recv(&mut buffer).unwrap();
+                assert_eq!(&buffer[..octets], vec![number ^ round; usize::from(number) * 7]);
+            }
+        }
+    }
+
+    #[test]
+    fn replies_leave_from_the_address_that_was_asked() {
+        let server = UdpSocket::bind("0.0.0.0:0").unwrap();
+        prepare(server.as_fd(), server.local_addr().unwrap().ip()).unwrap();
+        let port = server.local_addr().unwrap().port();
+        let client = client("127.0.0.1:0");
+        let mut batch = Batch::new();
+        for last in [1, 2, 77, 254] {
+            let asked = SocketAddr::from(([127, 0, 3, last], port));
+            client.send_to(b"query", asked).unwrap();
+            assert_eq!(echo(&mut batch, &server), 1);
+            assert_eq!(client.recv_from(&mut [0; 16]).unwrap().1, asked);
+        }
+    }
+
+    #[test]
+    fn replies_over_ipv6_leave_from_the_address_that_was_asked() {
+        // Machines without IPv6 have no such address to bind.
+        let Ok(server) = UdpSocket::bind("[::]:0") else { return };
+        prepare(server.as_fd(), server.local_addr().unwrap().ip()).unwrap();
+        let asked = SocketAddr::from((Ipv6Addr::LOCALHOST, server.local_addr().unwrap().port()));
+        let Ok(client) = UdpSocket::bind("[::1]:0") else { return };
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        client.send_to(b"query", asked).unwrap();
+        assert_eq!(echo(&mut Batch::new(), &server), 1);
+        assert_eq!(client.recv_from(&mut [0; 16]).unwrap().1, asked);
+    }
+
+    #[test]
+    fn a_reply_that_the_kernel_refuses_does_not_hold_the_others() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = client("127.0.0.1:0");
+        let mut batch = Batch::new();
+        for octets in [b"a", b"b", b"c"] {
+            client.send_to(octets, server.local_addr().unwrap()).unwrap();
+        }
+        assert_eq!(batch.receive(server.as_fd(), Wait::ForOne).unwrap(), 3);
+        for index in 0..3 {
+            batch.datagram(index).unwrap().reply[0] = b'A' + u8::try_from(index).unwrap();
+            batch.queue(index, 1);
+        }
+        // Port 0 cannot be sent to.
+        // SAFETY: no reference into the slots exists; the name holds an IPv4 address.
+        unsafe {
+            let name = &raw mut (*batch.slots.as_ptr()).names[1];
+            (*name.cast::<libc::sockaddr_in>()).sin_port = 0;
+        }
+        assert_eq!(batch.send(server.as_fd()), Sent { sent: 2, failed: 1 });
+        let mut buffer = [0; 1];
+        client.recv(&mut buffer).unwrap();
+        assert_eq!(buffer, *b"A");
+        client.recv(&mut buffer).unwrap();
+        assert_eq!(buffer, *b"C");
+    }
+
+    #[test]
+    fn a_datagram_past_the_room_is_cut_and_empty_ones_are_empty() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = client("127.0.0.1:0");
+        client.send_to(&[7; 9000], server.local_addr().unwrap()).unwrap();
+        client.send_to(&[], server.local_addr().unwrap()).unwrap();
+        let mut batch = Batch::new();
+        assert_eq!(batch.receive(server.as_fd(), Wait::ForOne).unwrap(), 2);
+        assert_eq!(batch.datagram(0).unwrap().query, [7; QUERY_OCTETS_MAX]);
+        assert_eq!(batch.datagram(1).unwrap().query, []);
+        assert!(batch.datagram(2).is_none());
+        batch.queue(2, 1);
+        assert_eq!(batch.send(server.as_fd()), Sent { sent: 0, failed: 0 });
+    }
+}

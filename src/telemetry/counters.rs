@@ -1,0 +1,193 @@
+//! What one worker counts: plain words that it alone writes and anybody may read.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::registry::IDENTITIES_MAX;
+use super::samples::Samples;
+use crate::ids::CounterId;
+
+/// RCODEs counted one by one; BADVERS (16) is the largest that we send. Larger ones share the last place.
+pub const RCODES_MAX: usize = 24;
+/// Counters allocated at a time.
+const CHUNK_COUNTERS: usize = 1024;
+
+/// How queries arrive.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// Connections.
+    Tcp,
+}
+
+impl Transport {
+    /// The label in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        }
+    }
+}
+
+/// Who writes a set of counters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Writers {
+    /// One thread: an addition is a load and a store.
+    One,
+    /// The tasks of a runtime: an addition is atomic.
+    Many,
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $label:literal;)*) => {
+        /// What happens to a worker apart from answering.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Event {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Event {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &[Event] = &[$(Event::$name),*];
+
+            /// The label in metrics.
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Event::$name => $label,)*
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// A message with QR=1, or too short for a header: silence.
+    NotAQuery = "not_a_query";
+    /// A datagram whose source cannot be answered.
+    Unanswerable = "unanswerable_source";
+    /// A reply that the kernel refused to send.
+    SendFailed = "send_failed";
+    /// A connection closed for another because there were too many.
+    ConnectionShed = "connection_shed";
+    /// A connection without a whole message for too long.
+    ConnectionIdle = "connection_idle";
+    /// A message that was begun and did not arrive in time, or a reply that was not taken in time.
+    MessageTimeout = "message_timeout";
+}
+
+/// One worker's counters. Padded so that no two workers write to one cache line.
+#[repr(align(128))]
+pub struct WorkerCounters {
+    /// How its queries arrive.
+    pub transport: Transport,
+    writers: Writers,
+    rcodes: [AtomicU64; RCODES_MAX],
+    events: [AtomicU64; Event::ALL.len()],
+    truncated: AtomicU64,
+    panics: AtomicU64,
+    endpoints: Box<[OnceLock<Box<[AtomicU64]>>]>,
+    /// The last sampled queries. Filled only where there is one writer.
+    pub samples: Samples,
+}
+
+impl WorkerCounters {
+    /// Counters at zero, with room for `identities` endpoints.
+    pub fn new(transport: Transport, writers: Writers, identities: usize) -> WorkerCounters {
+        let counters = WorkerCounters {
+            transport,
+            writers,
+            rcodes: [const { AtomicU64::new(0) }; RCODES_MAX],
+            events: [const { AtomicU64::new(0) }; Event::ALL.len()],
+            truncated: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
+            endpoints: (0..IDENTITIES_MAX.div_ceil(CHUNK_COUNTERS)).map(|_| OnceLock::new()).collect(),
+            samples: Samples::new(),
+        };
+        counters.make_room(identities);
+        counters
+    }
+
+    /// Allocates for counters below `identities`, so that counting never does.
+    pub fn make_room(&self, identities: usize) {
+        for chunk in self.endpoints.iter().take(identities.div_ceil(CHUNK_COUNTERS)) {
+            chunk.get_or_init(|| (0..CHUNK_COUNTERS).map(|_| AtomicU64::new(0)).collect());
+        }
+    }
+
+    /// A reply went out.
+    pub fn replied(&self, rcode: u16) {
+        let place = usize::from(rcode).min(RCODES_MAX - 1);
+        if let Some(counter) = self.rcodes.get(place) {
+            self.add(counter, 1);
+        }
+    }
+
+    /// A reply had to be truncated.
+    pub fn truncated(&self) {
+        self.add(&self.truncated, 1);
+    }
+
+    /// Something else happened, so many times.
+    pub fn happened(&self, event: Event, times: u64) {
+        if let Some(counter) = self.events.get(event as usize) {
+            self.add(counter, times);
+        }
+    }
+
+    /// A query made the responder panic.
+    pub fn panicked(&self) {
+        self.add(&self.panics, 1);
+    }
+
+    /// An answer named these endpoints.
+    pub fn named(&self, endpoints: &[CounterId]) {
+        for &endpoint in endpoints {
+            if let Some(counter) = self.endpoint(endpoint) {
+                self.add(counter, 1);
+            }
+        }
+    }
+
+    fn endpoint(&self, endpoint: CounterId) -> Option<&AtomicU64> {
+        let chunk = self.endpoints.get(endpoint.index() / CHUNK_COUNTERS)?;
+        chunk.get()?.get(endpoint.index() % CHUNK_COUNTERS)
+    }
+
+    fn add(&self, counter: &AtomicU64, times: u64) {
+        match self.writers {
+            Writers::One => {
+                counter.store(counter.load(Ordering::Relaxed).wrapping_add(times), Ordering::Relaxed);
+            }
+            Writers::Many => {
+                counter.fetch_add(times, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Replies by RCODE so far.
+    pub fn rcode(&self, rcode: usize) -> u64 {
+        self.rcodes.get(rcode).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// How often something happened so far.
+    pub fn event(&self, event: Event) -> u64 {
+        self.events.get(event as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Truncated replies so far.
+    pub fn truncated_count(&self) -> u64 {
+        self.truncated.load(Ordering::Relaxed)
+    }
+
+    /// Panics so far.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Answers that named an endpoint so far.
+    pub fn named_count(&self, endpoint: CounterId) -> u64 {
+        self.endpoint(endpoint).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+}
