@@ -1,1 +1,21 @@
-//! wire
+//! DNS messages as octets (pure): queries are parsed in place, replies are composed in place.
+//!
+//! Nothing here allocates on the query path and nothing here knows zones, places or health.
+
+mod edns;
+mod name;
+mod query;
+mod types;
+mod writer;
+
+pub use edns::{ClientSubnet, Edns, EdnsOption, ExtendedError, OptionCode};
+pub use name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX, Name, NameTextError, name_octets, name_text, parse_name};
+pub use query::{Header, Malformed, Parsed, Query, Question, Rejected, Silence};
+pub use types::{Class, Opcode, Rcode, Rtype};
+pub use writer::{Full, HEADER_OCTETS, Opt, Owner, ResponseWriter, Section, Verdict};
+
+/// The largest DNS message: TCP's length field has 16 bits (RFC 1035 section 4.2.2).
+pub const MESSAGE_OCTETS_MAX: usize = 65_535;
+
+/// What every client takes over UDP without saying so (RFC 1035 section 2.3.4).
+pub const UDP_OCTETS_MIN: usize = 512;

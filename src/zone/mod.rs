@@ -1,4 +1,14 @@
 //! Zones and what they say of a name (pure).
+//!
+//! Names live in a [`NameTree`]: a hash table of (parent, label), walked from the apex down, so a
+//! look-up ends at the first label that does not exist however deep the question is. Empty
+//! non-terminals are nodes like any other, which makes RFC 4592 and RFC 8020 fall out of the walk.
 
-/// All zones of a snapshot.
-pub struct Catalog {}
+mod builder;
+mod catalog;
+mod lookup;
+mod tree;
+
+pub use builder::{OutOfZone, ZoneBuilder};
+pub use catalog::{Catalog, ClientClass};
+pub use lookup::{Lookup, Rdata, Rrset, Zone};

@@ -1,0 +1,205 @@
+//! EDNS(0): what a query's OPT record says (RFC 6891), and the options this server knows.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::query::Malformed;
+
+/// An option's number in the IANA registry.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct OptionCode(pub u16);
+
+impl OptionCode {
+    /// The name server's identity (RFC 5001).
+    pub const NSID: OptionCode = OptionCode(3);
+    /// The client's network (RFC 7871).
+    pub const CLIENT_SUBNET: OptionCode = OptionCode(8);
+    /// Extended errors (RFC 8914).
+    pub const EXTENDED_ERROR: OptionCode = OptionCode(15);
+}
+
+/// The extended errors that this server gives (RFC 8914).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ExtendedError {
+    /// 18: never for anybody, as a zone transfer here.
+    Prohibited,
+    /// 20: the name is in none of our zones.
+    NotAuthoritative,
+}
+
+impl ExtendedError {
+    /// The INFO-CODE.
+    pub const fn number(self) -> u16 {
+        match self {
+            ExtendedError::Prohibited => 18,
+            ExtendedError::NotAuthoritative => 20,
+        }
+    }
+}
+
+/// A query's OPT record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Edns<'p> {
+    /// The requester's UDP payload size as sent; below 512 counts as 512.
+    pub payload_octets: u16,
+    /// Only version 0 is known.
+    pub version: u8,
+    /// DO: the requester wants DNSSEC records.
+    pub dnssec_ok: bool,
+    /// NSID was asked for.
+    pub nsid: bool,
+    /// A well-formed client subnet.
+    pub subnet: Option<ClientSubnet<'p>>,
+    options: &'p [u8],
+}
+
+/// One option as sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EdnsOption<'p> {
+    /// Its number.
+    pub code: OptionCode,
+    /// Its data.
+    pub data: &'p [u8],
+}
+
+impl<'p> Edns<'p> {
+    /// From OPT's CLASS, TTL and RDATA, options not yet looked at.
+    pub(super) fn new(class: u16, ttl: u32, options: &'p [u8]) -> Edns<'p> {
+        Edns {
+            payload_octets: class,
+            version: (ttl >> 16) as u8,
+            dnssec_ok: ttl & 0x8000 != 0,
+            nsid: false,
+            subnet: None,
+            options,
+        }
+    }
+
+    /// The options in the order sent; ends at the first that is cut short.
+    pub fn options(&self) -> impl Iterator<Item = EdnsOption<'p>> + use<'p> {
+        let mut rest = self.options;
+        std::iter::from_fn(move || {
+            let (option, after) = split_option(rest)?;
+            rest = after;
+            Some(option)
+        })
+    }
+
+    /// The same with its options read.
+    pub(super) fn with_options(self) -> Result<Edns<'p>, Malformed> {
+        let mut edns = self;
+        let mut rest = self.options;
+        while !rest.is_empty() {
+            let Some((option, after)) = split_option(rest) else { return Err(Malformed::Options) };
+            match option.code {
+                OptionCode::NSID => edns.nsid = true,
+                OptionCode::CLIENT_SUBNET if edns.subnet.is_some() => return Err(Malformed::ClientSubnet),
+                OptionCode::CLIENT_SUBNET => {
+                    let subnet = ClientSubnet::parse(option.data);
+                    edns.subnet = Some(subnet.ok_or(Malformed::ClientSubnet)?);
+                }
+                _ => {}
+            }
+            rest = after;
+        }
+        Ok(edns)
+    }
+}
+
+fn split_option(octets: &[u8]) -> Option<(EdnsOption<'_>, &[u8])> {
+    let (head, rest) = octets.split_first_chunk::<4>()?;
+    let [code_high, code_low, length_high, length_low] = *head;
+    let length = u16::from_be_bytes([length_high, length_low]);
+    let (data, after) = rest.split_at_checked(usize::from(length))?;
+    Some((EdnsOption { code: OptionCode(u16::from_be_bytes([code_high, code_low])), data }, after))
+}
+
+/// A well-formed client subnet option of a query (RFC 7871 section 6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClientSubnet<'p> {
+    /// FAMILY, SOURCE PREFIX-LENGTH, SCOPE PREFIX-LENGTH and ADDRESS as sent.
+    data: &'p [u8],
+    /// The address, zero past the source length; `None` for family 0, which old tools send with
+    /// length 0 to say "none".
+    address: Option<IpAddr>,
+}
+
+impl<'p> ClientSubnet<'p> {
+    /// Strict: a scope other than 0, a length beyond the family's, too few or too many address
+    /// octets, bits past the length, an unknown family are all `None`.
+    fn parse(data: &'p [u8]) -> Option<ClientSubnet<'p>> {
+        let (head, octets) = data.split_first_chunk::<4>()?;
+        let [family_high, family_low, source, scope] = *head;
+        let family = u16::from_be_bytes([family_high, family_low]);
+        let bits = match family {
+            0 => 0,
+            1 => 32,
+            2 => 128,
+            _ => return None,
+        };
+        if scope != 0 || source > bits || octets.len() != usize::from(source).div_ceil(8) {
+            return None;
+        }
+        let spare_bits = (8 - source % 8) % 8;
+        if octets.last().is_some_and(|last| last.trailing_zeros() < u32::from(spare_bits)) {
+            return None;
+        }
+        let mut address = [0; 16];
+        address.get_mut(..octets.len())?.copy_from_slice(octets);
+        let address = match family {
+            1 => address.first_chunk::<4>().map(|v4| IpAddr::V4(Ipv4Addr::from(*v4))),
+            2 => Some(IpAddr::V6(Ipv6Addr::from(address))),
+            _ => None,
+        };
+        Some(ClientSubnet { data, address })
+    }
+
+    /// The network's first address; `None` for family 0.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// SOURCE PREFIX-LENGTH. 0 means: do not use my address.
+    pub fn source_length(&self) -> u8 {
+        self.data.get(2).copied().unwrap_or(0)
+    }
+
+    /// The option's data as sent: all of it is echoed but the scope, its fourth octet.
+    pub fn data(&self) -> &'p [u8] {
+        self.data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn rfc7871_6_client_subnet_is_read_strictly() {
+        let check = |data: &[u8], expected: Option<(Option<&str>, u8)>| {
+            let subnet = ClientSubnet::parse(data);
+            let got = subnet.map(|s| (s.address().map(|a| a.to_string()), s.source_length()));
+            assert_eq!(got, expected.map(|(a, l)| (a.map(str::to_owned), l)), "{data:?}");
+        };
+        check(&[0, 1, 24, 0, 192, 0, 2], Some((Some("192.0.2.0"), 24)));
+        check(&[0, 1, 32, 0, 192, 0, 2, 1], Some((Some("192.0.2.1"), 32)));
+        check(&[0, 1, 20, 0, 192, 0, 0x20], Some((Some("192.0.32.0"), 20)));
+        check(&[0, 1, 0, 0], Some((Some("0.0.0.0"), 0)));
+        check(&[0, 2, 0, 0], Some((Some("::"), 0)));
+        check(&[0, 2, 48, 0, 0x20, 1, 0xd, 0xb8, 0, 1], Some((Some("2001:db8:1::"), 48)));
+        check(&[0, 0, 0, 0], Some((None, 0)));
+        // Unknown families, lengths beyond the family, scopes, octet counts, spare bits.
+        check(&[0, 3, 0, 0], None);
+        check(&[0, 0, 8, 0, 1], None);
+        check(&[0, 1, 33, 0, 1, 2, 3, 4, 0], None);
+        check(&[0, 2, 129, 0], None);
+        check(&[0, 1, 24, 24, 192, 0, 2], None);
+        check(&[0, 1, 24, 0, 192, 0], None);
+        check(&[0, 1, 24, 0, 192, 0, 2, 0], None);
+        check(&[0, 1, 20, 0, 192, 0, 0x21], None);
+        check(&[0, 1, 1, 0, 0x40], None);
+        check(&[0, 1, 1, 0, 0x80], Some((Some("128.0.0.0"), 1)));
+        check(&[0, 1, 24], None);
+        check(&[], None);
+    }
+}

@@ -1,0 +1,184 @@
+//! The numbers of the IANA registry that the code speaks of by name.
+
+/// A resource record type or QTYPE.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Rtype(pub u16);
+
+macro_rules! rtypes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal;)*) => {
+        impl Rtype {
+            $($(#[$doc])* pub const $name: Rtype = Rtype($number);)*
+        }
+
+        impl std::fmt::Display for Rtype {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self.0 {
+                    $($number => f.write_str(stringify!($name)),)*
+                    other => write!(f, "TYPE{other}"),
+                }
+            }
+        }
+    };
+}
+
+rtypes! {
+    /// An IPv4 address.
+    A = 1;
+    /// A name server.
+    NS = 2;
+    /// An alias.
+    CNAME = 5;
+    /// The start of a zone.
+    SOA = 6;
+    /// A mailbox domain (RFC 1035, obsolete; compressible).
+    MB = 7;
+    /// A mail group member (RFC 1035, obsolete; compressible).
+    MG = 8;
+    /// A mail rename (RFC 1035, obsolete; compressible).
+    MR = 9;
+    /// A pointer to a name.
+    PTR = 12;
+    /// Host information; also the minimal answer to ANY (RFC 8482).
+    HINFO = 13;
+    /// A mail exchange.
+    MX = 15;
+    /// Text.
+    TXT = 16;
+    /// An IPv6 address.
+    AAAA = 28;
+    /// A service's location.
+    SRV = 33;
+    /// An alias for everything below a name (RFC 6672).
+    DNAME = 39;
+    /// EDNS (RFC 6891).
+    OPT = 41;
+    /// A delegation signer (RFC 4034).
+    DS = 43;
+    /// A signature (RFC 4034).
+    RRSIG = 46;
+    /// A denial of existence (RFC 4034).
+    NSEC = 47;
+    /// A zone's key (RFC 4034).
+    DNSKEY = 48;
+    /// A hashed denial of existence (RFC 5155).
+    NSEC3 = 50;
+    /// The parameters of hashed denial (RFC 5155).
+    NSEC3PARAM = 51;
+    /// Service binding (RFC 9460).
+    SVCB = 64;
+    /// Service binding for HTTPS (RFC 9460).
+    HTTPS = 65;
+    /// Incremental zone transfer.
+    IXFR = 251;
+    /// Zone transfer.
+    AXFR = 252;
+    /// Whatever there is (RFC 8482).
+    ANY = 255;
+    /// Who may issue certificates.
+    CAA = 257;
+}
+
+impl Rtype {
+    /// Whether it can only be asked for, or lives in messages only: never data of a zone (RFC 6895
+    /// section 3.1).
+    pub const fn is_meta(self) -> bool {
+        matches!(self.0, 0 | 41 | 128..=255)
+    }
+
+    /// Whether steered names answer it themselves (R14).
+    pub const fn is_steered(self) -> bool {
+        matches!(self, Rtype::A | Rtype::AAAA | Rtype::SVCB | Rtype::HTTPS)
+    }
+}
+
+/// A class or QCLASS.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Class(pub u16);
+
+impl Class {
+    /// The Internet.
+    pub const IN: Class = Class(1);
+    /// Chaos: `id.server` and `version.bind`.
+    pub const CH: Class = Class(3);
+}
+
+/// What kind of message it is: four bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Opcode(pub u8);
+
+impl Opcode {
+    /// A query.
+    pub const QUERY: Opcode = Opcode(0);
+    /// A zone has changed (RFC 1996).
+    pub const NOTIFY: Opcode = Opcode(4);
+    /// Dynamic update (RFC 2136).
+    pub const UPDATE: Opcode = Opcode(5);
+}
+
+/// The response codes that this server gives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Rcode {
+    /// The question was answered, be it with nothing.
+    NoError,
+    /// The query makes no sense.
+    FormErr,
+    /// The server failed.
+    ServFail,
+    /// The name does not exist, nor anything below it.
+    NxDomain,
+    /// This kind of query is not implemented.
+    NotImp,
+    /// The server will not answer this.
+    Refused,
+    /// A DNAME leads to a name that is too long (RFC 6672).
+    YxDomain,
+    /// The EDNS version is not known (RFC 6891).
+    BadVers,
+}
+
+impl Rcode {
+    /// Every response code, in the order in which counters are kept.
+    pub const ALL: [Rcode; 8] = [
+        Rcode::NoError,
+        Rcode::FormErr,
+        Rcode::ServFail,
+        Rcode::NxDomain,
+        Rcode::NotImp,
+        Rcode::Refused,
+        Rcode::YxDomain,
+        Rcode::BadVers,
+    ];
+
+    /// The registry's number: the upper eight bits go into OPT.
+    pub const fn number(self) -> u16 {
+        match self {
+            Rcode::NoError => 0,
+            Rcode::FormErr => 1,
+            Rcode::ServFail => 2,
+            Rcode::NxDomain => 3,
+            Rcode::NotImp => 4,
+            Rcode::Refused => 5,
+            Rcode::YxDomain => 6,
+            Rcode::BadVers => 16,
+        }
+    }
+
+    /// The registry's mnemonic.
+    pub const fn mnemonic(self) -> &'static str {
+        match self {
+            Rcode::NoError => "NOERROR",
+            Rcode::FormErr => "FORMERR",
+            Rcode::ServFail => "SERVFAIL",
+            Rcode::NxDomain => "NXDOMAIN",
+            Rcode::NotImp => "NOTIMP",
+            Rcode::Refused => "REFUSED",
+            Rcode::YxDomain => "YXDOMAIN",
+            Rcode::BadVers => "BADVERS",
+        }
+    }
+
+    /// The position in [`Rcode::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}

@@ -1,0 +1,512 @@
+//! Composes a response in a caller's buffer: whole RRsets, names compressed, never past the limit.
+
+use std::net::IpAddr;
+
+use super::edns::{ClientSubnet, ExtendedError, OptionCode};
+use super::name::{LABEL_OCTETS_MAX, name_octets};
+use super::query::{Header, Question};
+use super::types::{Class, Rcode, Rtype};
+
+/// The header of every message (RFC 1035 section 4.1.1).
+pub const HEADER_OCTETS: usize = 12;
+
+/// The fixed part of OPT: root, type, class, TTL, RDLENGTH.
+const OPT_OCTETS: usize = 11;
+
+/// Names that later names are compared with. A referral with 13 servers and their names needs about
+/// 40; beyond the table names go out whole, which is right and only longer.
+const REMEMBERED_MAX: usize = 48;
+
+/// Names of more labels go out whole. Reverse names of IPv6 have 34.
+const COMPRESSED_LABELS_MAX: usize = 40;
+
+/// A pointer has 14 bits.
+const POINTER_MAX: usize = 0x3fff;
+
+/// The longest NSID sent: a reply of 512 octets has to hold the longest question and OPT.
+const NSID_OCTETS_MAX: usize = 128;
+
+/// The part of a response that records go into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Section {
+    /// What was asked for.
+    Answer,
+    /// SOA of a negative answer, NS of a referral.
+    Authority,
+    /// Glue.
+    Additional,
+}
+
+/// Whose records they are.
+#[derive(Clone, Copy, Debug)]
+pub enum Owner<'n> {
+    /// QNAME from this octet on; 0 is QNAME itself.
+    Question(usize),
+    /// Any name, in wire form.
+    Name(&'n [u8]),
+}
+
+/// The records did not fit; nothing of them was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Full;
+
+/// What the header says besides the query's own fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Verdict {
+    /// The response code.
+    pub rcode: Rcode,
+    /// AA
+    pub authoritative: bool,
+    /// TC
+    pub truncated: bool,
+}
+
+/// The OPT of a response.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opt<'o> {
+    /// The UDP payload size this server takes.
+    pub payload_octets: u16,
+    /// DO, as in the query.
+    pub dnssec_ok: bool,
+    /// Where it was asked for and is configured.
+    pub nsid: Option<&'o [u8]>,
+    /// The query's client subnet, and the scope to answer it with.
+    pub subnet: Option<(ClientSubnet<'o>, u8)>,
+    /// Sent if there is room.
+    pub error: Option<ExtendedError>,
+}
+
+/// Composes one response.
+pub struct ResponseWriter<'b> {
+    buffer: &'b mut [u8],
+    end: usize,
+    limit: usize,
+    limit_with_opt: usize,
+    counts: [u16; 4],
+    question_octets: usize,
+    names: NameTable,
+}
+
+impl<'b> ResponseWriter<'b> {
+    /// A response of at most `limit` octets; `None` where not even a header fits.
+    pub fn new(buffer: &'b mut [u8], limit: usize) -> Option<ResponseWriter<'b>> {
+        let limit = limit.min(buffer.len());
+        (limit >= HEADER_OCTETS).then_some(ResponseWriter {
+            buffer,
+            end: HEADER_OCTETS,
+            limit,
+            limit_with_opt: limit,
+            counts: [0; 4],
+            question_octets: 0,
+            names: NameTable::EMPTY,
+        })
+    }
+
+    /// Echoes the question octet for octet. Comes before everything else.
+    pub fn question(&mut self, question: &Question<'_>) -> Result<(), Full> {
+        let start = self.end;
+        let written = self
+            .put(question.name)
+            .and_then(|()| self.put(&question.rtype.0.to_be_bytes()))
+            .and_then(|()| self.put(&question.class.0.to_be_bytes()));
+        match written {
+            Ok(()) => {
+                self.question_octets = question.name.len();
+                self.count(0);
+                Ok(())
+            }
+            Err(full) => {
+                self.end = start;
+                Err(full)
+            }
+        }
+    }
+
+    /// Keeps room for an OPT, so that it survives whatever is cut. Comes before the records.
+    pub fn reserve(&mut self, opt: &Opt<'_>) {
+        let octets = OPT_OCTETS
+            + opt.nsid.map_or(0, |nsid| 4 + nsid.len().min(NSID_OCTETS_MAX))
+            + opt.subnet.map_or(0, |(subnet, _)| 4 + subnet.data().len());
+        self.limit = self.limit.saturating_sub(octets).max(self.end);
+    }
+
+    /// Appends an RRset whole or not at all. RDATA is uncompressed wire form; the names in it are
+    /// compressed where RFC 3597 section 4 allows it.
+    pub fn rrset<'r>(
+        &mut self,
+        section: Section,
+        owner: Owner<'_>,
+        rtype: Rtype,
+        ttl_s: u32,
+        rdata: impl Iterator<Item = &'r [u8]>,
+    ) -> Result<(), Full> {
+        self.whole(section, owner, rtype, ttl_s, rdata, |writer, rdata| writer.rdata(rtype, rdata))
+    }
+
+    /// Appends addresses as one RRset of A or AAAA, whole or not at all. Addresses of the other family
+    /// are passed over.
+    pub fn addresses(
+        &mut self,
+        section: Section,
+        owner: Owner<'_>,
+        rtype: Rtype,
+        ttl_s: u32,
+        addresses: &[IpAddr],
+    ) -> Result<(), Full> {
+        let of_type = addresses.iter().filter(|address| match address {
+            IpAddr::V4(_) => rtype == Rtype::A,
+            IpAddr::V6(_) => rtype == Rtype::AAAA,
+        });
+        self.whole(section, owner, rtype, ttl_s, of_type, |writer, address| match address {
+            IpAddr::V4(v4) => writer.put(&v4.octets()),
+            IpAddr::V6(v6) => writer.put(&v6.octets()),
+        })
+    }
+
+    /// Whether the name that begins at `offset` of the message is `name`.
+    pub fn is_name_at(&self, offset: usize, name: &[u8]) -> bool {
+        same_name(self.buffer, offset, name)
+    }
+
+    /// Where the next record will begin.
+    pub fn offset(&self) -> usize {
+        self.end
+    }
+
+    /// Writes OPT and the header: the response's length.
+    pub fn finish(mut self, header: &Header, verdict: &Verdict, opt: Option<&Opt<'_>>) -> usize {
+        if let Some(opt) = opt {
+            self.limit = self.limit_with_opt;
+            self.opt(opt, verdict.rcode);
+        }
+        self.header(header, verdict);
+        self.end
+    }
+
+    fn whole<T>(
+        &mut self,
+        section: Section,
+        owner: Owner<'_>,
+        rtype: Rtype,
+        ttl_s: u32,
+        data: impl Iterator<Item = T>,
+        write: impl Fn(&mut Self, T) -> Result<(), Full>,
+    ) -> Result<(), Full> {
+        let (end, used, counts) = (self.end, self.names.used, self.counts);
+        let index = match section {
+            Section::Answer => 1,
+            Section::Authority => 2,
+            Section::Additional => 3,
+        };
+        let mut written = Ok(());
+        let mut pointer = None;
+        for item in data {
+            written = self.record(owner, &mut pointer, rtype, ttl_s, item, &write);
+            if written.is_err() {
+                (self.end, self.names.used, self.counts) = (end, used, counts);
+                break;
+            }
+            self.count(index);
+        }
+        written
+    }
+
+    fn record<T>(
+        &mut self,
+        owner: Owner<'_>,
+        pointer: &mut Option<usize>,
+        rtype: Rtype,
+        ttl_s: u32,
+        item: T,
+        write: &impl Fn(&mut Self, T) -> Result<(), Full>,
+    ) -> Result<(), Full> {
+        match *pointer {
+            Some(offset) => self.put(&(0xc000 | offset as u16).to_be_bytes())?,
+            None => *pointer = self.owner(owner)?,
+        }
+        let [t1, t0] = rtype.0.to_be_bytes();
+        let [c1, c0] = Class::IN.0.to_be_bytes();
+        let [l3, l2, l1, l0] = ttl_s.to_be_bytes();
+        self.put(&[t1, t0, c1, c0, l3, l2, l1, l0, 0, 0])?;
+        let start = self.end;
+        write(self, item)?;
+        let length = u16::try_from(self.end - start).map_err(|_| Full)?;
+        if let Some(place) = self.buffer.get_mut(start - 2..start) {
+            place.copy_from_slice(&length.to_be_bytes());
+        }
+        Ok(())
+    }
+
+    /// Writes an owner; returns where the next record of the same owner can point to.
+    fn owner(&mut self, owner: Owner<'_>) -> Result<Option<usize>, Full> {
+        match owner {
+            Owner::Question(octet) if octet + 1 < self.question_octets => {
+                let offset = HEADER_OCTETS + octet;
+                self.put(&(0xc000 | offset as u16).to_be_bytes())?;
+                Ok(Some(offset))
+            }
+            Owner::Question(_) => self.put(&[0]).map(|()| None),
+            Owner::Name(name) => {
+                let start = self.end;
+                self.name(name)?;
+                Ok(match self.buffer.get(start..start + 2) {
+                    Some([high @ 0xc0..=0xff, low]) => Some(usize::from(u16::from_be_bytes([high & 0x3f, *low]))),
+                    Some([1..=63, _]) if start <= POINTER_MAX => Some(start),
+                    _ => None,
+                })
+            }
+        }
+    }
+
+    fn rdata(&mut self, rtype: Rtype, rdata: &[u8]) -> Result<(), Full> {
+        let names_at = match rtype {
+            Rtype::NS | Rtype::CNAME | Rtype::PTR | Rtype::MB | Rtype::MG | Rtype::MR => (0, 1),
+            Rtype::SOA => (0, 2),
+            Rtype::MX => (2, 1),
+            _ => return self.put(rdata),
+        };
+        let (before, names) = names_at;
+        let (fixed, mut rest) = rdata.split_at_checked(before).unwrap_or((rdata, &[]));
+        self.put(fixed)?;
+        for _ in 0..names {
+            // RDATA given as octets (RFC 3597) need not hold a name: then it goes out as it is.
+            let Some((name, after)) = name_octets(rest).and_then(|octets| rest.split_at_checked(octets))
+            else {
+                break;
+            };
+            self.name(name)?;
+            rest = after;
+        }
+        self.put(rest)
+    }
+
+    /// Writes a name, the part that was written before as a pointer.
+    fn name(&mut self, name: &[u8]) -> Result<(), Full> {
+        let Some(suffixes) = Suffixes::of(name) else { return self.put(name) };
+        self.remember_question();
+        let mut known = None;
+        for index in 0..suffixes.used {
+            known = self.find(&suffixes, index, name);
+            if known.is_some() {
+                self.remember(&suffixes, index);
+                let whole = suffixes.start(index);
+                self.put(name.get(..whole).unwrap_or(&[]))?;
+                break;
+            }
+        }
+        match known {
+            Some(offset) => self.put(&(0xc000 | offset).to_be_bytes()),
+            None => {
+                self.remember(&suffixes, suffixes.used);
+                self.put(name)
+            }
+        }
+    }
+
+    fn find(&self, suffixes: &Suffixes, index: usize, name: &[u8]) -> Option<u16> {
+        let hash = suffixes.hash(index);
+        let suffix = name.get(suffixes.start(index)..)?;
+        let known = self.names.entries.get(..self.names.used)?;
+        known
+            .iter()
+            .find(|entry| entry.hash == hash && same_name(self.buffer, usize::from(entry.offset), suffix))
+            .map(|entry| entry.offset)
+    }
+
+    /// Remembers the suffixes before number `count` of the name about to be written at the end.
+    fn remember(&mut self, suffixes: &Suffixes, count: usize) {
+        for index in 0..count {
+            let offset = self.end + suffixes.start(index);
+            if offset <= POINTER_MAX {
+                self.names.add(suffixes.hash(index), offset as u16);
+            }
+        }
+    }
+
+    fn remember_question(&mut self) {
+        if self.names.used > 0 || self.question_octets <= 1 {
+            return;
+        }
+        let name = self.buffer.get(HEADER_OCTETS..HEADER_OCTETS + self.question_octets);
+        let Some(suffixes) = name.and_then(Suffixes::of) else { return };
+        for index in 0..suffixes.used {
+            self.names.add(suffixes.hash(index), (HEADER_OCTETS + suffixes.start(index)) as u16);
+        }
+    }
+
+    fn opt(&mut self, opt: &Opt<'_>, rcode: Rcode) {
+        let start = self.end;
+        let [p1, p0] = opt.payload_octets.to_be_bytes();
+        let [t1, t0] = Rtype::OPT.0.to_be_bytes();
+        let dnssec_ok = if opt.dnssec_ok { 0x80 } else { 0 };
+        let fixed = [0, t1, t0, p1, p0, (rcode.number() >> 4) as u8, 0, dnssec_ok, 0, 0, 0];
+        if self.put(&fixed).is_err() {
+            return;
+        }
+        let options = self.end;
+        // Room for these was kept; should it be missing all the same, the option is left out whole.
+        if let Some((subnet, scope)) = opt.subnet {
+            let (head, address) = subnet.data().split_at_checked(4).unwrap_or((&[0, 0, 0, 0], &[]));
+            let head = [head.first(), head.get(1), head.get(2)].map(|octet| octet.copied().unwrap_or(0));
+            let [f1, f0, source] = head;
+            let _ = self.option(OptionCode::CLIENT_SUBNET, &[f1, f0, source, scope], address);
+        }
+        if let Some(nsid) = opt.nsid {
+            let _ = self.option(OptionCode::NSID, nsid.get(..NSID_OCTETS_MAX).unwrap_or(nsid), &[]);
+        }
+        if let Some(error) = opt.error {
+            let _ = self.option(OptionCode::EXTENDED_ERROR, &error.number().to_be_bytes(), &[]);
+        }
+        let length = (self.end - options) as u16;
+        if let Some(place) = self.buffer.get_mut(start + OPT_OCTETS - 2..start + OPT_OCTETS) {
+            place.copy_from_slice(&length.to_be_bytes());
+        }
+        self.count(3);
+    }
+
+    fn option(&mut self, code: OptionCode, head: &[u8], tail: &[u8]) -> Result<(), Full> {
+        let start = self.end;
+        let length = (head.len() + tail.len()) as u16;
+        let written = self
+            .put(&code.0.to_be_bytes())
+            .and_then(|()| self.put(&length.to_be_bytes()))
+            .and_then(|()| self.put(head))
+            .and_then(|()| self.put(tail));
+        if written.is_err() {
+            self.end = start;
+        }
+        written
+    }
+
+    fn header(&mut self, header: &Header, verdict: &Verdict) {
+        let bit = |set: bool, value: u8| if set { value } else { 0 };
+        let flags = 0x80
+            | header.opcode.0 << 3
+            | bit(verdict.authoritative, 0x04)
+            | bit(verdict.truncated, 0x02)
+            | bit(header.recursion_desired, 0x01);
+        let [id1, id0] = header.id.to_be_bytes();
+        let [[q1, q0], [an1, an0], [ns1, ns0], [ar1, ar0]] = self.counts.map(u16::to_be_bytes);
+        let low = (verdict.rcode.number() & 0x0f) as u8;
+        let octets = [id1, id0, flags, low, q1, q0, an1, an0, ns1, ns0, ar1, ar0];
+        if let Some(place) = self.buffer.first_chunk_mut::<HEADER_OCTETS>() {
+            *place = octets;
+        }
+    }
+
+    fn count(&mut self, index: usize) {
+        if let Some(count) = self.counts.get_mut(index) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn put(&mut self, octets: &[u8]) -> Result<(), Full> {
+        let end = self.end + octets.len();
+        if end > self.limit {
+            return Err(Full);
+        }
+        self.buffer.get_mut(self.end..end).ok_or(Full)?.copy_from_slice(octets);
+        self.end = end;
+        Ok(())
+    }
+}
+
+/// The names written so far, by the hash of each of their suffixes.
+struct NameTable {
+    entries: [Remembered; REMEMBERED_MAX],
+    used: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Remembered {
+    hash: u16,
+    offset: u16,
+}
+
+impl NameTable {
+    const EMPTY: NameTable =
+        NameTable { entries: [Remembered { hash: 0, offset: 0 }; REMEMBERED_MAX], used: 0 };
+
+    fn add(&mut self, hash: u16, offset: u16) {
+        if let Some(entry) = self.entries.get_mut(self.used) {
+            *entry = Remembered { hash, offset };
+            self.used += 1;
+        }
+    }
+}
+
+/// Where the suffixes of a name begin, the root left out, and their hashes.
+struct Suffixes {
+    starts: [u8; COMPRESSED_LABELS_MAX],
+    hashes: [u16; COMPRESSED_LABELS_MAX],
+    used: usize,
+}
+
+impl Suffixes {
+    /// `None` where the name has too many labels, or is none.
+    fn of(name: &[u8]) -> Option<Suffixes> {
+        let mut suffixes =
+            Suffixes { starts: [0; COMPRESSED_LABELS_MAX], hashes: [0; COMPRESSED_LABELS_MAX], used: 0 };
+        let mut position = 0;
+        loop {
+            let length = usize::from(*name.get(position)?);
+            if length == 0 {
+                break;
+            }
+            if length > LABEL_OCTETS_MAX {
+                return None;
+            }
+            *suffixes.starts.get_mut(suffixes.used)? = u8::try_from(position).ok()?;
+            suffixes.used += 1;
+            position += 1 + length;
+        }
+        let mut hash = 0u32;
+        let mut label_end = position;
+        for index in (0..suffixes.used).rev() {
+            let start = suffixes.start(index);
+            for octet in name.get(start..label_end)? {
+                hash = (hash ^ u32::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0193);
+            }
+            label_end = start;
+            *suffixes.hashes.get_mut(index)? = (hash ^ hash >> 16) as u16;
+        }
+        Some(suffixes)
+    }
+
+    fn start(&self, index: usize) -> usize {
+        self.starts.get(index).map_or(0, |start| usize::from(*start))
+    }
+
+    fn hash(&self, index: usize) -> u16 {
+        self.hashes.get(index).copied().unwrap_or(0)
+    }
+}
+
+/// Whether the name at `offset` of a message of our own, pointers followed, is `name` in any case.
+fn same_name(message: &[u8], offset: usize, name: &[u8]) -> bool {
+    let (mut position, mut rest) = (offset, name);
+    loop {
+        let Some(&length) = message.get(position) else { return false };
+        if length >= 0xc0 {
+            let Some(&low) = message.get(position + 1) else { return false };
+            let target = usize::from(u16::from_be_bytes([length & 0x3f, low]));
+            if target >= position {
+                return false;
+            }
+            position = target;
+            continue;
+        }
+        let octets = 1 + usize::from(length);
+        let (Some(ours), Some(theirs)) = (message.get(position..position + octets), rest.get(..octets)) else {
+            return false;
+        };
+        if !ours.eq_ignore_ascii_case(theirs) {
+            return false;
+        }
+        if length == 0 {
+            return true;
+        }
+        position += octets;
+        rest = rest.get(octets..).unwrap_or(&[]);
+    }
+}

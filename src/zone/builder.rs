@@ -1,0 +1,113 @@
+//! Collects a zone's data. Judges nothing: whether it makes sense is `compile::zonefile`'s to say.
+
+use super::lookup::{Entry, Node, NodeKind, Zone};
+use super::tree::{NameTree, ROOT};
+use crate::ids::ServiceId;
+use crate::wire::{Name, Rtype};
+
+/// The owner is not at or below the origin, or the zone has outgrown its 32-bit offsets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutOfZone;
+
+/// A zone in the making.
+pub struct ZoneBuilder {
+    origin: Name,
+    tree: NameTree,
+    pending: Vec<(u32, Entry)>,
+    rdata: Vec<u8>,
+    steered: Vec<(u32, ServiceId)>,
+    soa_times: Option<(u32, u32)>,
+}
+
+impl ZoneBuilder {
+    /// A zone without data.
+    pub fn new(origin: &Name) -> ZoneBuilder {
+        ZoneBuilder {
+            origin: *origin,
+            tree: NameTree::new(),
+            pending: Vec::new(),
+            rdata: Vec::new(),
+            steered: Vec::new(),
+            soa_times: None,
+        }
+    }
+
+    /// Adds an RRset: RDATA in uncompressed wire form. An owner and a type come once.
+    pub fn rrset<'r>(
+        &mut self,
+        owner: &Name,
+        rtype: Rtype,
+        ttl_s: u32,
+        rdata: impl Iterator<Item = &'r [u8]>,
+    ) -> Result<(), OutOfZone> {
+        let node = self.node(owner)?;
+        let start = u32::try_from(self.rdata.len()).map_err(|_| OutOfZone)?;
+        for octets in rdata {
+            let length = u16::try_from(octets.len()).map_err(|_| OutOfZone)?;
+            self.rdata.extend_from_slice(&length.to_be_bytes());
+            self.rdata.extend_from_slice(octets);
+            if rtype == Rtype::SOA && node == ROOT {
+                let minimum = octets.last_chunk::<4>().map_or(0, |last| u32::from_be_bytes(*last));
+                self.soa_times = Some((ttl_s, minimum));
+            }
+        }
+        let end = u32::try_from(self.rdata.len()).map_err(|_| OutOfZone)?;
+        self.pending.push((node, Entry { rtype, ttl_s, start, end }));
+        Ok(())
+    }
+
+    /// Gives a name to a service.
+    pub fn steer(&mut self, owner: &Name, service: ServiceId) -> Result<(), OutOfZone> {
+        let node = self.node(owner)?;
+        self.steered.push((node, service));
+        Ok(())
+    }
+
+    /// The zone.
+    pub fn build(mut self) -> Zone {
+        self.pending.sort_by_key(|(node, entry)| (*node, entry.rtype));
+        self.steered.sort_by_key(|(node, _)| *node);
+        self.tree.shrink();
+        self.rdata.shrink_to_fit();
+        let mut nodes = vec![Node { first: 0, count: 0, kind: NodeKind::Plain }; self.tree.len()];
+        for (position, (number, entry)) in self.pending.iter().enumerate() {
+            let Some(node) = nodes.get_mut(*number as usize) else { continue };
+            if node.count == 0 {
+                node.first = position as u32;
+            }
+            node.count += 1;
+            node.kind = match entry.rtype {
+                Rtype::NS if *number != ROOT => NodeKind::Cut,
+                Rtype::DNAME => NodeKind::Redirect,
+                Rtype::CNAME => NodeKind::Alias,
+                _ => node.kind,
+            };
+        }
+        for (number, _) in &self.steered {
+            if let Some(node) = nodes.get_mut(*number as usize) {
+                node.kind = NodeKind::Steered;
+            }
+        }
+        Zone {
+            origin: self.origin,
+            tree: self.tree,
+            nodes: nodes.into(),
+            entries: self.pending.into_iter().map(|(_, entry)| entry).collect(),
+            rdata: self.rdata.into(),
+            steered: self.steered.into(),
+            negative_ttl_s: self.soa_times.map_or(0, |(ttl_s, minimum_s)| ttl_s.min(minimum_s)),
+        }
+    }
+
+    fn node(&mut self, owner: &Name) -> Result<u32, OutOfZone> {
+        let depth = owner.labels().checked_sub(self.origin.labels()).ok_or(OutOfZone)?;
+        if owner.suffix(depth) != self.origin.octets() {
+            return Err(OutOfZone);
+        }
+        let mut node = ROOT;
+        for index in (0..depth).rev() {
+            node = self.tree.child_or_new(node, owner.label(index)).ok_or(OutOfZone)?;
+        }
+        Ok(node)
+    }
+}

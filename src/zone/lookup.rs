@@ -1,0 +1,245 @@
+//! A zone, and the algorithm of RFC 1034 section 4.3.2 as RFC 4592 and RFC 6672 have it.
+
+use super::tree::{NameTree, ROOT};
+use crate::ids::ServiceId;
+use crate::wire::{Name, Rtype};
+
+/// A zone: immutable.
+pub struct Zone {
+    pub(super) origin: Name,
+    /// From the origin down.
+    pub(super) tree: NameTree,
+    /// By node of the tree.
+    pub(super) nodes: Box<[Node]>,
+    /// Each node's in a row, by type.
+    pub(super) entries: Box<[Entry]>,
+    /// Length and octets, one RRset after the other.
+    pub(super) rdata: Box<[u8]>,
+    /// Sorted by node.
+    pub(super) steered: Box<[(u32, ServiceId)]>,
+    pub(super) negative_ttl_s: u32,
+}
+
+/// What a node has.
+#[derive(Clone, Copy)]
+pub(super) struct Node {
+    /// Where its entries begin.
+    pub(super) first: u32,
+    /// How many there are: 0 is an empty non-terminal, unless it is steered.
+    pub(super) count: u16,
+    pub(super) kind: NodeKind,
+}
+
+/// What a node does to a walk that comes to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NodeKind {
+    /// Nothing.
+    Plain,
+    /// It has a CNAME.
+    Alias,
+    /// A delegation begins here: the walk ends.
+    Cut,
+    /// It has a DNAME: what is below leads elsewhere.
+    Redirect,
+    /// A service answers for it.
+    Steered,
+}
+
+/// One RRset.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) rtype: Rtype,
+    pub(super) ttl_s: u32,
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+/// The records of one owner and type. The owner is not in it: a wildcard's RRset is its asker's.
+/// Signatures, when zones get them, are a second RDATA range of the same entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rrset<'z> {
+    /// Their type.
+    pub rtype: Rtype,
+    /// Their TTL: one for all (RFC 2181 section 5.2).
+    pub ttl_s: u32,
+    octets: &'z [u8],
+}
+
+impl<'z> Rrset<'z> {
+    /// The RDATA of each record, uncompressed.
+    pub fn rdata(&self) -> Rdata<'z> {
+        Rdata { rest: self.octets }
+    }
+}
+
+/// The RDATA of an RRset's records, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Rdata<'z> {
+    rest: &'z [u8],
+}
+
+impl<'z> Iterator for Rdata<'z> {
+    type Item = &'z [u8];
+
+    fn next(&mut self) -> Option<&'z [u8]> {
+        let (length, rest) = self.rest.split_first_chunk::<2>()?;
+        let (rdata, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        self.rest = rest;
+        Some(rdata)
+    }
+}
+
+/// What a zone says of a name and a type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lookup<'z> {
+    /// These records, owned by the name asked for.
+    Answer(Rrset<'z>),
+    /// A CNAME, to be followed.
+    Alias(Rrset<'z>),
+    /// A DNAME above the name.
+    Redirect {
+        /// The DNAME.
+        rrset: Rrset<'z>,
+        /// Its owner is the name asked for from this label on.
+        owner: usize,
+    },
+    /// The name belongs to another zone's servers.
+    Referral {
+        /// The NS records of the cut.
+        servers: Rrset<'z>,
+        /// Their owner is the name asked for from this label on.
+        owner: usize,
+    },
+    /// A service answers.
+    Steered(ServiceId),
+    /// The name exists, the type does not.
+    NoData,
+    /// Neither the name exists nor anything below it.
+    NxDomain,
+}
+
+impl Zone {
+    /// The origin.
+    pub fn origin(&self) -> &Name {
+        &self.origin
+    }
+
+    /// The SOA: in every zone that was read without an error.
+    pub fn soa(&self) -> Option<Rrset<'_>> {
+        self.entry(ROOT, Rtype::SOA)
+    }
+
+    /// The TTL of the SOA in negative answers: min(its TTL, MINIMUM) (RFC 2308 section 5).
+    pub fn negative_ttl_s(&self) -> u32 {
+        self.negative_ttl_s
+    }
+
+    /// Looks up a name at or below the origin.
+    pub fn lookup(&self, name: &Name, rtype: Rtype) -> Lookup<'_> {
+        let mut number = ROOT;
+        let mut index = name.labels().saturating_sub(self.origin.labels());
+        loop {
+            let Some(node) = self.nodes.get(number as usize) else { return Lookup::NxDomain };
+            match node.kind {
+                // The parent alone can answer for DS (RFC 4035 section 3.1.4.1).
+                NodeKind::Cut if index > 0 || rtype != Rtype::DS => return self.referral(number, index),
+                NodeKind::Redirect if index > 0 => return self.redirect(number, index),
+                _ => {}
+            }
+            if index == 0 {
+                return self.at(number, *node, rtype);
+            }
+            match self.tree.child(number, name.label(index - 1)) {
+                Some(child) => (number, index) = (child, index - 1),
+                None => return self.wildcard(number, rtype),
+            }
+        }
+    }
+
+    /// The A and AAAA records of a name, glue or not: what stands beside NS.
+    pub fn addresses(&self, name: &[u8]) -> [Option<Rrset<'_>>; 2] {
+        let Some(node) = Name::from_wire(name).and_then(|name| self.node(&name)) else { return [None; 2] };
+        [self.entry(node, Rtype::A), self.entry(node, Rtype::AAAA)]
+    }
+
+    /// The number of nodes: names and empty non-terminals.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn node(&self, name: &Name) -> Option<u32> {
+        let depth = name.labels().checked_sub(self.origin.labels())?;
+        if name.suffix(depth) != self.origin.octets() {
+            return None;
+        }
+        (0..depth).rev().try_fold(ROOT, |node, index| self.tree.child(node, name.label(index)))
+    }
+
+    /// What stands at an existing name.
+    fn at(&self, number: u32, node: Node, rtype: Rtype) -> Lookup<'_> {
+        if rtype == Rtype::ANY {
+            return self.any(number, node);
+        }
+        if let Some(rrset) = self.entry(number, rtype) {
+            return Lookup::Answer(rrset);
+        }
+        match node.kind {
+            NodeKind::Alias => self.entry(number, Rtype::CNAME).map_or(Lookup::NoData, Lookup::Alias),
+            NodeKind::Steered => self.service(number).map_or(Lookup::NoData, Lookup::Steered),
+            NodeKind::Plain | NodeKind::Cut | NodeKind::Redirect => Lookup::NoData,
+        }
+    }
+
+    /// One RRset for ANY (RFC 8482 section 4.1): the smallest.
+    fn any(&self, number: u32, node: Node) -> Lookup<'_> {
+        let smallest = self.entries_of(node).iter().min_by_key(|entry| entry.end - entry.start);
+        match (smallest, self.service(number)) {
+            (Some(entry), _) => Lookup::Answer(self.rrset(entry)),
+            (None, Some(service)) => Lookup::Steered(service),
+            (None, None) => Lookup::NoData,
+        }
+    }
+
+    /// What the wildcard under the closest encloser says (RFC 4592 section 3.3.1).
+    fn wildcard(&self, encloser: u32, rtype: Rtype) -> Lookup<'_> {
+        let Some(number) = self.tree.child(encloser, b"*") else { return Lookup::NxDomain };
+        match self.nodes.get(number as usize) {
+            Some(node) => self.at(number, *node, rtype),
+            None => Lookup::NxDomain,
+        }
+    }
+
+    fn referral(&self, number: u32, owner: usize) -> Lookup<'_> {
+        match self.entry(number, Rtype::NS) {
+            Some(servers) => Lookup::Referral { servers, owner },
+            None => Lookup::NoData,
+        }
+    }
+
+    fn redirect(&self, number: u32, owner: usize) -> Lookup<'_> {
+        match self.entry(number, Rtype::DNAME) {
+            Some(rrset) => Lookup::Redirect { rrset, owner },
+            None => Lookup::NxDomain,
+        }
+    }
+
+    fn service(&self, number: u32) -> Option<ServiceId> {
+        let position = self.steered.binary_search_by_key(&number, |(node, _)| *node).ok()?;
+        self.steered.get(position).map(|(_, service)| *service)
+    }
+
+    fn entry(&self, number: u32, rtype: Rtype) -> Option<Rrset<'_>> {
+        let node = self.nodes.get(number as usize)?;
+        self.entries_of(*node).iter().find(|entry| entry.rtype == rtype).map(|entry| self.rrset(entry))
+    }
+
+    fn entries_of(&self, node: Node) -> &[Entry] {
+        let first = node.first as usize;
+        self.entries.get(first..first + usize::from(node.count)).unwrap_or(&[])
+    }
+
+    fn rrset(&self, entry: &Entry) -> Rrset<'_> {
+        let octets = self.rdata.get(entry.start as usize..entry.end as usize).unwrap_or(&[]);
+        Rrset { rtype: entry.rtype, ttl_s: entry.ttl_s, octets }
+    }
+}
