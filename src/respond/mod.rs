@@ -1,1 +1,275 @@
-//! respond
+//! Octets in, octets out: the one door to answers, whatever the transport (pure).
+//!
+//! What the caller is to count or sample comes back as a [`Note`]; nothing here has an effect.
+
+mod answer;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use crate::geo::ClientPrefix;
+use crate::ids::{CounterId, ServiceId, ZoneId};
+use crate::now::Now;
+use crate::steer::{Client, Selection, Wanted};
+use crate::view::{ResponderSettings, View};
+use crate::wire::{
+    Edns, ExtendedError, MESSAGE_OCTETS_MAX, Opt, Parsed, Query, Question, Rcode, Rejected, ResponseWriter,
+    Silence, UDP_OCTETS_MIN, Verdict,
+};
+use crate::zone::{Catalog, ClientClass};
+
+use answer::Answering;
+
+/// How a query came.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Transport {
+    /// In a datagram: the answer's size is bounded by what both ends take.
+    Udp,
+    /// In a stream: the answer may fill a message.
+    Tcp,
+}
+
+/// Who asks, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked {
+    /// The address the query came from.
+    pub source: IpAddr,
+    /// How it came.
+    pub transport: Transport,
+    /// The class of clients it came from (R16).
+    pub class: ClientClass,
+}
+
+/// What is to be done with a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome<'v> {
+    /// Send this many octets of the buffer.
+    Reply {
+        /// The response's length.
+        length: usize,
+        /// What to count.
+        note: Note<'v>,
+    },
+    /// Send nothing.
+    Drop(DropReason),
+}
+
+/// Why nothing is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DropReason {
+    /// It was shorter than a header.
+    Short,
+    /// It was a response.
+    Response,
+    /// The buffer does not even hold a header.
+    NoRoom,
+}
+
+/// What the caller is to count of a reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Note<'v> {
+    /// The response code.
+    pub rcode: Rcode,
+    /// Whether records that were needed did not fit.
+    pub size: Size,
+    /// What the query said by EDNS.
+    pub edns: EdnsSeen,
+    /// The zone that the name is in.
+    pub zone: Option<ZoneId>,
+    /// One per endpoint named in the answer.
+    pub counters: &'v [CounterId],
+    /// The service that answered, and for which network.
+    pub steered: Option<(ServiceId, ClientPrefix)>,
+}
+
+/// Whether a reply is complete.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Size {
+    /// All of it.
+    Whole,
+    /// TC is set.
+    Truncated,
+}
+
+/// What a query said by EDNS.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum EdnsSeen {
+    /// No OPT.
+    Absent,
+    /// An OPT without a well-formed client subnet.
+    Plain,
+    /// A well-formed client subnet.
+    ClientSubnet,
+}
+
+/// Answers one packet into `buffer`. `draw` is uniform over u64 and decides among equals. Allocates
+/// nothing.
+pub fn respond<'v>(
+    view: &'v View,
+    asked: &Asked,
+    now: Now,
+    draw: u64,
+    packet: &[u8],
+    buffer: &mut [u8],
+) -> Outcome<'v> {
+    // Cookies and signatures, when they come, go by the wall clock.
+    let _ = now;
+    respond_from(view, asked, draw, packet, buffer)
+}
+
+/// What an answer is made of: the view, or a stand-in where tests need answers no policy gives.
+trait Steering {
+    fn catalog(&self) -> &Catalog;
+    fn settings(&self) -> &ResponderSettings;
+    fn steer(&self, service: ServiceId, wanted: Wanted, client: &Client, draw: u64) -> Selection<'_>;
+    fn is_alias(&self, service: ServiceId) -> bool;
+}
+
+impl Steering for View {
+    fn catalog(&self) -> &Catalog {
+        &self.snapshot.catalog
+    }
+
+    fn settings(&self) -> &ResponderSettings {
+        &self.snapshot.responder
+    }
+
+    fn steer(&self, service: ServiceId, wanted: Wanted, client: &Client, draw: u64) -> Selection<'_> {
+        View::steer(self, service, wanted, client, draw)
+    }
+
+    fn is_alias(&self, service: ServiceId) -> bool {
+        View::is_alias(self, service)
+    }
+}
+
+fn respond_from<'v>(
+    steering: &'v impl Steering,
+    asked: &Asked,
+    draw: u64,
+    packet: &[u8],
+    buffer: &mut [u8],
+) -> Outcome<'v> {
+    let outcome = match Parsed::from_packet(packet) {
+        Parsed::Query(query) => answered(steering, asked, draw, &query, buffer),
+        Parsed::Rejected(rejected) => reject(steering.settings(), asked, &rejected, buffer),
+        Parsed::Silent(Silence::Short) => return Outcome::Drop(DropReason::Short),
+        Parsed::Silent(Silence::Response) => return Outcome::Drop(DropReason::Response),
+    };
+    outcome.unwrap_or(Outcome::Drop(DropReason::NoRoom))
+}
+
+fn answered<'v>(
+    steering: &'v impl Steering,
+    asked: &Asked,
+    draw: u64,
+    query: &Query<'_>,
+    buffer: &mut [u8],
+) -> Option<Outcome<'v>> {
+    let settings = steering.settings();
+    let edns = query.edns.as_ref();
+    let mut opt = edns.map(|edns| opt(settings, edns));
+    let mut writer = begin(settings, asked, edns, opt.as_ref(), Some(&query.question), buffer)?;
+    let answer = Answering::new(steering, query, client(asked, edns), draw).answer(asked.class, &mut writer);
+    if let Some(opt) = opt.as_mut() {
+        opt.error = answer.error;
+        opt.subnet = opt.subnet.map(|(subnet, _)| (subnet, answer.scope));
+    }
+    let length = writer.finish(&query.header, &answer.verdict, opt.as_ref());
+    let note = Note {
+        rcode: answer.verdict.rcode,
+        size: if answer.verdict.truncated { Size::Truncated } else { Size::Whole },
+        edns: seen(edns),
+        zone: answer.zone,
+        counters: answer.counters,
+        steered: answer.steered,
+    };
+    Some(Outcome::Reply { length, note })
+}
+
+/// An error for what cannot be looked up: as much of the query comes back as could be read.
+fn reject<'v>(
+    settings: &ResponderSettings,
+    asked: &Asked,
+    rejected: &Rejected<'_>,
+    buffer: &mut [u8],
+) -> Option<Outcome<'v>> {
+    let edns = rejected.edns.as_ref();
+    let opt = edns.map(|edns| opt(settings, edns));
+    let writer = begin(settings, asked, edns, opt.as_ref(), rejected.question.as_ref(), buffer)?;
+    let rcode = rejected.why.rcode();
+    let verdict = Verdict { rcode, authoritative: false, truncated: false };
+    let length = writer.finish(&rejected.header, &verdict, opt.as_ref());
+    let note = Note { rcode, size: Size::Whole, edns: seen(edns), zone: None, counters: &[], steered: None };
+    Some(Outcome::Reply { length, note })
+}
+
+/// A response with its question, and room kept for OPT; `None` where the buffer has no room for them.
+fn begin<'b>(
+    settings: &ResponderSettings,
+    asked: &Asked,
+    edns: Option<&Edns<'_>>,
+    opt: Option<&Opt<'_>>,
+    question: Option<&Question<'_>>,
+    buffer: &'b mut [u8],
+) -> Option<ResponseWriter<'b>> {
+    let mut writer = ResponseWriter::new(buffer, octets_max(settings, asked.transport, edns))?;
+    if let Some(question) = question {
+        writer.question(question).ok()?;
+    }
+    if let Some(opt) = opt {
+        writer.reserve(opt);
+    }
+    Some(writer)
+}
+
+/// The longest reply (RFC 6891 section 6.2.3): what the client takes, at least 512, at most what this
+/// server is set to.
+fn octets_max(settings: &ResponderSettings, transport: Transport, edns: Option<&Edns<'_>>) -> usize {
+    match (transport, edns) {
+        (Transport::Tcp, _) => MESSAGE_OCTETS_MAX,
+        (Transport::Udp, None) => UDP_OCTETS_MIN,
+        (Transport::Udp, Some(edns)) => {
+            usize::from(edns.payload_octets).min(usize::from(settings.udp_payload_max)).max(UDP_OCTETS_MIN)
+        }
+    }
+}
+
+/// The OPT that answers a query's OPT, for static data.
+fn opt<'o>(settings: &'o ResponderSettings, edns: &Edns<'o>) -> Opt<'o> {
+    Opt {
+        payload_octets: settings.udp_payload_max,
+        dnssec_ok: edns.dnssec_ok,
+        nsid: settings.nsid.as_deref().filter(|_| edns.nsid),
+        subnet: edns.subnet.map(|subnet| (subnet, 0)),
+        error: None,
+    }
+}
+
+/// The client as policies see it: a source length of 0 asks not to go by the subnet (RFC 7871
+/// section 7.1.2).
+fn client(asked: &Asked, edns: Option<&Edns<'_>>) -> Client {
+    let subnet = edns.and_then(|edns| edns.subnet).filter(|subnet| subnet.source_length() > 0);
+    let prefix = subnet.and_then(|subnet| Some(ClientPrefix::new(subnet.address()?, subnet.source_length())));
+    Client { resolver: asked.source, subnet: prefix }
+}
+
+fn seen(edns: Option<&Edns<'_>>) -> EdnsSeen {
+    match edns {
+        None => EdnsSeen::Absent,
+        Some(edns) if edns.subnet.is_some() => EdnsSeen::ClientSubnet,
+        Some(_) => EdnsSeen::Plain,
+    }
+}
+
+/// What `answer` found, besides the records it wrote.
+struct Answered<'v> {
+    verdict: Verdict,
+    error: Option<ExtendedError>,
+    scope: u8,
+    zone: Option<ZoneId>,
+    counters: &'v [CounterId],
+    steered: Option<(ServiceId, ClientPrefix)>,
+}

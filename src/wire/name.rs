@@ -24,8 +24,7 @@ impl Name {
     /// The name that `wire` begins with; `None` where it begins with none that is uncompressed and
     /// within the limits.
     pub fn from_wire(wire: &[u8]) -> Option<Name> {
-        let mut name =
-            Name { octets: [0; NAME_OCTETS_MAX], length: 0, starts: [0; LABELS_MAX], labels: 0 };
+        let mut name = Name { octets: [0; NAME_OCTETS_MAX], length: 0, starts: [0; LABELS_MAX], labels: 0 };
         let mut position = 0;
         loop {
             let length = usize::from(*wire.get(position)?);
@@ -54,7 +53,8 @@ impl Name {
         let mut wire = [0; NAME_OCTETS_MAX];
         wire.get_mut(..prefix.len())?.copy_from_slice(prefix);
         let suffix_octets = name_octets(suffix)?;
-        wire.get_mut(prefix.len()..prefix.len() + suffix_octets)?.copy_from_slice(suffix.get(..suffix_octets)?);
+        wire.get_mut(prefix.len()..prefix.len() + suffix_octets)?
+            .copy_from_slice(suffix.get(..suffix_octets)?);
         Name::from_wire(&wire)
     }
 
@@ -88,9 +88,34 @@ impl Name {
         self.octets().get(self.start(index)..).unwrap_or(&[0])
     }
 
+    /// How many labels this name has in front of `other`; `None` where it is not at or below it.
+    pub fn depth_below(&self, other: &Name) -> Option<usize> {
+        let depth = self.labels().checked_sub(other.labels())?;
+        (self.suffix(depth) == other.octets()).then_some(depth)
+    }
+
+    /// Whether this name is `other` or one below it.
+    pub fn is_at_or_below(&self, other: &Name) -> bool {
+        self.depth_below(other).is_some()
+    }
+
     /// The labels before label `index`, without a root.
     pub fn prefix(&self, index: usize) -> &[u8] {
         self.octets().get(..self.start(index)).unwrap_or(&[])
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        self.octets() == other.octets()
+    }
+}
+
+impl Eq for Name {}
+
+impl std::fmt::Debug for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&name_text(self.octets()))
     }
 }
 
@@ -250,7 +275,11 @@ mod tests {
     fn rfc1035_5_1_names_in_presentation_form() {
         let origin = b"\x07example\x00";
         let check = |text: &str, expected: Result<&[u8], NameTextError>| {
-            assert_eq!(parse_name(text.as_bytes(), origin).as_deref(), expected.as_ref().map(|w| *w), "{text}");
+            assert_eq!(
+                parse_name(text.as_bytes(), origin).as_deref(),
+                expected.as_ref().map(|w| *w),
+                "{text}"
+            );
         };
         check("www", Ok(b"\x03www\x07example\x00"));
         check("WwW.", Ok(b"\x03WwW\x00"));

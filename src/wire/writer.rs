@@ -250,7 +250,9 @@ impl<'b> ResponseWriter<'b> {
                 let start = self.end;
                 self.name(name)?;
                 Ok(match self.buffer.get(start..start + 2) {
-                    Some([high @ 0xc0..=0xff, low]) => Some(usize::from(u16::from_be_bytes([high & 0x3f, *low]))),
+                    Some([high @ 0xc0..=0xff, low]) => {
+                        Some(usize::from(u16::from_be_bytes([high & 0x3f, *low])))
+                    }
                     Some([1..=63, _]) if start <= POINTER_MAX => Some(start),
                     _ => None,
                 })
@@ -497,7 +499,8 @@ fn same_name(message: &[u8], offset: usize, name: &[u8]) -> bool {
             continue;
         }
         let octets = 1 + usize::from(length);
-        let (Some(ours), Some(theirs)) = (message.get(position..position + octets), rest.get(..octets)) else {
+        let (Some(ours), Some(theirs)) = (message.get(position..position + octets), rest.get(..octets))
+        else {
             return false;
         };
         if !ours.eq_ignore_ascii_case(theirs) {

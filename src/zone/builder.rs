@@ -100,10 +100,7 @@ impl ZoneBuilder {
     }
 
     fn node(&mut self, owner: &Name) -> Result<u32, OutOfZone> {
-        let depth = owner.labels().checked_sub(self.origin.labels()).ok_or(OutOfZone)?;
-        if owner.suffix(depth) != self.origin.octets() {
-            return Err(OutOfZone);
-        }
+        let depth = owner.depth_below(&self.origin).ok_or(OutOfZone)?;
         let mut node = ROOT;
         for index in (0..depth).rev() {
             node = self.tree.child_or_new(node, owner.label(index)).ok_or(OutOfZone)?;

@@ -44,11 +44,25 @@ impl Catalog {
 
     /// The zone with the longest origin that `name` is at or below.
     pub fn find(&self, class: ClientClass, name: &Name) -> Option<(ZoneId, &Zone)> {
+        self.deepest(class, name, 0)
+    }
+
+    /// The zone with the longest origin that `name` is truly below: the one that can answer for DS
+    /// where `name` is itself an origin (RFC 4035 section 3.1.4.1).
+    pub fn find_above(&self, class: ClientClass, name: &Name) -> Option<(ZoneId, &Zone)> {
+        self.deepest(class, name, 1)
+    }
+
+    /// Among the origins that `name` has from label `first` on.
+    fn deepest(&self, class: ClientClass, name: &Name, first: usize) -> Option<(ZoneId, &Zone)> {
         // The one class that exists sees every zone.
         let ClientClass(_) = class;
+        if first > name.labels() {
+            return None;
+        }
         let mut found = self.zone_at.first().copied().flatten();
         let mut node = ROOT;
-        for index in (0..name.labels()).rev() {
+        for index in (first..name.labels()).rev() {
             let Some(child) = self.tree.child(node, name.label(index)) else { break };
             node = child;
             found = self.zone_at.get(node as usize).copied().flatten().or(found);

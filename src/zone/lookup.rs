@@ -134,6 +134,11 @@ impl Zone {
         self.negative_ttl_s
     }
 
+    /// Whether a name is at or below the origin.
+    pub fn contains(&self, name: &Name) -> bool {
+        name.is_at_or_below(&self.origin)
+    }
+
     /// Looks up a name at or below the origin.
     pub fn lookup(&self, name: &Name, rtype: Rtype) -> Lookup<'_> {
         let mut number = ROOT;
@@ -157,8 +162,8 @@ impl Zone {
     }
 
     /// The A and AAAA records of a name, glue or not: what stands beside NS.
-    pub fn addresses(&self, name: &[u8]) -> [Option<Rrset<'_>>; 2] {
-        let Some(node) = Name::from_wire(name).and_then(|name| self.node(&name)) else { return [None; 2] };
+    pub fn addresses(&self, name: &Name) -> [Option<Rrset<'_>>; 2] {
+        let Some(node) = self.node(name) else { return [None; 2] };
         [self.entry(node, Rtype::A), self.entry(node, Rtype::AAAA)]
     }
 
@@ -168,10 +173,7 @@ impl Zone {
     }
 
     fn node(&self, name: &Name) -> Option<u32> {
-        let depth = name.labels().checked_sub(self.origin.labels())?;
-        if name.suffix(depth) != self.origin.octets() {
-            return None;
-        }
+        let depth = name.depth_below(&self.origin)?;
         (0..depth).rev().try_fold(ROOT, |node, index| self.tree.child(node, name.label(index)))
     }
 

@@ -1,0 +1,285 @@
+//! A question's way through its zone: the chain of aliases, and what stands at its end.
+
+use super::{Answered, Steering};
+use crate::geo::ClientPrefix;
+use crate::ids::{Family, ServiceId};
+use crate::steer::{Answer, Client, Wanted};
+use crate::wire::{
+    Class, ExtendedError, Full, HEADER_OCTETS, Name, Owner, Query, Rcode, ResponseWriter, Rtype, Section,
+    Verdict,
+};
+use crate::zone::{ClientClass, Lookup, Rrset, Zone};
+
+/// Aliases followed in one answer. Resolvers go on from the last by themselves; 8 is more than sane
+/// zones have, and bounds the work of a query.
+const CHAIN_MAX: usize = 8;
+
+/// The TTL of the answer to ANY at a steered name: nothing else depends on it.
+const ANY_TTL_S: u32 = 3600;
+
+/// HINFO "RFC8482" "" (RFC 8482 section 4.2).
+const ANY_HINFO: &[u8] = b"\x07RFC8482\x00";
+
+/// One query being answered.
+pub(super) struct Answering<'v, 'q, S> {
+    steering: &'v S,
+    query: &'q Query<'q>,
+    client: Client,
+    draw: u64,
+    answered: Answered<'v>,
+}
+
+/// A name of the chain.
+struct Link {
+    name: Name,
+    /// Whether it is QNAME itself, whose case is kept by pointing at it.
+    asked: bool,
+}
+
+impl Link {
+    /// The name from label `index` on, as an owner.
+    fn owner(&self, index: usize) -> Owner<'_> {
+        if self.asked {
+            Owner::Question(self.name.start(index))
+        } else {
+            Owner::Name(self.name.suffix(index))
+        }
+    }
+}
+
+/// Where the owners of the chain so far stand in the message.
+#[derive(Default)]
+struct Offsets {
+    places: [usize; CHAIN_MAX],
+    used: usize,
+}
+
+impl Offsets {
+    fn add(&mut self, offset: usize) {
+        if let Some(place) = self.places.get_mut(self.used) {
+            *place = offset;
+            self.used += 1;
+        }
+    }
+
+    fn contain(&self, writer: &ResponseWriter<'_>, name: &[u8]) -> bool {
+        self.places.iter().take(self.used).any(|place| writer.is_name_at(*place, name))
+    }
+}
+
+impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
+    pub(super) fn new(steering: &'v S, query: &'q Query<'q>, client: Client, draw: u64) -> Self {
+        let answered = Answered {
+            verdict: Verdict { rcode: Rcode::NoError, authoritative: true, truncated: false },
+            error: None,
+            scope: 0,
+            zone: None,
+            counters: &[],
+            steered: None,
+        };
+        Answering { steering, query, client, draw, answered }
+    }
+
+    /// Writes the sections; what does not fit sets TC.
+    pub(super) fn answer(mut self, class: ClientClass, writer: &mut ResponseWriter<'_>) -> Answered<'v> {
+        let written = match Name::from_wire(self.query.question.name) {
+            Some(name) => self.from_catalog(class, name, writer),
+            None => Ok(()),
+        };
+        self.answered.verdict.truncated = written.is_err();
+        self.answered
+    }
+
+    fn from_catalog(
+        &mut self,
+        class: ClientClass,
+        name: Name,
+        writer: &mut ResponseWriter<'_>,
+    ) -> Result<(), Full> {
+        let question = self.query.question;
+        if question.class != Class::IN {
+            self.refuse(None);
+            return Ok(());
+        }
+        let catalog = self.steering.catalog();
+        let mut found = catalog.find(class, &name);
+        if question.rtype == Rtype::DS && found.is_some_and(|(_, zone)| zone.origin() == &name) {
+            found = catalog.find_above(class, &name).or(found);
+        }
+        let Some((id, zone)) = found else {
+            self.refuse(Some(ExtendedError::NotAuthoritative));
+            return Ok(());
+        };
+        self.answered.zone = Some(id);
+        if matches!(question.rtype, Rtype::AXFR | Rtype::IXFR) {
+            self.refuse(Some(ExtendedError::Prohibited));
+            return Ok(());
+        }
+        self.follow(zone, Link { name, asked: true }, writer)
+    }
+
+    /// Follows aliases inside the zone. Its response code is that of the end (RFC 6604).
+    fn follow(&mut self, zone: &'v Zone, asked: Link, writer: &mut ResponseWriter<'_>) -> Result<(), Full> {
+        let rtype = self.query.question.rtype;
+        let (mut owners, mut redirects) = (Offsets::default(), Offsets::default());
+        let mut link = asked;
+        loop {
+            let next = match zone.lookup(&link.name, rtype) {
+                Lookup::Answer(rrset) => return write(writer, Section::Answer, link.owner(0), &rrset),
+                Lookup::NoData => return self.negative(zone, Rcode::NoError, writer),
+                Lookup::NxDomain => return self.negative(zone, Rcode::NxDomain, writer),
+                Lookup::Steered(service) => return self.steered(zone, service, &link, writer),
+                Lookup::Referral { servers, owner } => {
+                    return self.referral(zone, &link, owner, &servers, writer);
+                }
+                Lookup::Alias(rrset) => {
+                    owners.add(if link.asked { HEADER_OCTETS } else { writer.offset() });
+                    write(writer, Section::Answer, link.owner(0), &rrset)?;
+                    rrset.rdata().next().and_then(Name::from_wire)
+                }
+                Lookup::Redirect { rrset, owner } => {
+                    self.redirect(&link, owner, &rrset, (&mut owners, &mut redirects), writer)?
+                }
+            };
+            let Some(name) = next else { return Ok(()) };
+            let ends =
+                !zone.contains(&name) || owners.used >= CHAIN_MAX || owners.contain(writer, name.octets());
+            if ends {
+                return Ok(());
+            }
+            link = Link { name, asked: false };
+        }
+    }
+
+    /// A DNAME and the CNAME it stands for (RFC 6672 section 3.1): where that leads.
+    fn redirect(
+        &mut self,
+        link: &Link,
+        owner: usize,
+        rrset: &Rrset<'v>,
+        (owners, redirects): (&mut Offsets, &mut Offsets),
+        writer: &mut ResponseWriter<'_>,
+    ) -> Result<Option<Name>, Full> {
+        if !redirects.contain(writer, link.name.suffix(owner)) {
+            redirects.add(if link.asked { HEADER_OCTETS + link.name.start(owner) } else { writer.offset() });
+            write(writer, Section::Answer, link.owner(owner), rrset)?;
+        }
+        let target = rrset.rdata().next().unwrap_or(&[]);
+        let Some(name) = Name::joined(link.name.prefix(owner), target) else {
+            self.answered.verdict.rcode = Rcode::YxDomain;
+            return Ok(None);
+        };
+        owners.add(if link.asked { HEADER_OCTETS } else { writer.offset() });
+        let alias = std::iter::once(name.octets());
+        writer.rrset(Section::Answer, link.owner(0), Rtype::CNAME, rrset.ttl_s, alias)?;
+        Ok(Some(name))
+    }
+
+    /// NXDOMAIN or NODATA with the SOA (RFC 2308 section 2).
+    fn negative(&mut self, zone: &Zone, rcode: Rcode, writer: &mut ResponseWriter<'_>) -> Result<(), Full> {
+        self.answered.verdict.rcode = rcode;
+        let Some(soa) = zone.soa() else { return Ok(()) };
+        // QNAME is at or below the origin, and so ends with it.
+        let octets = self.query.question.name.len().saturating_sub(zone.origin().octets().len());
+        let owner = Owner::Question(octets);
+        writer.rrset(Section::Authority, owner, Rtype::SOA, zone.negative_ttl_s(), soa.rdata())
+    }
+
+    /// The cut's servers, with all glue in their own domain or TC (RFC 9471), and what else is known
+    /// of them if it fits.
+    fn referral(
+        &mut self,
+        zone: &Zone,
+        link: &Link,
+        owner: usize,
+        servers: &Rrset<'v>,
+        writer: &mut ResponseWriter<'_>,
+    ) -> Result<(), Full> {
+        self.answered.verdict.authoritative = !link.asked;
+        write(writer, Section::Authority, link.owner(owner), servers)?;
+        let Some(cut) = Name::from_wire(link.name.suffix(owner)) else { return Ok(()) };
+        for server in servers.rdata() {
+            if Name::from_wire(server).is_some_and(|name| name.is_at_or_below(&cut)) {
+                glue(zone, server, writer)?;
+            }
+        }
+        for server in servers.rdata() {
+            let elsewhere = Name::from_wire(server).is_some_and(|name| !name.is_at_or_below(&cut));
+            if elsewhere && glue(zone, server, writer).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn steered(
+        &mut self,
+        zone: &Zone,
+        service: ServiceId,
+        link: &Link,
+        writer: &mut ResponseWriter<'_>,
+    ) -> Result<(), Full> {
+        // R15: what is tailored is answered by itself.
+        let has_subnet = self.query.edns.is_some_and(|edns| edns.subnet.is_some());
+        if has_subnet && !link.asked {
+            return Ok(());
+        }
+        let rtype = self.query.question.rtype;
+        let wanted = match (self.steering.is_alias(service), rtype) {
+            (true, _) => Wanted::Alias,
+            (false, Rtype::A) => Wanted::Addresses(Family::V4),
+            (false, Rtype::AAAA) => Wanted::Addresses(Family::V6),
+            (false, Rtype::ANY) => {
+                let hinfo = std::iter::once(ANY_HINFO);
+                return writer.rrset(Section::Answer, link.owner(0), Rtype::HINFO, ANY_TTL_S, hinfo);
+            }
+            (false, _) => return self.negative(zone, Rcode::NoError, writer),
+        };
+        let selection = self.steering.steer(service, wanted, &self.client, self.draw);
+        let prefix = self.client.subnet.unwrap_or(ClientPrefix::host(self.client.resolver));
+        self.answered.steered = Some((service, prefix));
+        match selection.answer {
+            Answer::NoData => return self.negative(zone, Rcode::NoError, writer),
+            Answer::Refused => {
+                // Behind an alias the chain just ends: whoever goes on is refused then.
+                if link.asked {
+                    self.refuse(None);
+                }
+                return Ok(());
+            }
+            Answer::Addresses(addresses) => {
+                self.answered.scope = selection.scope;
+                writer.addresses(Section::Answer, link.owner(0), rtype, selection.ttl_s, addresses)?;
+            }
+            Answer::Alias(target) => {
+                self.answered.scope = selection.scope;
+                let target = std::iter::once(target);
+                writer.rrset(Section::Answer, link.owner(0), Rtype::CNAME, selection.ttl_s, target)?;
+            }
+        }
+        self.answered.counters = selection.counters;
+        Ok(())
+    }
+
+    fn refuse(&mut self, error: Option<ExtendedError>) {
+        self.answered.verdict = Verdict { rcode: Rcode::Refused, authoritative: false, truncated: false };
+        self.answered.error = error;
+    }
+}
+
+fn glue(zone: &Zone, server: &[u8], writer: &mut ResponseWriter<'_>) -> Result<(), Full> {
+    let Some(name) = Name::from_wire(server) else { return Ok(()) };
+    for rrset in zone.addresses(&name).iter().flatten() {
+        write(writer, Section::Additional, Owner::Name(server), rrset)?;
+    }
+    Ok(())
+}
+
+fn write(
+    writer: &mut ResponseWriter<'_>,
+    section: Section,
+    owner: Owner<'_>,
+    rrset: &Rrset<'_>,
+) -> Result<(), Full> {
+    writer.rrset(section, owner, rrset.rtype, rrset.ttl_s, rrset.rdata())
+}
