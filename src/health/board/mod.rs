@@ -4,10 +4,22 @@
 //! order of [`Board::poll_due`] to the prober; give every outcome to [`Board::observe`]; log what
 //! [`Board::poll_transition`] has; publish [`Board::table`] when [`Board::generation`] has moved.
 
-use std::collections::BTreeMap;
+mod draws;
+mod latency;
+mod memory;
+mod schedule;
+mod service_time;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Failure, Forced, HealthTable, Observation, ProbeOrder, TargetSpec, Transition, Verdict};
+use foldhash::fast::FixedState;
+
+use self::memory::{Change, Memory, State};
+use self::schedule::{Finished, Schedule};
+use self::service_time::Group;
+use super::{Failure, Forced, HealthTable, Observation, ProbeOrder, TargetHealth, TargetSpec, Transition};
 use crate::ids::{EndpointId, TargetId};
 use crate::now::Now;
 
@@ -51,8 +63,8 @@ pub struct Latency {
 /// All that people may ask of one target.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TargetStatus {
-    /// The verdict.
-    pub verdict: Verdict,
+    /// What the table says.
+    pub health: TargetHealth,
     /// No result for more than three intervals (H13).
     pub stale: bool,
     /// Failures counted while up.
@@ -67,8 +79,28 @@ pub struct TargetStatus {
     pub latency: Option<Latency>,
 }
 
+/// How often old results are looked for: a coarse bound is enough for what takes minutes.
+const FORGET_SCAN: Duration = Duration::from_secs(1);
+
 /// The state machine of health.
-pub struct Board {}
+#[derive(Clone, Debug)]
+pub struct Board {
+    targets: Arc<[TargetSpec]>,
+    /// By target.
+    memories: Vec<Memory>,
+    /// By target: its place in `groups`.
+    group_of: Vec<usize>,
+    /// Sorted by region, then monitor.
+    groups: Vec<Group>,
+    /// By endpoint.
+    forced: Vec<Forced>,
+    schedule: Schedule,
+    transitions: VecDeque<Transition>,
+    counters: Counters,
+    generation: u64,
+    untried: usize,
+    forget_scan_at: Duration,
+}
 
 impl Board {
     /// A board that knows nothing yet: the first round of probes is due at once. `seed` draws jitter.
@@ -79,85 +111,258 @@ impl Board {
         now: Now,
         seed: u64,
     ) -> Board {
-        let _ = (targets, endpoints, limits, now, seed);
-        Board {}
+        let mut schedule = Schedule::new(limits.under_way_max, seed);
+        for target in &targets {
+            schedule.add(&target.cadence, now.monotonic);
+        }
+        let (groups, group_of) = group(&targets);
+        Board {
+            memories: vec![Memory::default(); targets.len()],
+            untried: targets.len(),
+            targets: targets.into(),
+            group_of,
+            groups,
+            forced: vec![Forced::Not; endpoints],
+            schedule,
+            transitions: VecDeque::new(),
+            counters: Counters::default(),
+            generation: 0,
+            forget_scan_at: now.monotonic,
+        }
     }
 
     /// The board after a reload: history, schedule and probes under way are carried over by identity
     /// (address and check). Forced states are the operator's and start empty: set them again.
-    pub fn succeed(self, targets: Vec<TargetSpec>, endpoints: usize, limits: BoardLimits, now: Now) -> Board {
-        let _ = (targets, endpoints, limits, now);
-        self
+    /// Transitions not told yet are dropped with the numbers they use: tell them before.
+    pub fn succeed(
+        mut self,
+        targets: Vec<TargetSpec>,
+        endpoints: usize,
+        limits: BoardLimits,
+        now: Now,
+    ) -> Board {
+        let old = self.carry(&targets);
+        let cadences = old.iter().copied().zip(targets.iter().map(|target| target.cadence));
+        let schedule = self.schedule.succeed(limits.under_way_max, cadences, now.monotonic);
+        let (mut groups, group_of) = group(&targets);
+        for group in &mut groups {
+            let mut members = group.members.iter().filter_map(|member| *old.get(*member as usize)?);
+            let before = members.find_map(|member| self.groups.get(*self.group_of.get(member)?));
+            group.published_ms = before.map_or(0, |before| before.published_ms);
+        }
+        let mut memories = Vec::with_capacity(targets.len());
+        for old in &old {
+            let memory = old.and_then(|old| self.memories.get_mut(old));
+            memories.push(memory.map(std::mem::take).unwrap_or_default());
+        }
+        Board {
+            untried: memories.iter().filter(|memory| !memory.tried).count(),
+            memories,
+            targets: targets.into(),
+            group_of,
+            groups,
+            forced: vec![Forced::Not; endpoints],
+            schedule,
+            transitions: VecDeque::new(),
+            counters: self.counters,
+            generation: self.generation + 1,
+            forget_scan_at: self.forget_scan_at,
+        }
+    }
+
+    /// For each new target its old number, if address and check are the same. No two get the same.
+    fn carry(&self, targets: &[TargetSpec]) -> Vec<Option<usize>> {
+        let mut known: HashMap<_, usize, FixedState> = HashMap::default();
+        for (old, target) in self.targets.iter().enumerate() {
+            known.insert((&target.address, &target.check), old);
+        }
+        targets.iter().map(|target| known.remove(&(&target.address, &target.check))).collect()
     }
 
     /// How long to sleep before [`Board::poll_due`] has something to do; `None`: until an observation.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        let _ = now;
-        None
+        self.schedule.timeout(now.monotonic)
     }
 
-    /// The probes to start now.
+    /// The probes to start now. Never more are under way than the limit allows.
     pub fn poll_due(&mut self, now: Now) -> Vec<ProbeOrder> {
-        let _ = now;
-        Vec::new()
+        self.counters.lost += self.schedule.lose(now.monotonic);
+        self.forget_old(now);
+        let due = self.schedule.due(now.monotonic);
+        self.counters.started += due.orders.len() as u64;
+        self.counters.late_skipped += due.skipped;
+        due.orders
+    }
+
+    fn forget_old(&mut self, now: Now) {
+        if now.monotonic < self.forget_scan_at {
+            return;
+        }
+        self.forget_scan_at = now.monotonic + FORGET_SCAN;
+        for (index, (memory, target)) in self.memories.iter_mut().zip(self.targets.iter()).enumerate() {
+            if let Some(change) = memory.forget(&target.cadence, now.monotonic) {
+                self.generation += 1;
+                let id = TargetId(index as u32);
+                self.transitions.push_back(transition(id, target, change, now));
+            }
+        }
     }
 
     /// Takes in an outcome. What changes is told by [`Board::poll_transition`].
     pub fn observe(&mut self, observation: Observation, now: Now) {
-        let _ = (observation, now);
+        match &observation.outcome {
+            Ok(_) => self.counters.succeeded += 1,
+            Err(failure) => *self.counters.failed.entry(failure.kind()).or_default() += 1,
+        }
+        match self.schedule.finish(observation.ticket) {
+            Finished::Target(target) => self.observe_target(target, &observation, now),
+            Finished::Gone => {}
+            Finished::Stray => self.counters.stray += 1,
+        }
+    }
+
+    fn observe_target(&mut self, id: TargetId, observation: &Observation, now: Now) {
+        let index = id.index();
+        let (Some(memory), Some(target)) = (self.memories.get_mut(index), self.targets.get(index)) else {
+            return;
+        };
+        if !std::mem::replace(&mut memory.tried, true) {
+            self.untried = self.untried.saturating_sub(1);
+        }
+        if matches!(observation.outcome, Err(failure) if !failure.is_evidence()) {
+            return;
+        }
+        let before = memory.health(&target.cadence);
+        let change = memory.take(&observation.outcome, &target.cadence, now.monotonic);
+        if memory.health(&target.cadence) != before {
+            self.generation += 1;
+        }
+        if let Some(change) = change {
+            self.transitions.push_back(transition(id, target, change, now));
+        }
+        self.update_service_time(index);
+    }
+
+    fn update_service_time(&mut self, member: usize) {
+        let Some(group) = self.group_of.get(member).and_then(|group| self.groups.get_mut(*group)) else {
+            return;
+        };
+        if !group.completes_round() {
+            return;
+        }
+        let eligible = |member: &u32| {
+            let memory = self.memories.get(*member as usize)?;
+            let down = matches!(memory.state, State::Down { .. });
+            memory.averages.own_time.average_ms().filter(|_| !down)
+        };
+        let (sum, number) = group
+            .members
+            .iter()
+            .filter_map(eligible)
+            .fold((0.0, 0u32), |(sum, number), average| (sum + average, number + 1));
+        if number > 0 && group.round(sum / f64::from(number)) {
+            self.generation += 1;
+        }
     }
 
     /// The next change of verdict that has not been told yet (from `observe`, `poll_due`).
     pub fn poll_transition(&mut self) -> Option<Transition> {
-        None
+        self.transitions.pop_front()
     }
 
     /// Goes up with every change of what [`Board::table`] would give.
     pub fn generation(&self) -> u64 {
-        0
+        self.generation
     }
 
     /// The states as they are, to be published.
     pub fn table(&self) -> HealthTable {
-        HealthTable::unknown(0, 0)
+        let pairs = self.memories.iter().zip(self.targets.iter());
+        HealthTable {
+            targets: pairs.map(|(memory, target)| memory.health(&target.cadence)).collect(),
+            forced: self.forced.as_slice().into(),
+            service_times: self.groups.iter().filter_map(Group::entry).collect(),
+        }
     }
 
-    /// Whether every target has had a result (H1).
+    /// Whether a probe of every target has ended, well or not (H1).
     pub fn first_round_done(&self) -> bool {
-        true
+        self.untried == 0
     }
 
     /// An operator's word on an endpoint (H8). Tests, the demo and `explain` use it so far.
     pub fn force(&mut self, endpoint: EndpointId, forced: Forced) {
-        let _ = (endpoint, forced);
+        if let Some(state) = self.forced.get_mut(endpoint.index())
+            && *state != forced
+        {
+            *state = forced;
+            self.generation += 1;
+        }
     }
 
     /// The targets, by [`TargetId`].
     pub fn targets(&self) -> &[TargetSpec] {
-        &[]
+        &self.targets
     }
 
     /// One target's state in full.
     pub fn status(&self, target: TargetId, now: Now) -> Option<TargetStatus> {
-        let _ = (target, now);
-        None
+        let memory = self.memories.get(target.index())?;
+        let cadence = &self.targets.get(target.index())?.cadence;
+        let (failures, successes_needed) = match memory.state {
+            State::Unknown => (0, 0),
+            State::Up { failures, .. } => (failures, 0),
+            State::Down { needed, in_row } => (0, needed.saturating_sub(in_row)),
+        };
+        let age = memory.result_at.map(|at| now.monotonic.saturating_sub(at));
+        Some(TargetStatus {
+            health: memory.health(cadence),
+            stale: memory.is_stale(cadence, now.monotonic),
+            failures,
+            successes_needed,
+            last_failure: memory.last_failure,
+            age,
+            latency: memory.averages.latency(now.monotonic),
+        })
     }
 
     /// Probes under way.
     pub fn under_way(&self) -> usize {
-        0
+        self.schedule.under_way()
     }
 
     /// What the probes came to.
     pub fn counters(&self) -> &Counters {
-        static NONE: Counters = Counters {
-            started: 0,
-            late_skipped: 0,
-            lost: 0,
-            stray: 0,
-            succeeded: 0,
-            failed: BTreeMap::new(),
-        };
-        &NONE
+        &self.counters
     }
 }
+
+/// Gathers targets by region and monitor, in that order.
+fn group(targets: &[TargetSpec]) -> (Vec<Group>, Vec<usize>) {
+    let mut numbers = BTreeMap::new();
+    for target in targets {
+        numbers.insert((target.region, target.monitor), 0);
+    }
+    let mut groups = Vec::with_capacity(numbers.len());
+    for (number, (&(region, monitor), place)) in numbers.iter_mut().enumerate() {
+        *place = number;
+        groups.push(Group::new(region, monitor));
+    }
+    let mut group_of = Vec::with_capacity(targets.len());
+    for (index, target) in targets.iter().enumerate() {
+        let place = numbers.get(&(target.region, target.monitor)).copied().unwrap_or_default();
+        if let Some(group) = groups.get_mut(place) {
+            group.members.push(index as u32);
+        }
+        group_of.push(place);
+    }
+    (groups, group_of)
+}
+
+fn transition(id: TargetId, target: &TargetSpec, change: Change, at: Now) -> Transition {
+    let Change { from, to, cause } = change;
+    Transition { target: id, label: target.label.clone(), from, to, cause, at }
+}
+
+#[cfg(test)]
+mod tests;
