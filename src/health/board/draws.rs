@@ -22,9 +22,8 @@ impl Draws {
         (z >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// `at` moved by at most `share` of `span` either way.
-    pub fn around(&mut self, at: Duration, span: Duration, share: f64) -> Duration {
-        let width = span.mul_f64(share);
+    /// `at` moved by at most `width` either way.
+    pub fn around(&mut self, at: Duration, width: Duration) -> Duration {
         (at + (width * 2).mul_f64(self.fraction())).saturating_sub(width)
     }
 }

@@ -90,14 +90,10 @@ impl Schedule {
         }
     }
 
-    /// Adds the next target: due at once, and from then on at its own place in the interval, the first
-    /// time not before that first probe must have ended.
+    /// Adds the next target: due at once, and from then on at its own place in the interval.
     pub fn add(&mut self, cadence: &Cadence, now: Duration) {
         let interval = cadence.interval.max(Duration::from_millis(1));
-        let mut nominal = now + interval.mul_f64(self.place());
-        if nominal <= now + cadence.timeout.max(interval.mul_f64(JITTER_SHARE)) {
-            nominal += interval;
-        }
+        let nominal = now + interval.mul_f64(self.place());
         self.push(Slot {
             interval,
             timeout: cadence.timeout,
@@ -242,15 +238,26 @@ impl Schedule {
 impl Slot {
     /// Moves on to the next start; how many grid points were passed over on the way.
     fn advance(&mut self, now: Duration, draws: &mut Draws) -> u64 {
-        let passed = now.saturating_sub(self.nominal).as_nanos() / self.interval.as_nanos().max(1);
-        let behind = if now < self.nominal { 0 } else { 1 + u32::try_from(passed).unwrap_or(u32::MAX - 1) };
-        // The first start serves no grid point, every other one serves its own.
-        let (steps, skipped) = if self.first { (behind, behind) } else { (behind.max(1), behind.max(1) - 1) };
-        self.nominal += self.interval.saturating_mul(steps);
+        let jitter = self.interval.mul_f64(JITTER_SHARE);
+        let skipped = if self.first {
+            // The second start waits until the first probe must have ended.
+            self.nominal += self.interval.saturating_mul(self.passed(now + self.timeout + jitter));
+            0
+        } else {
+            let steps = self.passed(now).max(1);
+            self.nominal += self.interval.saturating_mul(steps);
+            steps - 1
+        };
         self.first = false;
         // Never in the past, or this start would be due again at once.
-        let soonest = now + self.interval.mul_f64(JITTER_SHARE);
-        self.due = draws.around(self.nominal, self.interval, JITTER_SHARE).max(soonest);
+        self.due = draws.around(self.nominal, jitter).max(now + jitter);
         u64::from(skipped)
+    }
+
+    /// How many grid points from the nominal one on are not later than `at`.
+    fn passed(&self, at: Duration) -> u32 {
+        let Some(since) = at.checked_sub(self.nominal) else { return 0 };
+        let intervals = since.as_nanos() / self.interval.as_nanos().max(1);
+        u32::try_from(intervals + 1).unwrap_or(u32::MAX)
     }
 }

@@ -427,7 +427,7 @@ fn repeatable(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(repeatable(64))]
+    #![proptest_config(repeatable(100))]
 
     /// Whatever the number of targets, the bound and the time probes take: the bound is kept, nobody
     /// starves, and where there is room no two starts are more than interval plus jitter apart.
@@ -469,8 +469,8 @@ proptest! {
             let bound = INTERVAL.mul_f64(1.2) + wait;
             let gaps: Vec<Duration> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
             prop_assert!(gaps[0] <= bound + cadence().timeout, "{:?} {round:?}", gaps[0]);
-            let longest = gaps[1..].iter().max().unwrap();
-            prop_assert!(*longest <= bound, "{longest:?} {round:?}");
+            let longest = gaps[1..].iter().max().copied().unwrap_or_default();
+            prop_assert!(longest <= bound, "{longest:?} {round:?}");
         }
         if roomy {
             prop_assert_eq!(board.counters().late_skipped, 0);
