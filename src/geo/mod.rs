@@ -3,14 +3,16 @@
 //! `place` says what is known of a network's place; `prefix` what a client looks like to us;
 //! `map` is the compiled trie from addresses to classes of places, with exact scopes.
 
+mod embedded;
 mod key;
 mod lens;
 mod map;
 mod place;
 mod prefix;
+mod special;
 
 pub use key::GeoKey;
 pub use lens::{Lens, MapSpec, biased_distance_km};
-pub use map::{ClassOf, Decided, Fold, Located, LocationMap, MapBuilder, MapError, Place, What};
+pub use map::{ClassOf, Decided, Fold, Located, LocationMap, MapBuilder, MapError, MapFigures, Place, What};
 pub use place::{Continent, Coordinates, CountryCode, Location};
 pub use prefix::ClientPrefix;

@@ -3,17 +3,35 @@
 use ipnet::IpNet;
 
 use super::LocationMap;
+use super::classes::Classifier;
+use super::fold::ClassSets;
+use super::overlay::{Overlay, Segment};
+use super::trie::TrieBuilder;
 use crate::geo::{Location, MapSpec};
-use crate::ids::Family;
+use crate::ids::{ClassId, Family};
 
 /// Builds one [`LocationMap`] from a location database.
 ///
 /// Overrides, CIDR rules, special-purpose blocks and embedded IPv4 are laid over the stream here:
 /// whoever feeds it knows nothing of them.
 pub struct MapBuilder<'l> {
-    spec: MapSpec,
-    locations: &'l [Location],
-    overrides: &'l [(IpNet, Location)],
+    classifier: Classifier<'l>,
+    /// How many of the classifier's locations the stream may name.
+    stream_locations: u32,
+    lanes: [Lane; 2],
+    trie: TrieBuilder,
+}
+
+/// How far the stream of one family has come.
+struct Lane {
+    family: Family,
+    segments: Vec<Segment>,
+    /// The segment that `next` is in.
+    segment: usize,
+    /// The first address not yet classified; `None` past the end of the family.
+    next: Option<u128>,
+    /// The run that is still growing: neighbours of one class reach the trie as one.
+    pending: Option<(u128, u128, ClassId)>,
 }
 
 /// Why a map could not be built or read.
@@ -30,6 +48,8 @@ pub enum MapError {
     NoSuchLocation(u32),
     /// More different nodes or classes than the map's numbers can tell apart (2^23).
     TooLarge,
+    /// Bytes that are no location map of this version, or not whole.
+    NotAMap,
 }
 
 impl std::fmt::Display for MapError {
@@ -40,11 +60,15 @@ impl std::fmt::Display for MapError {
             }
             MapError::NoSuchLocation(number) => write!(f, "there is no location {number}"),
             MapError::TooLarge => f.write_str("too many different networks for one location map"),
+            MapError::NotAMap => f.write_str("not a location map of this version, or damaged"),
         }
     }
 }
 
 impl std::error::Error for MapError {}
+
+/// The bits below an IPv4 address in the left-aligned form.
+const BELOW_V4: u128 = u128::MAX >> 32;
 
 impl<'l> MapBuilder<'l> {
     /// A builder for `spec`. `locations` are what the stream refers to by index; `overrides` replace
@@ -54,7 +78,18 @@ impl<'l> MapBuilder<'l> {
         locations: &'l [Location],
         overrides: &'l [(IpNet, Location)],
     ) -> MapBuilder<'l> {
-        MapBuilder { spec, locations, overrides }
+        let mut overlay = Overlay::new(&spec, overrides.iter().map(|(net, _)| net));
+        for context in &mut overlay.contexts {
+            context.replacement = context.replacement.map(|number| number + locations.len() as u32);
+        }
+        let all = locations.iter().chain(overrides.iter().map(|(_, location)| location)).collect();
+        let [v4, v6] = overlay.segments;
+        MapBuilder {
+            classifier: Classifier::new(spec, all, overlay.contexts),
+            stream_locations: locations.len() as u32,
+            lanes: [Lane::new(Family::V4, v4), Lane::new(Family::V6, v6)],
+            trie: TrieBuilder::new(),
+        }
     }
 
     /// The next range of a family, `first` and `last` included. Ranges of one family ascend and do
@@ -70,12 +105,73 @@ impl<'l> MapBuilder<'l> {
         last: u128,
         location: Option<u32>,
     ) -> Result<(), MapError> {
-        let _ = (family, first, last, location, self.locations, self.overrides);
-        Ok(())
+        let (first, last) = match family {
+            Family::V4 => (first & !BELOW_V4, last | BELOW_V4),
+            Family::V6 => (first, last),
+        };
+        if let Some(number) = location.filter(|&number| number >= self.stream_locations) {
+            return Err(MapError::NoSuchLocation(number));
+        }
+        let Some(lane) = self.lanes.get_mut(family.index()) else { return Ok(()) };
+        let next = lane.next.filter(|&next| next <= first && first <= last);
+        let Some(next) = next else { return Err(MapError::OutOfOrder { family, first }) };
+        if next < first {
+            lane.fill(first - 1, None, &mut self.classifier, &mut self.trie)?;
+        }
+        lane.fill(last, location, &mut self.classifier, &mut self.trie)
     }
 
     /// The map.
-    pub fn finish(self) -> Result<LocationMap, MapError> {
-        Ok(LocationMap { spec: self.spec })
+    pub fn finish(mut self) -> Result<LocationMap, MapError> {
+        for lane in &mut self.lanes {
+            if lane.next.is_some() {
+                lane.fill(u128::MAX, None, &mut self.classifier, &mut self.trie)?;
+            }
+            lane.flush(&mut self.trie)?;
+        }
+        let (spec, classes) = self.classifier.finish();
+        let (trie, sets) = self.trie.finish();
+        Ok(LocationMap { spec, classes, trie, sets: ClassSets::new(sets) })
+    }
+}
+
+impl Lane {
+    fn new(family: Family, segments: Vec<Segment>) -> Lane {
+        Lane { family, segments, segment: 0, next: Some(0), pending: None }
+    }
+
+    /// Classifies everything up to `last`, segment by segment.
+    fn fill(
+        &mut self,
+        last: u128,
+        location: Option<u32>,
+        classifier: &mut Classifier<'_>,
+        trie: &mut TrieBuilder,
+    ) -> Result<(), MapError> {
+        while let Some(first) = self.next.filter(|&next| next <= last) {
+            let Some(segment) = self.segments.get(self.segment).copied() else { return Ok(()) };
+            let end = segment.last.min(last);
+            let class = classifier.class(location, segment.context)?;
+            match &mut self.pending {
+                Some((_, until, of)) if *of == class => *until = end,
+                _ => {
+                    self.flush(trie)?;
+                    self.pending = Some((first, end, class));
+                }
+            }
+            self.next = end.checked_add(1);
+            if end == segment.last {
+                self.segment += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the pending run to the trie.
+    fn flush(&mut self, trie: &mut TrieBuilder) -> Result<(), MapError> {
+        match self.pending.take() {
+            Some((first, last, class)) => trie.add(self.family, first, last, class),
+            None => Ok(()),
+        }
     }
 }

@@ -4,16 +4,37 @@
 //! map. A caller decides once for each class and folds the decisions over the map; a look-up then
 //! gives a client's decision together with the widest prefix around it that shares the decision.
 
+mod barrier;
 mod build;
+mod classes;
+mod flat;
+mod fold;
+mod overlay;
+mod slices;
+mod trie;
+
+#[cfg(test)]
+mod tests;
 
 pub use build::{MapBuilder, MapError};
+pub use fold::Fold;
 
-use super::{ClientPrefix, Coordinates, MapSpec};
-use crate::ids::{ClassId, RegionId};
+use self::barrier::ClassKind;
+use self::classes::{Classes, UNKNOWN_VALUE};
+use self::fold::ClassSets;
+use self::trie::Trie;
+use super::embedded::{LookUp, look_up};
+use super::lens::cell_centre;
+use super::{ClientPrefix, Coordinates, Lens, MapSpec};
+use crate::ids::{ClassId, Family, RegionId};
 
 /// A compiled location map.
+#[derive(PartialEq, Eq, Debug)]
 pub struct LocationMap {
     spec: MapSpec,
+    classes: Classes,
+    trie: Trie,
+    sets: ClassSets,
 }
 
 /// What a caller has decided for a class.
@@ -23,13 +44,6 @@ pub struct Decided {
     pub decision: u16,
     /// The TTL that the inputs of the decision allow, in seconds.
     pub ttl_s: u32,
-}
-
-/// The decisions of one (service, family, health generation), folded over a map.
-#[derive(Debug)]
-pub struct Fold {
-    #[expect(dead_code)]
-    decided: Box<[Decided]>,
 }
 
 /// The outcome of a look-up.
@@ -42,7 +56,7 @@ pub struct Located {
     pub scope: u8,
     /// The smallest TTL of the classes inside the scope, in seconds; 0 with [`What::Special`].
     pub ttl_s: u32,
-    /// The class of the client's first address.
+    /// A class inside the scope.
     pub class: ClassId,
 }
 
@@ -69,6 +83,23 @@ pub enum ClassOf {
     },
 }
 
+/// How big a map is: for reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MapFigures {
+    /// Classes of places, those of the fixed blocks included.
+    pub classes: usize,
+    /// Different nodes of the trie.
+    pub nodes: usize,
+    /// Their runs together.
+    pub runs: usize,
+    /// Different sets of classes below nodes.
+    pub sets: usize,
+    /// Their members together.
+    pub members: usize,
+    /// The memory of all tables, in octets.
+    pub memory_octets: usize,
+}
+
 /// A class seen through the lenses of its map.
 #[derive(Clone, Copy)]
 pub struct Place<'m> {
@@ -84,12 +115,12 @@ impl LocationMap {
 
     /// How many classes there are; [`ClassId`]s are `0..class_count()`.
     pub fn class_count(&self) -> usize {
-        0
+        self.classes.count as usize
     }
 
     /// The class of addresses of which nothing is known.
     pub fn unknown_class(&self) -> ClassId {
-        ClassId(0)
+        barrier::UNKNOWN
     }
 
     /// A class as the policies see it. Special-purpose blocks look like the unknown location.
@@ -99,58 +130,101 @@ impl LocationMap {
 
     /// The class of a client (of its first address, for a prefix).
     pub fn class_of(&self, prefix: ClientPrefix) -> ClassOf {
-        let _ = prefix;
-        ClassOf::Class(ClassId(0))
+        let class = match look_up(prefix) {
+            LookUp::Itself => self.trie.class_of(prefix.family(), prefix.bits()),
+            LookUp::Inner { prefix, .. } => self.trie.class_of(Family::V4, prefix.bits()),
+            LookUp::Nothing { block, .. } => barrier::embedding(block),
+        };
+        match barrier::kind(class) {
+            ClassKind::Special(name) => ClassOf::Special { class, name },
+            ClassKind::Embedding | ClassKind::Place => ClassOf::Class(class),
+        }
     }
 
     /// Prepares look-ups for one set of decisions, given by class; missing classes count as
     /// decision 0 with TTL 0. Entries of special-purpose classes are ignored.
     pub fn fold(&self, decided: &[Decided]) -> Fold {
-        Fold { decided: decided.into() }
+        Fold::new(self, decided)
     }
 
     /// The decision for a client and its scope. Allocates nothing. `fold` must come from this map.
     pub fn locate(&self, fold: &Fold, prefix: ClientPrefix) -> Located {
-        let _ = (fold, prefix);
-        Located { what: What::Special, scope: 0, ttl_s: 0, class: ClassId(0) }
+        let (found, scope) = match look_up(prefix) {
+            LookUp::Itself => {
+                let found = fold.find(self, prefix.family(), prefix.bits());
+                let scope = found.scope;
+                (found, scope)
+            }
+            LookUp::Inner { prefix, scope } => {
+                let found = fold.find(self, Family::V4, prefix.bits());
+                let scope = scope.announce(found.scope);
+                (found, scope)
+            }
+            LookUp::Nothing { block, scope } => (fold.of_class(barrier::embedding(block)), scope),
+        };
+        let class = found.class;
+        match barrier::kind(class) {
+            ClassKind::Special(_) => Located { what: What::Special, scope, ttl_s: 0, class },
+            ClassKind::Embedding | ClassKind::Place => {
+                Located { what: What::Decision(fold.decision(class)), scope, ttl_s: found.ttl_s, class }
+            }
+        }
     }
 
-    /// The flat versioned form.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    /// Reads [`LocationMap::to_bytes`]. Whatever the input, the outcome is an error or a map whose
-    /// look-ups stay in bounds.
-    pub fn from_bytes(bytes: &[u8]) -> Result<LocationMap, MapError> {
-        let _ = bytes;
-        Err(MapError::TooLarge)
+    /// How big the map is.
+    pub fn figures(&self) -> MapFigures {
+        let Classes { values, orders, rule_ends, rules, .. } = &self.classes;
+        let classes = (values.len() + rule_ends.len()) * 4 + (orders.len() + rules.len()) * 2;
+        let trie = (self.trie.run_ends.len() + self.trie.sets.len() + self.trie.runs.len()) * 4;
+        let sets = (self.sets.members.len() + self.sets.ends.len()) * 4;
+        MapFigures {
+            classes: self.class_count(),
+            nodes: self.trie.run_ends.len(),
+            runs: self.trie.runs.len(),
+            sets: self.sets.ends.len(),
+            members: self.sets.members.len(),
+            memory_octets: classes + trie + sets,
+        }
     }
 }
 
 impl<'m> Place<'m> {
-    /// Whether the lens has an answer: coordinates for `Order` and `Cell`; any of ASN, subdivision,
-    /// country or continent for `Rules` (CIDR rules match unknown locations too).
+    /// Whether the lens has an answer: coordinates for `Order` and `Cell`; any of ASN, country or
+    /// continent for `Rules` (CIDR rules match unknown locations too).
     pub fn is_known(self, lens: usize) -> bool {
-        let _ = (self.map, self.class, lens);
-        false
+        let value = self.value(lens);
+        match self.map.spec.lenses.get(lens) {
+            Some(Lens::Order { .. } | Lens::Cell) => value != UNKNOWN_VALUE,
+            Some(Lens::Rules(_)) => value % 2 == 1,
+            None => false,
+        }
     }
 
     /// The regions, nearest first, of an `Order` lens; empty where the location is unknown.
     pub fn order(self, lens: usize) -> &'m [RegionId] {
-        let _ = lens;
-        &[]
+        match self.map.spec.lenses.get(lens) {
+            Some(Lens::Order { .. }) => self.map.classes.order(self.value(lens)),
+            _ => &[],
+        }
     }
 
     /// The centre of the place's cell of a `Cell` lens; `None` where the location is unknown.
     pub fn cell(self, lens: usize) -> Option<Coordinates> {
-        let _ = lens;
-        None
+        match self.map.spec.lenses.get(lens) {
+            Some(Lens::Cell) => self.value(lens).checked_sub(1).and_then(cell_centre),
+            _ => None,
+        }
     }
 
     /// The rules of a `Rules` lens that match, most specific first.
     pub fn rules(self, lens: usize) -> &'m [u16] {
-        let _ = lens;
-        &[]
+        match self.map.spec.lenses.get(lens) {
+            Some(Lens::Rules(_)) => self.map.classes.rules(self.value(lens)),
+            _ => &[],
+        }
+    }
+
+    fn value(self, lens: usize) -> u32 {
+        self.map.classes.value(self.class, lens, self.map.spec.lenses.len())
     }
 }

@@ -1,0 +1,269 @@
+//! Classes of places: what all lenses of a map say of a location, interned.
+
+use std::collections::HashMap;
+
+use super::MapError;
+use super::barrier::{BARRIER_COUNT, UNKNOWN};
+use super::overlay::Context;
+use super::slices::SliceTable;
+use super::trie::NUMBER_MAX;
+use crate::geo::lens::{cell_number, order};
+use crate::geo::{Continent, Coordinates, CountryCode, GeoKey, Lens, Location, MapSpec};
+use crate::ids::{ClassId, RegionId};
+
+/// The value of every lens for the unknown location.
+pub(super) const UNKNOWN_VALUE: u32 = 0;
+
+/// The finished tables: what each class looks like through each lens.
+///
+/// Values by lens: `Order`, 1 + the number of an order; `Cell`, 1 + the number of a cell; `Rules`,
+/// 2 x the number of a rule list, + 1 where the location is known.
+#[derive(PartialEq, Eq, Debug, Default)]
+pub(super) struct Classes {
+    /// How many classes there are.
+    pub(super) count: u32,
+    /// One value per lens, class by class.
+    pub(super) values: Box<[u32]>,
+    /// All orders in a row, each of the same length.
+    pub(super) orders: Box<[RegionId]>,
+    /// How many regions each order has.
+    pub(super) order_length: usize,
+    /// Where each rule list ends in `rules`.
+    pub(super) rule_ends: Box<[u32]>,
+    /// All rule lists in a row.
+    pub(super) rules: Box<[u16]>,
+}
+
+impl Classes {
+    /// What a class looks like through a lens.
+    pub(super) fn value(&self, class: ClassId, lens: usize, lenses: usize) -> u32 {
+        let at = class.index().saturating_mul(lenses).saturating_add(lens);
+        self.values.get(at).copied().unwrap_or(UNKNOWN_VALUE)
+    }
+
+    /// The order behind a value of an `Order` lens.
+    pub(super) fn order(&self, value: u32) -> &[RegionId] {
+        let order = (value as usize).checked_sub(1).and_then(|number| {
+            let start = number.checked_mul(self.order_length)?;
+            self.orders.get(start..start.checked_add(self.order_length)?)
+        });
+        order.unwrap_or(&[])
+    }
+
+    /// The rule list behind a value of a `Rules` lens.
+    pub(super) fn rules(&self, value: u32) -> &[u16] {
+        let number = (value / 2) as usize;
+        let end_of = |list: usize| self.rule_ends.get(list).map(|&end| end as usize);
+        let start = number.checked_sub(1).map_or(Some(0), end_of);
+        start.zip(end_of(number)).and_then(|(start, end)| self.rules.get(start..end)).unwrap_or(&[])
+    }
+}
+
+/// Finds the class of a location in a context, making it if it is new.
+pub(super) struct Classifier<'l> {
+    spec: MapSpec,
+    /// The stream's locations, then those of the overrides.
+    locations: Vec<&'l Location>,
+    contexts: Vec<Context>,
+    matchers: Vec<Option<RuleMatcher>>,
+    /// Classes as rows of values. The barriers' rows are apart: they may be equal.
+    rows: SliceTable,
+    barrier_rows: Vec<u32>,
+    orders: SliceTable,
+    rule_lists: SliceTable,
+    /// The class by location where the context is empty; [`NO_CLASS`] if not yet made.
+    plain: Vec<u32>,
+    /// The class by (location, context) elsewhere.
+    overlaid: HashMap<(u32, u32), ClassId, foldhash::fast::FixedState>,
+    /// The values of `Order` and `Cell` lenses by coordinates; many locations share a spot.
+    spots: HashMap<(u64, u64), Box<[u32]>, foldhash::fast::FixedState>,
+    row: Vec<u32>,
+}
+
+const NO_CLASS: u32 = u32::MAX;
+
+/// The location number that stands for the unknown location.
+const NOWHERE: u32 = u32::MAX;
+
+impl<'l> Classifier<'l> {
+    /// A classifier with the barrier classes and the unknown class made.
+    pub(super) fn new(spec: MapSpec, locations: Vec<&'l Location>, contexts: Vec<Context>) -> Classifier<'l> {
+        let matchers = spec.lenses.iter().map(RuleMatcher::for_lens).collect();
+        let mut rule_lists = SliceTable::new();
+        rule_lists.intern(&[]);
+        let mut classifier = Classifier {
+            barrier_rows: vec![UNKNOWN_VALUE; BARRIER_COUNT as usize * spec.lenses.len()],
+            plain: vec![NO_CLASS; locations.len()],
+            spec,
+            locations,
+            matchers,
+            rows: SliceTable::new(),
+            orders: SliceTable::new(),
+            rule_lists,
+            overlaid: HashMap::default(),
+            spots: HashMap::default(),
+            row: Vec::new(),
+            contexts: Vec::new(),
+        };
+        classifier.rows.intern(&vec![UNKNOWN_VALUE; classifier.spec.lenses.len()]);
+        for context in &contexts {
+            classifier.set_barrier_row(context);
+        }
+        classifier.contexts = contexts;
+        classifier
+    }
+
+    /// The class of a location (`None`: unknown) in a context.
+    pub(super) fn class(&mut self, location: Option<u32>, context: u32) -> Result<ClassId, MapError> {
+        if context == 0 {
+            let Some(location) = location else { return Ok(UNKNOWN) };
+            match self.plain.get(location as usize) {
+                Some(&class) if class != NO_CLASS => return Ok(ClassId(class)),
+                _ => {}
+            }
+            let class = self.make(Some(location), &Context::default())?;
+            if let Some(known) = self.plain.get_mut(location as usize) {
+                *known = class.0;
+            }
+            return Ok(class);
+        }
+        let key = (location.unwrap_or(NOWHERE), context);
+        if let Some(&class) = self.overlaid.get(&key) {
+            return Ok(class);
+        }
+        let context = self.contexts.get(context as usize).cloned().unwrap_or_default();
+        let class = match context.barrier {
+            Some(barrier) => barrier,
+            None => self.make(context.replacement.or(location), &context)?,
+        };
+        self.overlaid.insert(key, class);
+        Ok(class)
+    }
+
+    /// The finished tables.
+    pub(super) fn finish(self) -> (MapSpec, Classes) {
+        let mut values = self.barrier_rows;
+        let count = BARRIER_COUNT + self.rows.len() as u32;
+        values.extend(self.rows.into_parts().0);
+        let orders = self.orders.into_parts().0;
+        let (rules, rule_ends) = self.rule_lists.into_parts();
+        let classes = Classes {
+            count,
+            values: values.into(),
+            orders: orders.into_iter().map(|region| RegionId(region as u16)).collect(),
+            order_length: self.spec.regions.iter().flatten().count(),
+            rule_ends: rule_ends.into(),
+            rules: rules.into_iter().map(|rule| rule as u16).collect(),
+        };
+        (self.spec, classes)
+    }
+
+    /// An embedding block is an unknown location, with the rules that cover the whole block.
+    fn set_barrier_row(&mut self, context: &Context) {
+        let Some(barrier) = context.barrier else { return };
+        self.fill_row(None, context);
+        let lenses = self.spec.lenses.len();
+        let start = barrier.index() * lenses;
+        if let Some(row) = self.barrier_rows.get_mut(start..start + lenses) {
+            row.copy_from_slice(&self.row);
+        }
+    }
+
+    fn make(&mut self, location: Option<u32>, context: &Context) -> Result<ClassId, MapError> {
+        let location = location.and_then(|number| self.locations.get(number as usize).copied());
+        self.fill_row(location, context);
+        let number = self.rows.intern(&self.row).number();
+        let class = BARRIER_COUNT.saturating_add(number);
+        if class > NUMBER_MAX { Err(MapError::TooLarge) } else { Ok(ClassId(class)) }
+    }
+
+    /// Puts the values of all lenses into `self.row`.
+    fn fill_row(&mut self, location: Option<&Location>, context: &Context) {
+        self.row.clear();
+        let spot = location.and_then(|location| location.coordinates);
+        match spot {
+            Some(at) => {
+                let key = (at.latitude().to_bits(), at.longitude().to_bits());
+                if !self.spots.contains_key(&key) {
+                    let values = spot_values(&self.spec, at, &mut self.orders);
+                    self.spots.insert(key, values);
+                }
+                self.row.extend_from_slice(self.spots.get(&key).map_or(&[], |values| values));
+            }
+            None => self.row.resize(self.spec.lenses.len(), UNKNOWN_VALUE),
+        }
+        for (lens, (matcher, value)) in self.matchers.iter().zip(&mut self.row).enumerate() {
+            let Some(matcher) = matcher else { continue };
+            let cidrs =
+                context.rules.iter().filter(|(of, _)| usize::from(*of) == lens).map(|(_, rule)| *rule);
+            let mut list: Vec<u32> = cidrs.map(u32::from).collect();
+            let known = location.is_some_and(|location| matcher.append_matches(location, &mut list));
+            *value = self.rule_lists.intern(&list).number() * 2 + u32::from(known);
+        }
+    }
+}
+
+/// The values of the lenses that look at coordinates only; the others are left unknown.
+fn spot_values(spec: &MapSpec, at: Coordinates, orders: &mut SliceTable) -> Box<[u32]> {
+    let value = |lens: &Lens| match lens {
+        Lens::Order { bias } => {
+            let order: Vec<u32> =
+                order(at, &spec.regions, bias).into_iter().map(|region| u32::from(region.0)).collect();
+            1 + orders.intern(&order).number()
+        }
+        Lens::Cell => 1 + cell_number(at),
+        Lens::Rules(_) => UNKNOWN_VALUE,
+    };
+    spec.lenses.iter().map(value).collect()
+}
+
+/// The rules of one lens by what they match; CIDR rules are in the overlay.
+#[derive(Default)]
+struct RuleMatcher {
+    asns: HashMap<u32, Vec<u16>, foldhash::fast::FixedState>,
+    subdivisions: Vec<(CountryCode, Box<str>, u16)>,
+    countries: HashMap<CountryCode, Vec<u16>, foldhash::fast::FixedState>,
+    continents: Vec<(Continent, u16)>,
+}
+
+impl RuleMatcher {
+    fn for_lens(lens: &Lens) -> Option<RuleMatcher> {
+        let Lens::Rules(keys) = lens else { return None };
+        let mut matcher = RuleMatcher::default();
+        for (rule, key) in (0u16..).zip(keys) {
+            match key {
+                GeoKey::Cidr(_) => {}
+                GeoKey::Asn(asn) => matcher.asns.entry(*asn).or_default().push(rule),
+                GeoKey::Subdivision(country, name) => {
+                    matcher.subdivisions.push((*country, name.clone(), rule))
+                }
+                GeoKey::Country(country) => matcher.countries.entry(*country).or_default().push(rule),
+                GeoKey::Continent(continent) => matcher.continents.push((*continent, rule)),
+            }
+        }
+        Some(matcher)
+    }
+
+    /// Appends the rules that match a location, most specific first. Whether the location says
+    /// anything that a rule could match.
+    fn append_matches(&self, location: &Location, list: &mut Vec<u32>) -> bool {
+        if let Some(rules) = location.asn.and_then(|asn| self.asns.get(&asn)) {
+            list.extend(rules.iter().map(|rule| u32::from(*rule)));
+        }
+        if let (Some(country), Some(name)) = (location.country, &location.subdivision) {
+            let matches = |(of, wanted, _): &&(CountryCode, Box<str>, u16)| {
+                *of == country && wanted.eq_ignore_ascii_case(name)
+            };
+            list.extend(self.subdivisions.iter().filter(matches).map(|(_, _, rule)| u32::from(*rule)));
+        }
+        if let Some(rules) = location.country.and_then(|country| self.countries.get(&country)) {
+            list.extend(rules.iter().map(|rule| u32::from(*rule)));
+        }
+        if let Some(continent) = location.continent {
+            let matches = self.continents.iter().filter(|(of, _)| *of == continent);
+            list.extend(matches.map(|(_, rule)| u32::from(*rule)));
+        }
+        let Location { asn, country, continent, .. } = location;
+        asn.is_some() || country.is_some() || continent.is_some()
+    }
+}

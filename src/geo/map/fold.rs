@@ -1,0 +1,288 @@
+//! Decisions folded over a map: which parts of the trie agree, and look-ups that use it.
+
+use super::barrier::{BARRIER_COUNT, UNKNOWN};
+use super::trie::{Entry, Sets, first_octet, run_of};
+use super::{Decided, LocationMap};
+use crate::ids::{ClassId, Family};
+
+/// The interned sets of classes below the nodes of a trie.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct ClassSets {
+    /// The members of all sets in a row; those of one set ascend.
+    pub(super) members: Box<[u32]>,
+    /// By set: where its members end; they start where those of the set before end.
+    pub(super) ends: Box<[u32]>,
+}
+
+impl ClassSets {
+    pub(super) fn new(sets: Sets) -> ClassSets {
+        let (members, ends) = sets.into_parts();
+        ClassSets { members: members.into(), ends: ends.into() }
+    }
+
+    /// The first member of a set.
+    fn first(&self, set: u32) -> ClassId {
+        let start =
+            (set as usize).checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |&end| end);
+        self.members.get(start as usize).map_or(UNKNOWN, |&class| ClassId(class))
+    }
+
+    /// All sets in order.
+    fn iter(&self) -> impl Iterator<Item = &[u32]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts
+            .zip(&self.ends)
+            .map(|(start, &end)| self.members.get(start as usize..end as usize).unwrap_or(&[]))
+    }
+}
+
+/// The decisions of one (service, family, health generation), folded over a map.
+#[derive(Debug)]
+pub struct Fold {
+    /// By class.
+    decisions: Box<[u16]>,
+    /// A bit per set: whether its classes disagree.
+    mixed: Box<[u64]>,
+    ttls: Ttls,
+}
+
+/// The TTLs of a fold, in the smallest form that tells them apart.
+#[derive(Debug)]
+enum Ttls {
+    /// By decision, where each decision has one TTL.
+    ByDecision(Box<[u32]>),
+    /// Otherwise: indexes into `values`, which ascend, so that the least index is the least TTL.
+    ByClass { values: Box<[u32]>, classes: Box<[u8]>, sets: Box<[u8]> },
+}
+
+/// What a class or a set counts as: equal colours merge. A decision, or a barrier's own colour.
+type Colour = u32;
+
+/// The colour of the first barrier: past all decisions.
+const BARRIER_COLOUR: Colour = 1 << 16;
+
+/// A run of equal colour around an address.
+pub(super) struct Found {
+    /// A class inside the scope.
+    pub(super) class: ClassId,
+    /// The prefix length.
+    pub(super) scope: u8,
+    /// The least TTL inside the scope.
+    pub(super) ttl_s: u32,
+}
+
+impl Fold {
+    /// Folds decisions by class over a map.
+    pub(super) fn new(map: &LocationMap, decided: &[Decided]) -> Fold {
+        let missing = Decided { decision: 0, ttl_s: 0 };
+        let of = |class: usize| decided.get(class).copied().unwrap_or(missing);
+        let decisions: Box<[u16]> = (0..map.class_count()).map(|class| of(class).decision).collect();
+        let mut mixed = vec![0u64; map.sets.ends.len().div_ceil(64)];
+        for (set, members) in map.sets.iter().enumerate() {
+            if is_mixed(&decisions, members)
+                && let Some(word) = mixed.get_mut(set / 64)
+            {
+                *word |= 1 << (set % 64);
+            }
+        }
+        let by_class: Vec<u32> = (0..map.class_count()).map(|class| of(class).ttl_s).collect();
+        let ttls = Ttls::new(map, &decisions, &by_class, &mixed);
+        Fold { decisions, mixed: mixed.into(), ttls }
+    }
+
+    /// The decision of a class.
+    pub(super) fn decision(&self, class: ClassId) -> u16 {
+        self.decisions.get(class.index()).copied().unwrap_or(0)
+    }
+
+    /// A class by itself, whatever surrounds it.
+    pub(super) fn of_class(&self, class: ClassId) -> Found {
+        Found { class, scope: 0, ttl_s: self.ttls.value(self.ttls.of_class(self, class)) }
+    }
+
+    /// The memory of the tables, in octets.
+    pub fn memory_octets(&self) -> usize {
+        let ttls = match &self.ttls {
+            Ttls::ByDecision(values) => values.len() * 4,
+            Ttls::ByClass { values, classes, sets } => values.len() * 4 + classes.len() + sets.len(),
+        };
+        self.decisions.len() * 2 + self.mixed.len() * 8 + ttls
+    }
+
+    /// The widest prefix around an address in which all classes have its colour.
+    pub(super) fn find(&self, map: &LocationMap, family: Family, bits: u128) -> Found {
+        let trie = &map.trie;
+        let mut entry = trie.root(family);
+        if self.colour(map, entry).is_some() {
+            return self.found(map, entry, 0, self.ttl_index(map, entry));
+        }
+        for (octet, depth) in bits.to_be_bytes().into_iter().zip((0u8..).step_by(8)) {
+            let Entry::Child(node) = entry else { break };
+            let runs = trie.runs(node);
+            let at = run_of(runs, octet);
+            entry = runs.get(at).map_or(Entry::Class(UNKNOWN), |&run| Entry::from_bits(run));
+            if let Some(colour) = self.colour(map, entry) {
+                return self.widen(map, Position { runs, at, octet, depth, entry, colour });
+            }
+        }
+        self.found(map, entry, family.bits(), 0)
+    }
+
+    /// Widens a find over the neighbouring runs of its colour, to an aligned block of octets.
+    fn widen(&self, map: &LocationMap, position: Position<'_>) -> Found {
+        let Position { runs, at, octet, depth, entry, colour } = position;
+        let has_colour = |index: usize| {
+            runs.get(index).is_some_and(|&run| self.colour(map, Entry::from_bits(run)) == Some(colour))
+        };
+        let mut left = at;
+        while left.checked_sub(1).is_some_and(has_colour) {
+            left -= 1;
+        }
+        let mut right = at + 1;
+        while has_colour(right) {
+            right += 1;
+        }
+        let low = runs.get(left).map_or(0, |&run| u32::from(first_octet(run)));
+        let end = runs.get(right).map_or(256, |&run| u32::from(first_octet(run)));
+        let octet = u32::from(octet);
+        let fits = |free_bits: &u32| {
+            let first = octet >> free_bits << free_bits;
+            first >= low && first + (1 << free_bits) <= end
+        };
+        let free_bits = (1..=8).take_while(fits).last().unwrap_or(0);
+        let scope = depth + 8 - free_bits as u8;
+        if let Ttls::ByDecision(_) = self.ttls {
+            return self.found(map, entry, scope, self.ttl_index(map, entry));
+        }
+        let first = octet >> free_bits << free_bits;
+        let inside = runs.iter().enumerate().take(right).skip(left).filter(|(index, run)| {
+            let start = u32::from(first_octet(**run));
+            let end = runs.get(index + 1).map_or(256, |&next| u32::from(first_octet(next)));
+            start < first + (1 << free_bits) && end > first
+        });
+        let least = inside.map(|(_, &run)| self.ttl_index(map, Entry::from_bits(run))).min();
+        self.found(map, entry, scope, least.unwrap_or(0))
+    }
+
+    fn found(&self, map: &LocationMap, entry: Entry, scope: u8, ttl: usize) -> Found {
+        Found { class: class_in(map, entry), scope, ttl_s: self.ttls.value(ttl) }
+    }
+
+    /// The colour of all classes below an entry; `None` where they differ.
+    fn colour(&self, map: &LocationMap, entry: Entry) -> Option<Colour> {
+        if let Entry::Child(node) = entry
+            && self.is_mixed(map.trie.set(node))
+        {
+            return None;
+        }
+        Some(colour_of(&self.decisions, class_in(map, entry)))
+    }
+
+    fn is_mixed(&self, set: u32) -> bool {
+        self.mixed.get(set as usize / 64).is_some_and(|word| word >> (set % 64) & 1 == 1)
+    }
+
+    fn ttl_index(&self, map: &LocationMap, entry: Entry) -> usize {
+        match (&self.ttls, entry) {
+            (Ttls::ByClass { sets, .. }, Entry::Child(node)) => {
+                sets.get(map.trie.set(node) as usize).map_or(0, |&index| usize::from(index))
+            }
+            _ => self.ttls.of_class(self, class_in(map, entry)),
+        }
+    }
+}
+
+/// A decided run in a node, on the way to an address.
+struct Position<'m> {
+    runs: &'m [u32],
+    /// The index of the run.
+    at: usize,
+    /// The address's octet at this depth.
+    octet: u8,
+    /// The bits above the node.
+    depth: u8,
+    entry: Entry,
+    colour: Colour,
+}
+
+impl Ttls {
+    fn new(map: &LocationMap, decisions: &[u16], by_class: &[u32], mixed: &[u64]) -> Ttls {
+        if let Some(by_decision) = by_decision(decisions, by_class) {
+            return Ttls::ByDecision(by_decision);
+        }
+        let values = palette(by_class);
+        // Rounds down where there are more values than the palette holds: sound, only less long.
+        let index = |ttl_s: u32| values.partition_point(|&value| value <= ttl_s).saturating_sub(1) as u8;
+        let classes: Box<[u8]> = by_class.iter().map(|&ttl_s| index(ttl_s)).collect();
+        let least = |(set, members): (usize, &[u32])| {
+            let is_mixed = mixed.get(set / 64).is_some_and(|word| word >> (set % 64) & 1 == 1);
+            let indexes = members.iter().filter_map(|&class| classes.get(class as usize).copied());
+            // Mixed sets are never asked.
+            if is_mixed { 0 } else { indexes.min().unwrap_or(0) }
+        };
+        let sets = map.sets.iter().enumerate().map(least).collect();
+        Ttls::ByClass { values, classes, sets }
+    }
+
+    /// A class's index for [`Ttls::value`].
+    fn of_class(&self, fold: &Fold, class: ClassId) -> usize {
+        match self {
+            Ttls::ByDecision(_) => usize::from(fold.decision(class)),
+            Ttls::ByClass { classes, .. } => {
+                classes.get(class.index()).map_or(0, |&index| usize::from(index))
+            }
+        }
+    }
+
+    fn value(&self, index: usize) -> u32 {
+        let (Ttls::ByDecision(values) | Ttls::ByClass { values, .. }) = self;
+        values.get(index).copied().unwrap_or(0)
+    }
+}
+
+/// The TTLs by decision, if each decision has one TTL only.
+fn by_decision(decisions: &[u16], by_class: &[u32]) -> Option<Box<[u32]>> {
+    let mut ttls: Vec<Option<u32>> = Vec::new();
+    // Special-purpose classes have no decision of their own; embedding blocks have.
+    for (&decision, &ttl_s) in decisions.iter().zip(by_class).skip(super::barrier::SPECIAL_COUNT as usize) {
+        let index = usize::from(decision);
+        if ttls.len() <= index {
+            ttls.resize(index + 1, None);
+        }
+        let known = ttls.get_mut(index)?;
+        if *known.get_or_insert(ttl_s) != ttl_s {
+            return None;
+        }
+    }
+    Some(ttls.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+/// The different TTLs, ascending; at most 256, with the least among them.
+fn palette(by_class: &[u32]) -> Box<[u32]> {
+    let mut values = by_class.to_vec();
+    values.sort_unstable();
+    values.dedup();
+    let step = values.len().div_ceil(256).max(1);
+    values.into_iter().step_by(step).collect()
+}
+
+fn is_mixed(decisions: &[u16], members: &[u32]) -> bool {
+    let Some((&first, others)) = members.split_first() else { return false };
+    let colour = colour_of(decisions, ClassId(first));
+    others.iter().any(|&class| colour_of(decisions, ClassId(class)) != colour)
+}
+
+fn colour_of(decisions: &[u16], class: ClassId) -> Colour {
+    if class.0 < BARRIER_COUNT {
+        return BARRIER_COLOUR + class.0;
+    }
+    decisions.get(class.index()).map_or(0, |&decision| u32::from(decision))
+}
+
+/// A class below an entry.
+fn class_in(map: &LocationMap, entry: Entry) -> ClassId {
+    match entry {
+        Entry::Class(class) => class,
+        Entry::Child(node) => map.sets.first(map.trie.set(node)),
+    }
+}

@@ -1,0 +1,287 @@
+//! The trie: eight bits a level, equal nodes shared, built from a stream of runs.
+
+use super::MapError;
+use super::slices::{Interned, SliceTable};
+use crate::ids::{ClassId, Family};
+
+/// The largest number of a class or node: the bits of an entry below the child flag.
+pub(super) const NUMBER_MAX: u32 = (1 << 23) - 1;
+
+/// Set in entries that lead to a child node.
+const CHILD: u32 = 1 << 23;
+
+/// The bits of a run that are its entry; the others are its first octet.
+const ENTRY: u32 = (1 << 24) - 1;
+
+/// What a run of equal octets leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Entry {
+    /// All addresses below are of this class.
+    Class(ClassId),
+    /// A node by number.
+    Child(u32),
+}
+
+impl Entry {
+    pub(super) fn from_bits(bits: u32) -> Entry {
+        let number = bits & NUMBER_MAX;
+        if bits & CHILD == 0 { Entry::Class(ClassId(number)) } else { Entry::Child(number) }
+    }
+
+    fn to_bits(self) -> u32 {
+        match self {
+            Entry::Class(class) => class.0,
+            Entry::Child(node) => node | CHILD,
+        }
+    }
+}
+
+/// The first octet of a run.
+pub(super) fn first_octet(run: u32) -> u8 {
+    (run >> 24) as u8
+}
+
+/// The finished trie. Children have smaller numbers than their parents.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Trie {
+    /// The whole of each family, by family index: entries as bits.
+    pub(super) roots: [u32; 2],
+    /// By node: where its runs end in `runs` (they start where those of the node before end).
+    pub(super) run_ends: Box<[u32]>,
+    /// By node: the set of classes below it.
+    pub(super) sets: Box<[u32]>,
+    /// The runs of all nodes: the first octet in the top 8 bits, then the entry. The first run of a
+    /// node starts at octet 0, the others ascend.
+    pub(super) runs: Box<[u32]>,
+}
+
+impl Trie {
+    /// Where a family starts.
+    pub(super) fn root(&self, family: Family) -> Entry {
+        Entry::from_bits(self.roots.get(family.index()).copied().unwrap_or(0))
+    }
+
+    /// The runs of a node.
+    pub(super) fn runs(&self, node: u32) -> &[u32] {
+        let node = node as usize;
+        let start =
+            node.checked_sub(1).and_then(|before| self.run_ends.get(before)).map_or(0, |&end| end as usize);
+        let end = self.run_ends.get(node).map_or(start, |&end| end as usize);
+        self.runs.get(start..end).unwrap_or(&[])
+    }
+
+    /// The set of classes below a node.
+    pub(super) fn set(&self, node: u32) -> u32 {
+        self.sets.get(node as usize).copied().unwrap_or(0)
+    }
+
+    /// The class of an address.
+    pub(super) fn class_of(&self, family: Family, bits: u128) -> ClassId {
+        let mut entry = self.root(family);
+        for octet in bits.to_be_bytes() {
+            match entry {
+                Entry::Class(class) => return class,
+                Entry::Child(node) => {
+                    let runs = self.runs(node);
+                    entry = runs.get(run_of(runs, octet)).map_or(entry, |&run| Entry::from_bits(run));
+                }
+            }
+        }
+        match entry {
+            Entry::Class(class) => class,
+            Entry::Child(_) => super::barrier::UNKNOWN,
+        }
+    }
+}
+
+/// The index of the run that an octet is in.
+pub(super) fn run_of(runs: &[u32], octet: u8) -> usize {
+    runs.partition_point(|&run| first_octet(run) <= octet).saturating_sub(1)
+}
+
+/// Builds a trie from ascending runs; of each family, only the nodes on the path to the current
+/// address are open.
+pub(super) struct TrieBuilder {
+    paths: [Path; 2],
+    nodes: SliceTable,
+    sets_of_nodes: Vec<u32>,
+    sets: Sets,
+}
+
+/// The open nodes of a family.
+struct Path {
+    levels: [Level; 16],
+    /// The index of the deepest open level.
+    deepest: usize,
+    root: u32,
+}
+
+/// An open node.
+#[derive(Default)]
+struct Level {
+    runs: Vec<u32>,
+    /// The next octet to fill; 256 when the node is full.
+    next: u16,
+}
+
+impl Path {
+    fn new() -> Path {
+        Path {
+            levels: std::array::from_fn(|_| Level::default()),
+            deepest: 0,
+            root: super::barrier::UNKNOWN.0,
+        }
+    }
+}
+
+impl Level {
+    /// Fills the next `count` octets.
+    fn append(&mut self, count: u16, entry: u32) {
+        if self.runs.last().is_none_or(|last| last & ENTRY != entry) {
+            self.runs.push(u32::from(self.next) << 24 | entry);
+        }
+        self.next += count;
+    }
+}
+
+impl TrieBuilder {
+    /// An empty builder. Every family must be filled from its first address to its last.
+    pub(super) fn new() -> TrieBuilder {
+        TrieBuilder {
+            paths: [Path::new(), Path::new()],
+            nodes: SliceTable::new(),
+            sets_of_nodes: Vec::new(),
+            sets: Sets::new(),
+        }
+    }
+
+    /// The next addresses of a family, up to `last`, are of this class.
+    pub(super) fn add(
+        &mut self,
+        family: Family,
+        first: u128,
+        last: u128,
+        class: ClassId,
+    ) -> Result<(), MapError> {
+        let Some(path) = self.paths.get_mut(family.index()) else { return Ok(()) };
+        let mut at = first;
+        loop {
+            let shift = 120 - 8 * path.deepest as u32;
+            let slot = (1u128 << shift) - 1;
+            let left = last - at;
+            // Octets of the deepest node that are wholly inside; `at` is the first address of one.
+            let whole = (left >> shift) + u128::from(left & slot == slot);
+            let Some(level) = path.levels.get_mut(path.deepest) else { return Ok(()) };
+            let count = whole.min(u128::from(256 - level.next)) as u16;
+            if count == 0 {
+                path.deepest += 1;
+                continue;
+            }
+            level.append(count, class.0);
+            let covered = (u128::from(count) << shift).wrapping_sub(1);
+            while path.levels.get(path.deepest).is_some_and(|level| level.next == 256) {
+                close(path, &mut self.nodes, &mut self.sets_of_nodes, &mut self.sets)?;
+            }
+            if covered == left {
+                return Ok(());
+            }
+            at += covered + 1;
+        }
+    }
+
+    /// The trie and its sets.
+    pub(super) fn finish(self) -> (Trie, Sets) {
+        let (runs, run_ends) = self.nodes.into_parts();
+        let trie = Trie {
+            roots: self.paths.map(|path| path.root),
+            run_ends: run_ends.into(),
+            sets: self.sets_of_nodes.into(),
+            runs: runs.into(),
+        };
+        (trie, self.sets)
+    }
+}
+
+/// Closes the deepest node, which is full: its parent gets the entry.
+fn close(
+    path: &mut Path,
+    nodes: &mut SliceTable,
+    sets_of_nodes: &mut Vec<u32>,
+    sets: &mut Sets,
+) -> Result<(), MapError> {
+    let Some(level) = path.levels.get_mut(path.deepest) else { return Ok(()) };
+    let entry = match level.runs.as_slice() {
+        [only] => only & ENTRY,
+        runs => match nodes.intern(runs) {
+            Interned::Old(node) => node | CHILD,
+            Interned::New(node) if node > NUMBER_MAX => return Err(MapError::TooLarge),
+            Interned::New(node) => {
+                let set = sets.union(runs, sets_of_nodes);
+                sets_of_nodes.push(set);
+                Entry::Child(node).to_bits()
+            }
+        },
+    };
+    level.runs.clear();
+    level.next = 0;
+    match path.deepest.checked_sub(1) {
+        Some(parent) => {
+            path.deepest = parent;
+            if let Some(level) = path.levels.get_mut(parent) {
+                level.append(1, entry);
+            }
+        }
+        None => path.root = entry,
+    }
+    Ok(())
+}
+
+/// The sets of classes below nodes, interned.
+pub(super) struct Sets {
+    lists: SliceTable,
+    union: Vec<u32>,
+    /// By class: the number of the last union that has it.
+    seen: Vec<u32>,
+    unions: u32,
+}
+
+impl Sets {
+    fn new() -> Sets {
+        Sets { lists: SliceTable::new(), union: Vec::new(), seen: Vec::new(), unions: 0 }
+    }
+
+    /// The set of all classes below a node with these runs.
+    fn union(&mut self, runs: &[u32], sets_of_nodes: &[u32]) -> u32 {
+        let Sets { lists, union, seen, unions } = self;
+        *unions += 1;
+        union.clear();
+        let mut add = |class: u32| {
+            let index = class as usize;
+            if seen.len() <= index {
+                seen.resize(index + 1, 0);
+            }
+            if let Some(last) = seen.get_mut(index)
+                && *last != *unions
+            {
+                *last = *unions;
+                union.push(class);
+            }
+        };
+        for &run in runs {
+            match Entry::from_bits(run) {
+                Entry::Class(class) => add(class.0),
+                Entry::Child(node) => {
+                    let set = sets_of_nodes.get(node as usize).copied().unwrap_or(0);
+                    lists.get(set).iter().copied().for_each(&mut add);
+                }
+            }
+        }
+        union.sort_unstable();
+        lists.intern(union).number()
+    }
+
+    /// All members in a row, and where each set ends.
+    pub(super) fn into_parts(self) -> (Vec<u32>, Vec<u32>) {
+        self.lists.into_parts()
+    }
+}
