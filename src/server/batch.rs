@@ -267,7 +267,7 @@ impl Batch {
                 }
                 _ => return 0,
             }
-            (*header).msg_controllen
+            (*header).msg_controllen as usize
         }
     }
 }

@@ -225,7 +225,7 @@ impl Session {
             REPLY.with_borrow_mut(|reply| {
                 let reply_octets = self.answerer.answer_guarded(&view, now, self.source, message, reply);
                 let reply = reply_octets.and_then(|octets| reply.get(..octets)).unwrap_or_default();
-                if let Ok(length @ 1..) = u16::try_from(reply.len()) {
+                if let Some(length @ 1..) = u16::try_from(reply.len()).ok() {
                     self.unsent.extend_from_slice(&length.to_be_bytes());
                     self.unsent.extend_from_slice(reply);
                 }
