@@ -1,0 +1,178 @@
+//! What may be asked of the supervisor from outside, and what it says of itself.
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests waiting for the supervisor; beyond that, who asks waits.
+pub const COMMANDS_WAITING_MAX: usize = 64;
+
+/// A request. Every change from outside takes this way.
+pub enum Command {
+    /// Read the configuration again.
+    Reload(oneshot::Sender<Reloaded>),
+    /// Say how things are.
+    Status(oneshot::Sender<Box<Status>>),
+}
+
+/// Where commands go.
+pub type Commands = mpsc::Sender<Command>;
+
+/// What a reload came to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Reloaded {
+    /// A new generation is in force.
+    Done {
+        /// Its number.
+        generation: u64,
+        /// Warnings and settings that need a restart, as text; empty when there are none.
+        remarks: String,
+    },
+    /// The old generation stays.
+    Refused {
+        /// Every problem, as text.
+        problems: String,
+    },
+}
+
+/// Where the process is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The first round of probes is under way; nothing is answered yet.
+    Starting,
+    /// Queries are answered.
+    Serving,
+    /// Queries are answered, and it would be better to ask elsewhere.
+    Draining,
+}
+
+impl Phase {
+    /// The word for it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Phase::Starting => "starting",
+            Phase::Serving => "serving",
+            Phase::Draining => "draining",
+        }
+    }
+}
+
+/// How things are.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the program.
+    pub version: String,
+    /// Where the process is in its life.
+    pub phase: Phase,
+    /// The generation in force.
+    pub generation: u64,
+    /// When the view in force was published, in seconds since 1970.
+    pub published_s: f64,
+    /// The addresses that are served.
+    pub listen: Vec<String>,
+    /// The regions with how many of their endpoints may be used.
+    pub regions: Vec<RegionStatus>,
+    /// The endpoints.
+    pub endpoints: Vec<EndpointStatus>,
+    /// The services.
+    pub services: Vec<ServiceStatus>,
+    /// What the probes came to.
+    pub probes: ProbeCounts,
+    /// Reloads since the start.
+    pub reloads: ReloadCounts,
+    /// Changes of health since the start.
+    pub transitions: u64,
+    /// What must be shown wherever locations are shown.
+    pub attributions: Vec<String>,
+}
+
+/// A region.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RegionStatus {
+    /// Its name.
+    pub name: String,
+    /// Latitude and longitude in degrees, if known.
+    pub at: Option<(f64, f64)>,
+    /// How many endpoints it has.
+    pub endpoints: usize,
+    /// How many of them have an address that is not down.
+    pub eligible: usize,
+}
+
+/// An endpoint.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct EndpointStatus {
+    /// `pool/endpoint`
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// Its weight.
+    pub weight: u16,
+    /// The name of the monitor that probes it.
+    pub monitor: Option<String>,
+    /// An operator's word: `up`, `down`, `drained`.
+    pub forced: Option<String>,
+    /// Answers that named it, over all services, since the start.
+    pub answers: u64,
+    /// What it answers with, and the health of each.
+    pub addresses: Vec<AddressStatus>,
+}
+
+/// An address (or the host name) of an endpoint.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AddressStatus {
+    /// The address or the host name.
+    pub address: String,
+    /// `up`, `down`, `unknown`, or `unmonitored`.
+    pub state: String,
+    /// No result for more than three intervals.
+    pub stale: bool,
+    /// Failures counted while up.
+    pub failures: u8,
+    /// Successes that it still needs while down.
+    pub successes_needed: u8,
+    /// Why it failed last.
+    pub last_failure: Option<String>,
+    /// Seconds since the last result.
+    pub age_s: Option<f64>,
+    /// The smoothed TCP handshake in milliseconds.
+    pub connect_ms: Option<f64>,
+    /// The smoothed time to the first octet of the answer in milliseconds.
+    pub first_byte_ms: Option<f64>,
+}
+
+/// A service.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether, for some place, nothing is healthy and a last resort answers.
+    pub all_down: bool,
+}
+
+/// What the probes came to since the start.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ProbeCounts {
+    /// Under way now.
+    pub under_way: u64,
+    /// Started.
+    pub started: u64,
+    /// Left out because the one before was not done.
+    pub late_skipped: u64,
+    /// Never heard of again.
+    pub lost: u64,
+    /// Succeeded.
+    pub succeeded: u64,
+    /// Failed, by kind.
+    pub failed: std::collections::BTreeMap<String, u64>,
+}
+
+/// Reloads since the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ReloadCounts {
+    /// New generations.
+    pub done: u64,
+    /// Refused configurations.
+    pub refused: u64,
+}

@@ -1,0 +1,152 @@
+//! The supervisor's account of itself, made when asked.
+
+use super::command::{
+    AddressStatus, EndpointStatus, Phase, ProbeCounts, RegionStatus, ReloadCounts, ServiceStatus, Status,
+};
+use crate::health::{Board, Forced, Verdict};
+use crate::ids::{EndpointId, RegionId, ServiceId, TargetId};
+use crate::now::Now;
+use crate::steer::Endpoint;
+use crate::telemetry::Telemetry;
+use crate::view::{Snapshot, View};
+
+/// What the account is made from, besides the view and the board.
+pub struct Facts<'a> {
+    /// Where the process is in its life.
+    pub phase: Phase,
+    /// When the view in force was published.
+    pub published: Now,
+    /// The addresses that are served.
+    pub listen: &'a [std::net::SocketAddr],
+    /// Reloads so far.
+    pub reloads: ReloadCounts,
+    /// Changes of health so far.
+    pub transitions: u64,
+}
+
+/// Writes the account.
+pub fn status(view: &View, board: &Board, telemetry: &Telemetry, now: Now, facts: &Facts<'_>) -> Status {
+    let snapshot = &*view.snapshot;
+    let endpoints = endpoints(view, board, telemetry, now);
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        phase: facts.phase,
+        generation: snapshot.generation,
+        published_s: facts.published.wall.as_secs_f64(),
+        listen: facts.listen.iter().map(ToString::to_string).collect(),
+        regions: regions(snapshot, &endpoints),
+        services: services(view),
+        endpoints,
+        probes: probes(board),
+        reloads: facts.reloads,
+        transitions: facts.transitions,
+        attributions: snapshot.attributions.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn regions(snapshot: &Snapshot, endpoints: &[EndpointStatus]) -> Vec<RegionStatus> {
+    let mut regions = Vec::new();
+    for (index, name) in snapshot.fleet.regions.iter().enumerate() {
+        let own = || endpoints.iter().filter(|endpoint| endpoint.region == **name);
+        let eligible = |endpoint: &&EndpointStatus| {
+            endpoint.forced.as_deref().is_none_or(|forced| forced == "up")
+                && endpoint.addresses.iter().any(|address| address.state != "down")
+        };
+        let coordinates = snapshot.regions.get(index).copied().flatten();
+        regions.push(RegionStatus {
+            name: name.to_string(),
+            at: coordinates.map(|at| (at.latitude(), at.longitude())),
+            endpoints: own().count(),
+            eligible: own().filter(eligible).count(),
+        });
+    }
+    regions
+}
+
+fn endpoints(view: &View, board: &Board, telemetry: &Telemetry, now: Now) -> Vec<EndpointStatus> {
+    let identities = telemetry.identities();
+    let mut answers = std::collections::HashMap::<&str, u64>::new();
+    for (number, identity) in identities.iter().enumerate() {
+        let counter = crate::ids::CounterId(number as u32);
+        *answers.entry(&identity.endpoint).or_default() += telemetry.answers(counter);
+    }
+    let snapshot = &*view.snapshot;
+    let all = snapshot.fleet.endpoints.iter().enumerate();
+    all.map(|(index, endpoint)| EndpointStatus {
+        name: endpoint.name.to_string(),
+        region: region_name(snapshot, endpoint.region),
+        weight: endpoint.weight,
+        monitor: endpoint
+            .monitor
+            .and_then(|monitor| snapshot.monitors.get(monitor.index()))
+            .map(ToString::to_string),
+        forced: forced(view.health.forced(EndpointId(index as u32))),
+        answers: answers.get(&*endpoint.name).copied().unwrap_or(0),
+        addresses: addresses(endpoint, board, now),
+    })
+    .collect()
+}
+
+fn addresses(endpoint: &Endpoint, board: &Board, now: Now) -> Vec<AddressStatus> {
+    let own = endpoint.addresses.iter().map(|own| (own.address.to_string(), own.target));
+    let alias = endpoint.alias.iter().map(|(name, target)| (String::from_utf8_lossy(name).into_owned(), *target));
+    own.chain(alias).map(|(address, target)| address_status(address, target, board, now)).collect()
+}
+
+fn address_status(address: String, target: Option<TargetId>, board: &Board, now: Now) -> AddressStatus {
+    let status = target.and_then(|target| board.status(target, now));
+    let latency = status.as_ref().and_then(|status| status.latency);
+    let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
+    AddressStatus {
+        address,
+        state: match status.as_ref().map(|status| status.verdict) {
+            Some(Verdict::Up) => "up",
+            Some(Verdict::Down) => "down",
+            Some(Verdict::Unknown) => "unknown",
+            None => "unmonitored",
+        }
+        .to_owned(),
+        stale: status.as_ref().is_some_and(|status| status.stale),
+        failures: status.as_ref().map_or(0, |status| status.failures),
+        successes_needed: status.as_ref().map_or(0, |status| status.successes_needed),
+        last_failure: status.as_ref().and_then(|status| status.last_failure).map(|why| why.to_string()),
+        age_s: status.as_ref().and_then(|status| status.age).map(|age| age.as_secs_f64()),
+        connect_ms: latency.map(|latency| milliseconds(latency.connect)),
+        first_byte_ms: latency.and_then(|latency| latency.first_byte).map(milliseconds),
+    }
+}
+
+fn services(view: &View) -> Vec<ServiceStatus> {
+    let plans = view.snapshot.plans.iter().enumerate();
+    plans
+        .map(|(index, plan)| ServiceStatus {
+            name: plan.name.to_string(),
+            all_down: view.table(ServiceId(index as u32)).is_some_and(|table| table.all_down()),
+        })
+        .collect()
+}
+
+fn probes(board: &Board) -> ProbeCounts {
+    let counters = board.counters();
+    ProbeCounts {
+        under_way: board.under_way() as u64,
+        started: counters.started,
+        late_skipped: counters.late_skipped,
+        lost: counters.lost,
+        succeeded: counters.succeeded,
+        failed: counters.failed.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
+    }
+}
+
+fn forced(forced: Forced) -> Option<String> {
+    match forced {
+        Forced::Not => None,
+        Forced::Up => Some("up".to_owned()),
+        Forced::Down => Some("down".to_owned()),
+        Forced::Drained => Some("drained".to_owned()),
+    }
+}
+
+fn region_name(snapshot: &Snapshot, region: RegionId) -> String {
+    snapshot.fleet.region_name(region).to_owned()
+}
