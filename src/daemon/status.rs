@@ -89,7 +89,7 @@ fn endpoints(view: &View, board: &Board, telemetry: &Telemetry, now: Now) -> Vec
 
 fn addresses(endpoint: &Endpoint, board: &Board, now: Now) -> Vec<AddressStatus> {
     let own = endpoint.addresses.iter().map(|own| (own.address.to_string(), own.target));
-    let alias = endpoint.alias.iter().map(|(name, target)| (String::from_utf8_lossy(name).into_owned(), *target));
+    let alias = endpoint.alias.iter().map(|(name, target)| (crate::wire::name_text(name), *target));
     own.chain(alias).map(|(address, target)| address_status(address, target, board, now)).collect()
 }
 

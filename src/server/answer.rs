@@ -7,13 +7,11 @@ use std::sync::Arc;
 
 use super::draw::Draws;
 use crate::now::Now;
-use crate::telemetry::{Event, WorkerCounters};
+use crate::respond::{Asked, DropReason, Note, Outcome, Size, respond};
+use crate::telemetry::{Event, SAMPLED_ONE_IN, Sample, WorkerCounters};
 use crate::view::View;
-
-/// The octets of a message's header (RFC 1035 4.1.1).
-const HEADER_OCTETS: usize = 12;
-/// RCODE 2.
-const SERVFAIL: u16 = 2;
+use crate::wire::{HEADER_OCTETS, Rcode};
+use crate::zone::ClientClass;
 
 /// What a worker needs to answer: its counters and its chance.
 pub struct Answerer {
@@ -41,10 +39,41 @@ impl Answerer {
         packet: &[u8],
         buffer: &mut [u8],
     ) -> Option<usize> {
-        let _ = (view, now, source, self.draws.next(), self.counters.transport);
-        let length = servfail(packet, buffer);
-        self.counters.happened(Event::NotAQuery, u64::from(length.is_none()));
-        length
+        let asked = Asked {
+            source: source.ip(),
+            transport: self.counters.transport,
+            // One class exists until classes can be configured (R16).
+            class: ClientClass::DEFAULT,
+        };
+        let draw = self.draws.next();
+        match respond(view, &asked, now, draw, packet, buffer) {
+            Outcome::Reply { length, note } => {
+                self.count(view, draw, &note);
+                Some(length)
+            }
+            Outcome::Drop(reason) => {
+                let event = match reason {
+                    DropReason::Short | DropReason::Response => Event::NotAQuery,
+                    DropReason::NoRoom => Event::NoRoom,
+                };
+                self.counters.happened(event, 1);
+                None
+            }
+        }
+    }
+
+    fn count(&self, view: &View, draw: u64, note: &Note<'_>) {
+        self.counters.replied(note.rcode);
+        if note.size == Size::Truncated {
+            self.counters.truncated();
+        }
+        self.counters.named(note.counters);
+        // The lowest bits of a draw are independent of the choice that its value makes.
+        if let Some((service, client)) = note.steered
+            && draw % SAMPLED_ONE_IN == 0
+        {
+            self.counters.sample(Sample { generation: view.snapshot.generation, service, client });
+        }
     }
 
     /// The same, with a panic answered by SERVFAIL.
@@ -65,7 +94,7 @@ impl Answerer {
     pub fn failed(&mut self, packet: &[u8], buffer: &mut [u8]) -> Option<usize> {
         self.counters.panicked();
         let length = servfail(packet, buffer)?;
-        self.counters.replied(SERVFAIL);
+        self.counters.replied(Rcode::ServFail);
         Some(length)
     }
 }
@@ -79,7 +108,20 @@ fn servfail(packet: &[u8], buffer: &mut [u8]) -> Option<usize> {
         return None;
     }
     header.fill(0);
-    header.copy_from_slice(&[id_high, id_low, 0x80 | flags & 0x79, SERVFAIL as u8, 0, 0, 0, 0, 0, 0, 0, 0]);
+    header.copy_from_slice(&[
+        id_high,
+        id_low,
+        0x80 | flags & 0x79,
+        Rcode::ServFail.number() as u8,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]);
     Some(HEADER_OCTETS)
 }
 

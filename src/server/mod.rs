@@ -23,7 +23,8 @@ pub use socket::Bound;
 
 use crate::config;
 use crate::publish::Cell;
-use crate::telemetry::{Telemetry, Transport, Writers};
+use crate::respond::Transport;
+use crate::telemetry::{Telemetry, Writers};
 
 /// Bounds on connections; see `[server]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,32 +4,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::registry::IDENTITIES_MAX;
-use super::samples::Samples;
+use super::samples::{Sample, Samples};
 use crate::ids::CounterId;
+use crate::respond::Transport;
+use crate::wire::Rcode;
 
-/// RCODEs counted one by one; BADVERS (16) is the largest that we send. Larger ones share the last place.
-pub const RCODES_MAX: usize = 24;
 /// Counters allocated at a time.
 const CHUNK_COUNTERS: usize = 1024;
-
-/// How queries arrive.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Transport {
-    /// Datagrams.
-    Udp,
-    /// Connections.
-    Tcp,
-}
-
-impl Transport {
-    /// The label in metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-        }
-    }
-}
 
 /// Who writes a set of counters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +48,8 @@ events! {
     NotAQuery = "not_a_query";
     /// A datagram whose source cannot be answered.
     Unanswerable = "unanswerable_source";
+    /// A buffer that does not hold a header: a defect.
+    NoRoom = "no_room";
     /// A reply that the kernel refused to send.
     SendFailed = "send_failed";
     /// A connection closed for another because there were too many.
@@ -83,13 +66,12 @@ pub struct WorkerCounters {
     /// How its queries arrive.
     pub transport: Transport,
     writers: Writers,
-    rcodes: [AtomicU64; RCODES_MAX],
+    rcodes: [AtomicU64; Rcode::ALL.len()],
     events: [AtomicU64; Event::ALL.len()],
     truncated: AtomicU64,
     panics: AtomicU64,
     endpoints: Box<[OnceLock<Box<[AtomicU64]>>]>,
-    /// The last sampled queries. Filled only where there is one writer.
-    pub samples: Samples,
+    samples: Samples,
 }
 
 impl WorkerCounters {
@@ -98,7 +80,7 @@ impl WorkerCounters {
         let counters = WorkerCounters {
             transport,
             writers,
-            rcodes: [const { AtomicU64::new(0) }; RCODES_MAX],
+            rcodes: [const { AtomicU64::new(0) }; Rcode::ALL.len()],
             events: [const { AtomicU64::new(0) }; Event::ALL.len()],
             truncated: AtomicU64::new(0),
             panics: AtomicU64::new(0),
@@ -117,9 +99,8 @@ impl WorkerCounters {
     }
 
     /// A reply went out.
-    pub fn replied(&self, rcode: u16) {
-        let place = usize::from(rcode).min(RCODES_MAX - 1);
-        if let Some(counter) = self.rcodes.get(place) {
+    pub fn replied(&self, rcode: Rcode) {
+        if let Some(counter) = self.rcodes.get(rcode.index()) {
             self.add(counter, 1);
         }
     }
@@ -150,6 +131,19 @@ impl WorkerCounters {
         }
     }
 
+    /// Remembers a query. The memory is for one writer: what several tasks answer is not sampled.
+    pub fn sample(&self, sample: Sample) {
+        match self.writers {
+            Writers::One => self.samples.push(sample),
+            Writers::Many => {}
+        }
+    }
+
+    /// The queries sampled last.
+    pub fn samples(&self) -> impl Iterator<Item = Sample> + '_ {
+        self.samples.read()
+    }
+
     fn endpoint(&self, endpoint: CounterId) -> Option<&AtomicU64> {
         let chunk = self.endpoints.get(endpoint.index() / CHUNK_COUNTERS)?;
         chunk.get()?.get(endpoint.index() % CHUNK_COUNTERS)
@@ -167,8 +161,8 @@ impl WorkerCounters {
     }
 
     /// Replies by RCODE so far.
-    pub fn rcode(&self, rcode: usize) -> u64 {
-        self.rcodes.get(rcode).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    pub fn rcode(&self, rcode: Rcode) -> u64 {
+        self.rcodes.get(rcode.index()).map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
     /// How often something happened so far.

@@ -5,20 +5,25 @@ mod exposition;
 mod registry;
 mod samples;
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub use counters::{Event, RCODES_MAX, Transport, WorkerCounters, Writers};
+pub use counters::{Event, WorkerCounters, Writers};
 pub use exposition::{Exposition, Kind};
 pub use registry::{Identity, Registry};
 pub use samples::{SAMPLED_ONE_IN, Sample, Samples};
 
 use crate::ids::CounterId;
+use crate::respond::Transport;
+use crate::wire::Rcode;
 
 /// All counters of a process.
 #[derive(Default)]
 pub struct Telemetry {
     registry: Registry,
     workers: RwLock<Vec<Arc<WorkerCounters>>>,
+    /// By endpoint: the region in the generation in force.
+    regions: RwLock<HashMap<String, String>>,
 }
 
 impl Telemetry {
@@ -32,12 +37,19 @@ impl Telemetry {
 
     /// The number under which answers of a service that name an endpoint (`pool/endpoint`) are counted: the
     /// same in every generation. Every worker has room for it when this returns.
-    pub fn counter(&self, service: &str, endpoint: &str, region: &str) -> CounterId {
-        let number = self.registry.counter(service, endpoint, region);
+    pub fn counter(&self, service: &str, endpoint: &str) -> CounterId {
+        let number = self.registry.counter(service, endpoint);
         for worker in self.workers().iter() {
             worker.make_room(number.index() + 1);
         }
         number
+    }
+
+    /// Says where endpoints (`pool/endpoint`) are in the generation that is put in force. Counts of endpoints
+    /// that were never in force are not shown.
+    pub fn place<'n>(&self, regions: impl Iterator<Item = (&'n str, &'n str)>) {
+        let mut known = self.regions.write().unwrap_or_else(PoisonError::into_inner);
+        known.extend(regions.map(|(endpoint, region)| (endpoint.to_owned(), region.to_owned())));
     }
 
     /// Everything counted so far, in Prometheus' text form.
@@ -49,19 +61,16 @@ impl Telemetry {
 
         to.family("meridian_replies_total", Kind::Counter, "Replies sent, by transport and RCODE.");
         for transport in [Transport::Udp, Transport::Tcp] {
-            for rcode in 0..RCODES_MAX {
+            for rcode in Rcode::ALL {
                 let replies = sum(transport, &|worker| worker.rcode(rcode));
-                // NOERROR is shown from the start; the others once they have been seen.
-                if replies > 0 || rcode == 0 {
-                    let labels = [("transport", transport.label()), ("rcode", rcode_label(rcode))];
-                    to.sample(&labels, replies as f64);
-                }
+                let labels = [("transport", label(transport)), ("rcode", rcode.mnemonic())];
+                to.sample(&labels, replies as f64);
             }
         }
         to.family("meridian_truncated_replies_total", Kind::Counter, "Replies with TC set, by transport.");
         for transport in [Transport::Udp, Transport::Tcp] {
             let truncated = sum(transport, &WorkerCounters::truncated_count);
-            to.sample(&[("transport", transport.label())], truncated as f64);
+            to.sample(&[("transport", label(transport))], truncated as f64);
         }
         to.family(
             "meridian_dropped_total",
@@ -70,7 +79,7 @@ impl Telemetry {
         );
         for transport in [Transport::Udp, Transport::Tcp] {
             for &event in Event::ALL {
-                let labels = [("transport", transport.label()), ("reason", event.label())];
+                let labels = [("transport", label(transport)), ("reason", event.label())];
                 to.sample(&labels, sum(transport, &|worker| worker.event(event)) as f64);
             }
         }
@@ -82,10 +91,12 @@ impl Telemetry {
             Kind::Counter,
             "Answers that named an endpoint, by service, region and endpoint; counts survive reloads.",
         );
+        let regions = self.regions.read().unwrap_or_else(PoisonError::into_inner);
         for (number, identity) in self.registry.identities().iter().enumerate() {
+            let Some(region) = regions.get(&identity.endpoint) else { continue };
             let labels = [
                 ("service", identity.service.as_str()),
-                ("region", identity.region.as_str()),
+                ("region", region.as_str()),
                 ("endpoint", identity.endpoint.as_str()),
             ];
             to.sample(&labels, self.answers(CounterId(number as u32)) as f64);
@@ -100,7 +111,7 @@ impl Telemetry {
     /// Replies sent so far, by all workers.
     pub fn replies(&self) -> u64 {
         let workers = self.workers();
-        workers.iter().map(|worker| (0..RCODES_MAX).map(|rcode| worker.rcode(rcode)).sum::<u64>()).sum()
+        workers.iter().map(|worker| Rcode::ALL.map(|rcode| worker.rcode(rcode)).iter().sum::<u64>()).sum()
     }
 
     /// The identities that counters have been given out for, by [`CounterId`].
@@ -110,7 +121,7 @@ impl Telemetry {
 
     /// What the workers have sampled lately.
     pub fn samples(&self) -> Vec<Sample> {
-        self.workers().iter().flat_map(|worker| worker.samples.read().collect::<Vec<_>>()).collect()
+        self.workers().iter().flat_map(|worker| worker.samples().collect::<Vec<_>>()).collect()
     }
 
     fn workers(&self) -> std::sync::RwLockReadGuard<'_, Vec<Arc<WorkerCounters>>> {
@@ -118,20 +129,11 @@ impl Telemetry {
     }
 }
 
-/// The mnemonic of an RCODE (IANA, DNS RCODEs).
-const fn rcode_label(rcode: usize) -> &'static str {
-    match rcode {
-        0 => "NOERROR",
-        1 => "FORMERR",
-        2 => "SERVFAIL",
-        3 => "NXDOMAIN",
-        4 => "NOTIMP",
-        5 => "REFUSED",
-        6 => "YXDOMAIN",
-        9 => "NOTAUTH",
-        16 => "BADVERS",
-        23 => "BADCOOKIE",
-        _ => "other",
+/// The label of a transport.
+const fn label(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
     }
 }
 
@@ -145,14 +147,13 @@ mod tests {
     fn sums_run_over_workers_and_survive_new_identities() {
         let telemetry = Telemetry::default();
         let early = telemetry.worker(Transport::Udp, Writers::One);
-        let first = telemetry.counter("www", "web/a", "eu");
+        let first = telemetry.counter("www", "web/a");
         let late = telemetry.worker(Transport::Tcp, Writers::Many);
-        let many =
-            (0..3000).map(|n| telemetry.counter("www", &format!("web/{n}"), "us")).next_back().unwrap();
+        let many = (0..3000).map(|n| telemetry.counter("www", &format!("web/{n}"))).next_back().unwrap();
         early.named(&[first, many]);
         late.named(&[many]);
-        early.replied(0);
-        late.replied(999);
+        early.replied(Rcode::NoError);
+        late.replied(Rcode::BadVers);
         assert_eq!((telemetry.answers(first), telemetry.answers(many), telemetry.replies()), (1, 2, 2));
         assert_eq!(telemetry.answers(CounterId(u32::MAX)), 0);
     }
@@ -161,8 +162,10 @@ mod tests {
     fn the_exposition_has_bounded_labels_and_every_family() {
         let telemetry = Telemetry::default();
         let worker = telemetry.worker(Transport::Udp, Writers::One);
-        worker.named(&[telemetry.counter("www", "web/a", "eu")]);
-        worker.replied(3);
+        worker.named(&[telemetry.counter("www", "web/a")]);
+        worker.replied(Rcode::NxDomain);
+        worker.named(&[telemetry.counter("www", "never/in-force")]);
+        telemetry.place([("web/a", "eu")].into_iter());
         worker.truncated();
         worker.panicked();
         worker.happened(Event::SendFailed, 4);
@@ -178,5 +181,6 @@ mod tests {
         ] {
             assert!(text.lines().any(|there| there == line), "{line} is not in\n{text}");
         }
+        assert!(!text.contains("never"));
     }
 }

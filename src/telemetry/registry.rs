@@ -16,8 +16,6 @@ pub struct Identity {
     pub service: String,
     /// `pool/endpoint`
     pub endpoint: String,
-    /// The region that the endpoint was in when the counter was last asked for.
-    pub region: String,
 }
 
 /// The append-only list of identities.
@@ -29,28 +27,21 @@ pub struct Registry {
 #[derive(Default)]
 struct Names {
     identities: Vec<Identity>,
-    numbers: HashMap<(String, String), CounterId>,
+    numbers: HashMap<Identity, CounterId>,
 }
 
 impl Registry {
     /// The number for a service's endpoint: the one it has had since it was first named.
-    pub fn counter(&self, service: &str, endpoint: &str, region: &str) -> CounterId {
+    pub fn counter(&self, service: &str, endpoint: &str) -> CounterId {
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        let key = (service.to_owned(), endpoint.to_owned());
-        if let Some(&number) = names.numbers.get(&key) {
-            if let Some(identity) = names.identities.get_mut(number.index()) {
-                region.clone_into(&mut identity.region);
-            }
+        let identity = Identity { service: service.to_owned(), endpoint: endpoint.to_owned() };
+        if let Some(&number) = names.numbers.get(&identity) {
             return number;
         }
         let number = CounterId(names.identities.len().min(IDENTITIES_MAX - 1) as u32);
         if names.identities.len() < IDENTITIES_MAX {
-            names.identities.push(Identity {
-                service: service.to_owned(),
-                endpoint: endpoint.to_owned(),
-                region: region.to_owned(),
-            });
-            names.numbers.insert(key, number);
+            names.identities.push(identity.clone());
+            names.numbers.insert(identity, number);
         }
         number
     }
@@ -78,12 +69,11 @@ mod tests {
     #[test]
     fn an_identity_keeps_its_number_whatever_comes_between() {
         let registry = Registry::default();
-        let first = registry.counter("www", "web/a", "eu");
-        let second = registry.counter("www", "web/b", "us");
+        let first = registry.counter("www", "web/a");
+        let second = registry.counter("www", "web/b");
         assert_ne!(first, second);
-        assert_ne!(registry.counter("shop", "web/a", "eu"), first);
-        assert_eq!(registry.counter("www", "web/a", "ap"), first);
-        assert_eq!(registry.identities()[first.index()].region, "ap");
+        assert_ne!(registry.counter("shop", "web/a"), first);
+        assert_eq!(registry.counter("www", "web/a"), first);
         assert_eq!(registry.len(), 3);
     }
 }
