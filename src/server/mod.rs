@@ -7,6 +7,8 @@ mod connections;
 mod draw;
 mod socket;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod udp;
 
 use std::io;

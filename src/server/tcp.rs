@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::future::pending;
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -187,7 +188,7 @@ impl Session {
                     return Ok(if self.begun.is_some() { End::MessageTimeout } else { End::Idle });
                 }
             }
-            while self.read()? {
+            while self.read(stopping)? {
                 self.answer_all().await?;
                 // A client that always has more must not keep the thread from the others.
                 consume_budget().await;
@@ -204,9 +205,19 @@ impl Session {
     }
 
     /// Takes some of what has arrived; says whether there was anything.
-    fn read(&mut self) -> Result<bool, End> {
+    fn read(&mut self, stopping: bool) -> Result<bool, End> {
         self.received.reserve(READ_OCTETS);
-        match self.stream.try_read_buf(&mut self.received) {
+        let outcome = if stopping {
+            // The runtime may not have seen the last octets yet; the system call does.
+            let mut octets = [0; READ_OCTETS];
+            let read = (&*SockRef::from(&self.stream)).read(&mut octets);
+            self.received
+                .extend_from_slice(read.as_ref().map_or(&[], |&read| octets.get(..read).unwrap_or(&[])));
+            read
+        } else {
+            self.stream.try_read_buf(&mut self.received)
+        };
+        match outcome {
             Ok(0) => Err(End::Closed),
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),

@@ -110,8 +110,17 @@ impl Telemetry {
 
     /// Replies sent so far, by all workers.
     pub fn replies(&self) -> u64 {
-        let workers = self.workers();
-        workers.iter().map(|worker| Rcode::ALL.map(|rcode| worker.rcode(rcode)).iter().sum::<u64>()).sum()
+        Rcode::ALL.map(|rcode| self.replied(rcode)).iter().sum()
+    }
+
+    /// Replies with an RCODE so far, by all workers.
+    pub fn replied(&self, rcode: Rcode) -> u64 {
+        self.workers().iter().map(|worker| worker.rcode(rcode)).sum()
+    }
+
+    /// How often something happened so far, to all workers.
+    pub fn events(&self, event: Event) -> u64 {
+        self.workers().iter().map(|worker| worker.event(event)).sum()
     }
 
     /// The identities that counters have been given out for, by [`CounterId`].
