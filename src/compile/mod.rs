@@ -1,3 +1,4 @@
 //! compile
 
 pub mod locations;
+pub mod zonefile;

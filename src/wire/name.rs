@@ -151,6 +151,8 @@ pub enum NameTextError {
     LongName,
     /// A backslash that is followed neither by a character nor by three digits up to 255.
     BadEscape,
+    /// White space, a quote, or an octet beyond ASCII: they have to be escaped.
+    Unescaped,
 }
 
 impl std::fmt::Display for NameTextError {
@@ -161,6 +163,7 @@ impl std::fmt::Display for NameTextError {
             NameTextError::LongLabel => "a name with a label of more than 63 octets",
             NameTextError::LongName => "a name of more than 255 octets",
             NameTextError::BadEscape => "a name with a bad escape",
+            NameTextError::Unescaped => "a name with a character to be written as \\DDD, or in its xn-- form",
         })
     }
 }
@@ -228,10 +231,11 @@ fn split_label(text: &[u8]) -> Result<(Vec<u8>, Dot, &[u8]), NameTextError> {
                 label.push(*escaped);
                 rest = tail;
             }
-            (octet, tail) => {
+            (octet @ 0x21..=0x7e, tail) if *octet != b'"' => {
                 label.push(*octet);
                 rest = tail;
             }
+            _ => return Err(NameTextError::Unescaped),
         }
     }
     Ok((label, Dot::End, rest))
@@ -294,6 +298,8 @@ mod tests {
         check(r"a\256", Err(NameTextError::BadEscape));
         check(r"a\12", Err(NameTextError::BadEscape));
         check(r"a\", Err(NameTextError::BadEscape));
+        check("a b", Err(NameTextError::Unescaped));
+        check("b\u{fc}cher", Err(NameTextError::Unescaped));
         check(&"x".repeat(64), Err(NameTextError::LongLabel));
         check(&format!("{}.", vec!["x".repeat(63); 4].join(".")), Err(NameTextError::LongName));
     }

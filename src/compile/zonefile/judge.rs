@@ -1,0 +1,334 @@
+//! Records judged as a zone: what must be there, what must not stand together, what can never be seen.
+
+use std::collections::HashMap;
+
+use super::SteeredOwner;
+use super::records::{Record, Records};
+use crate::config::{FileId, Problems, Span};
+use crate::wire::{MESSAGE_OCTETS_MAX, NAME_OCTETS_MAX, Name, Rtype, name_text, parse_name};
+use crate::zone::{Lookup, Zone, ZoneBuilder};
+
+/// An answer holds a header, a question and an OPT besides its records.
+const RRSET_OCTETS_MAX: usize = MESSAGE_OCTETS_MAX - 12 - (NAME_OCTETS_MAX + 4) - 256;
+
+/// Builds the zone and reports what is wrong with it; `None` where there is nothing to build.
+pub(super) fn judge(
+    origin: &Name,
+    file: FileId,
+    records: &Records,
+    steered: &[SteeredOwner<'_>],
+    problems: &mut Problems,
+) -> Option<Zone> {
+    let mut sorted: Vec<&Record> = records.list.iter().collect();
+    // Stable: records of one RRset stay in the order of the file.
+    sorted.sort_by(|a, b| (records.owner(a), a.rtype).cmp(&(records.owner(b), b.rtype)));
+    let mut judge = Judge {
+        origin,
+        file,
+        records,
+        builder: ZoneBuilder::new(origin),
+        owners: HashMap::new(),
+        steered: HashMap::new(),
+        problems,
+    };
+    for group in sorted.chunk_by(|a, b| records.owner(a) == records.owner(b)) {
+        judge.owner(group);
+    }
+    judge.apex();
+    for owner in steered {
+        judge.steer(owner);
+    }
+    let groups = || sorted.chunk_by(|a, b| records.owner(a) == records.owner(b));
+    groups().for_each(|group| judge.hidden(group));
+    groups().for_each(|group| judge.beside_steered(group));
+    let Judge { builder, problems, .. } = judge;
+    let zone = builder.build();
+    sorted.iter().filter(|record| record.rtype == Rtype::NS).for_each(|record| {
+        server_address(&zone, file, records, record, problems);
+    });
+    Some(zone)
+}
+
+/// What the rest of the zone has to know of an owner.
+#[derive(Clone, Copy, Default)]
+struct OwnerFacts<'r> {
+    soa: Option<&'r Record>,
+    ns: Option<&'r Record>,
+    dname: Option<&'r Record>,
+}
+
+struct Judge<'r, 'p> {
+    origin: &'r Name,
+    file: FileId,
+    records: &'r Records,
+    builder: ZoneBuilder,
+    owners: HashMap<&'r [u8], OwnerFacts<'r>>,
+    steered: HashMap<Vec<u8>, (Span, bool)>,
+    problems: &'p mut Problems,
+}
+
+/// What hides a name from those who ask for it.
+enum Above<'r> {
+    Cut(&'r Record),
+    Redirect(&'r Record),
+}
+
+impl<'r> Judge<'r, '_> {
+    /// All records of one owner, by type.
+    fn owner(&mut self, group: &[&'r Record]) {
+        let Some(first) = group.first() else { return };
+        let wire = self.records.owner(first);
+        let Some(name) = Name::from_wire(wire) else { return };
+        let mut facts = OwnerFacts::default();
+        for rrset in group.chunk_by(|a, b| a.rtype == b.rtype) {
+            let Some(record) = rrset.first() else { continue };
+            match record.rtype {
+                Rtype::SOA => facts.soa = Some(record),
+                Rtype::NS => facts.ns = Some(record),
+                Rtype::DNAME => facts.dname = Some(record),
+                _ => {}
+            }
+            self.rrset(&name, rrset);
+        }
+        self.cname(&name, group);
+        self.types_at(&name, &facts);
+        self.owners.insert(wire, facts);
+    }
+
+    /// One RRset: singletons, duplicates, differing TTLs, size.
+    fn rrset(&mut self, name: &Name, rrset: &[&'r Record]) {
+        let Some(first) = rrset.first() else { return };
+        let mut kept: Vec<&Record> = Vec::with_capacity(rrset.len());
+        let mut seen: HashMap<&[u8], &Record> = HashMap::new();
+        for record in rrset {
+            if let Some(same) = seen.insert(self.records.rdata(record), record) {
+                let message = format!("this {} record is in the zone twice", record.rtype);
+                self.problems.warning(record.span(self.file), message, "remove one");
+                self.problems.also(same.span(self.file), "the same as this");
+            } else {
+                kept.push(record);
+            }
+        }
+        let is_single = matches!(first.rtype, Rtype::SOA | Rtype::CNAME | Rtype::DNAME);
+        if is_single && let Some(second) = kept.get(1) {
+            let message = format!("{} has more than one {}", name_text(name.octets()), first.rtype);
+            self.problems.error(second.span(self.file), message, "keep one");
+            self.problems.also(first.span(self.file), "the first one");
+        }
+        if let Some(other) = rrset.iter().find(|record| record.ttl_s != first.ttl_s) {
+            let message = format!("the TTLs of this {} RRset differ", first.rtype);
+            let hint = "records of one name and type have one TTL (RFC 2181); the lowest is used";
+            self.problems.warning(other.span(self.file), message, hint);
+            self.problems.also(first.span(self.file), "the first of the RRset");
+        }
+        let octets: usize = kept.iter().map(|record| 12 + self.records.rdata(record).len()).sum();
+        if octets > RRSET_OCTETS_MAX {
+            let message = format!("this {} RRset does not fit into a message", first.rtype);
+            self.problems.error(first.span(self.file), message, "keep an RRset below 64 KiB");
+        }
+        let ttl_s = rrset.iter().map(|record| record.ttl_s).min().unwrap_or(0);
+        let rdata = kept.iter().map(|record| self.records.rdata(record));
+        if self.builder.rrset(name, first.rtype, ttl_s, rdata).is_err() {
+            self.problems.error(first.span(self.file), "the zone is too large", "split it by delegation");
+        }
+    }
+
+    /// A CNAME stands alone (RFC 1034 section 3.6.2), but for what signs it.
+    fn cname(&mut self, name: &Name, group: &[&'r Record]) {
+        let cname = group.iter().find(|record| record.rtype == Rtype::CNAME);
+        let other =
+            group.iter().find(|record| !matches!(record.rtype, Rtype::CNAME | Rtype::RRSIG | Rtype::NSEC));
+        if let (Some(cname), Some(other)) = (cname, other) {
+            let text = name_text(name.octets());
+            let message = format!("{text} has a CNAME beside other data");
+            let hint = "a name with a CNAME can have nothing else";
+            self.problems.error(cname.span(self.file), message, hint);
+            self.problems.also(other.span(self.file), format!("the other data: {}", other.rtype));
+        }
+    }
+
+    /// What may stand only at some names.
+    fn types_at(&mut self, name: &Name, facts: &OwnerFacts<'r>) {
+        let is_apex = name == self.origin;
+        let is_wildcard = !is_apex && name.label(0) == b"*";
+        if let Some(soa) = facts.soa.filter(|_| !is_apex) {
+            let message = format!("an SOA below the top of the zone, at {}", name_text(name.octets()));
+            self.problems.error(soa.span(self.file), message, "a zone has one SOA, at its origin");
+        }
+        if let Some(ns) = facts.ns.filter(|_| is_wildcard) {
+            let message = "NS at a wildcard delegates nothing";
+            self.problems.warning(ns.span(self.file), message, "delegate each name by itself (RFC 4592)");
+        }
+        let Some(dname) = facts.dname else { return };
+        if is_wildcard {
+            let hint = "put it at the name itself (RFC 6672)";
+            self.problems.error(dname.span(self.file), "a DNAME at a wildcard is not supported", hint);
+        }
+        if let Some(ns) = facts.ns.filter(|_| !is_apex) {
+            let message = format!("{} has a DNAME and is delegated", name_text(name.octets()));
+            self.problems.error(dname.span(self.file), message, "keep one of them");
+            self.problems.also(ns.span(self.file), "delegated here");
+        }
+    }
+
+    /// What every zone needs at its top.
+    fn apex(&mut self) {
+        let facts = self.owners.get(self.origin.octets()).copied().unwrap_or_default();
+        let start = Span { file: self.file, start: 0, end: 0 };
+        let text = name_text(self.origin.octets());
+        if facts.soa.is_none() {
+            let hint = "add `@ SOA ns1 hostmaster 1 3600 600 604800 60`";
+            self.problems.error(start, format!("the zone {text} has no SOA"), hint);
+        }
+        if facts.ns.is_none() {
+            self.problems.error(
+                start,
+                format!("the zone {text} has no NS"),
+                "add `@ NS ns1` for each server",
+            );
+        }
+    }
+
+    /// Attaches a service to a name, if that can be.
+    fn steer(&mut self, owner: &SteeredOwner<'_>) {
+        let parsed = parse_name(owner.name.as_bytes(), self.origin.octets());
+        let name = match parsed.map(|wire| Name::from_wire(&wire)) {
+            Ok(Some(name)) => name,
+            Ok(None) => return,
+            Err(error) => {
+                self.problems.error(owner.span, format!("`{}` is {error}", owner.name), "");
+                return;
+            }
+        };
+        let text = name_text(name.octets());
+        if !name.is_at_or_below(self.origin) {
+            let message = format!("{text} is outside the zone {}", name_text(self.origin.octets()));
+            self.problems.error(owner.span, message, "write names relative to the zone, or `@`");
+            return;
+        }
+        if let Some((first, _)) = self.steered.get(name.octets()).copied() {
+            self.problems.error(owner.span, format!("{text} is steered twice"), "keep one");
+            self.problems.also(first, "the first one");
+            return;
+        }
+        self.steered.insert(name.octets().to_vec(), (owner.span, owner.alias));
+        let own = self.owners.get(name.octets()).copied().unwrap_or_default();
+        let above = match (own.ns.filter(|_| &name != self.origin), own.dname) {
+            (Some(ns), _) => Some(Above::Cut(ns)),
+            (None, Some(dname)) => Some(Above::Redirect(dname)),
+            (None, None) => self.above(&name),
+        };
+        match above {
+            Some(Above::Cut(ns)) => {
+                let message = format!("{text} is steered and delegated away");
+                self.problems.error(owner.span, message, "steer it in the zone it is delegated to");
+                self.problems.also(ns.span(self.file), "delegated here");
+            }
+            Some(Above::Redirect(dname)) => {
+                let message = format!("{text} is steered and redirected by a DNAME");
+                self.problems.error(owner.span, message, "keep one of them");
+                self.problems.also(dname.span(self.file), "redirected here");
+            }
+            None => {}
+        }
+        if self.builder.steer(&name, owner.service).is_err() {
+            self.problems.error(owner.span, "the zone is too large", "split it by delegation");
+        }
+    }
+
+    /// The topmost cut or DNAME that is truly above a name.
+    fn above(&self, name: &Name) -> Option<Above<'r>> {
+        let depth = name.depth_below(self.origin)?;
+        (1..=depth).rev().find_map(|index| {
+            let facts = self.owners.get(name.suffix(index))?;
+            let is_wildcard = index < depth && name.label(index) == b"*";
+            match (facts.ns.filter(|_| index < depth && !is_wildcard), facts.dname) {
+                (Some(ns), _) => Some(Above::Cut(ns)),
+                (None, Some(dname)) => Some(Above::Redirect(dname)),
+                (None, None) => None,
+            }
+        })
+    }
+
+    /// Data that nobody can ever be answered with.
+    fn hidden(&mut self, group: &[&'r Record]) {
+        let Some(first) = group.first() else { return };
+        let Some(name) = Name::from_wire(self.records.owner(first)) else { return };
+        let text = name_text(name.octets());
+        let is_glue = |record: &&&Record| matches!(record.rtype, Rtype::A | Rtype::AAAA);
+        match self.above(&name) {
+            Some(Above::Redirect(dname)) => {
+                let message = format!("{text} is below a DNAME");
+                self.problems.error(
+                    first.span(self.file),
+                    message,
+                    "nothing can be below a DNAME (RFC 6672)",
+                );
+                self.problems.also(dname.span(self.file), "the DNAME");
+            }
+            Some(Above::Cut(ns)) => {
+                if let Some(record) = group.iter().find(|record| !is_glue(record)) {
+                    let message =
+                        format!("{text} is below a delegation: its {} is never served", record.rtype);
+                    self.problems.warning(record.span(self.file), message, "move it to the delegated zone");
+                    self.problems.also(ns.span(self.file), "delegated here");
+                }
+            }
+            None if &name != self.origin && name.label(0) != b"*" => {
+                let Some(ns) = group.iter().find(|record| record.rtype == Rtype::NS) else { return };
+                let known = |record: &&&Record| {
+                    is_glue(record)
+                        || matches!(record.rtype, Rtype::NS | Rtype::DS | Rtype::RRSIG | Rtype::NSEC)
+                        || matches!(record.rtype, Rtype::CNAME | Rtype::DNAME | Rtype::SOA)
+                };
+                if let Some(record) = group.iter().find(|record| !known(record)) {
+                    let message = format!("{text} is delegated: its {} is never served", record.rtype);
+                    self.problems.warning(record.span(self.file), message, "move it to the delegated zone");
+                    self.problems.also(ns.span(self.file), "delegated here");
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// What can stand beside a service's answers (R14).
+    fn beside_steered(&mut self, group: &[&'r Record]) {
+        let is_steered_zone = !self.steered.is_empty();
+        for rrset in group.chunk_by(|a, b| a.rtype == b.rtype) {
+            let Some(record) = rrset.first() else { continue };
+            let span = record.span(self.file);
+            if is_steered_zone && matches!(record.rtype, Rtype::NSEC | Rtype::NSEC3 | Rtype::NSEC3PARAM) {
+                let message = format!("a static {} in a zone with steered names", record.rtype);
+                self.problems.error(span, message, "denials of steered names are made on the fly: remove it");
+            }
+            let Some((steered, is_alias)) = self.steered.get(self.records.owner(record)).copied() else {
+                continue;
+            };
+            let text = name_text(self.records.owner(record));
+            if record.rtype.is_steered() || record.rtype == Rtype::CNAME {
+                let message = format!("{text} is steered and has a static {}", record.rtype);
+                self.problems.error(span, message, "keep one of them");
+                self.problems.also(steered, "steered here");
+            } else if is_alias {
+                let message =
+                    format!("{text} is steered to host names, so it cannot have a static {}", record.rtype);
+                let hint = "a name that answers CNAME can have nothing else: steer it to addresses";
+                self.problems.error(span, message, hint);
+                self.problems.also(steered, "steered here");
+            }
+        }
+    }
+}
+
+/// A server named inside the zone must be found in it.
+fn server_address(zone: &Zone, file: FileId, records: &Records, record: &Record, problems: &mut Problems) {
+    let Some(server) = Name::from_wire(records.rdata(record)) else { return };
+    if !zone.contains(&server) || zone.addresses(&server).iter().any(Option::is_some) {
+        return;
+    }
+    let found = |rtype| matches!(zone.lookup(&server, rtype), Lookup::Answer(_) | Lookup::Steered(_));
+    if !found(Rtype::A) && !found(Rtype::AAAA) {
+        let message = format!("the server {} has no address in this zone", name_text(server.octets()));
+        problems.warning(record.span(file), message, "add its A or AAAA record");
+    }
+}

@@ -1,0 +1,385 @@
+//! Zone files with every kind of error, and what is said of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::Severity;
+use crate::wire::{Rtype, name_text};
+use crate::zone::Lookup;
+
+const FILE: FileId = FileId(7);
+const OTHER: FileId = FileId(8);
+
+/// The head of a sound zone.
+const HEAD: &str = "$TTL 300\n@ SOA ns1 hostmaster 1 3600 600 604800 60\n@ NS ns1\nns1 A 192.0.2.1\n";
+
+fn owner(name: &str, alias: bool, place: u32) -> SteeredOwner<'_> {
+    let span = Span { file: OTHER, start: place, end: place + 1 };
+    SteeredOwner { name, span, service: ServiceId(3), alias }
+}
+
+/// Problems as `line:column: error: message`, the second place and the hint after it.
+fn report(text: &[u8], steered: &[SteeredOwner<'_>]) -> (Option<Zone>, Vec<String>) {
+    let mut problems = Problems::default();
+    let zone = read_zone("example.com", FILE, text, steered, &mut problems);
+    let place = |span: Span| {
+        if span.file == OTHER {
+            return format!("toml:{}", span.start);
+        }
+        let before = &text[..span.start as usize];
+        let line = before.iter().filter(|octet| **octet == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|octet| **octet != b'\n').count() + 1;
+        format!("{line}:{column}")
+    };
+    let lines = problems
+        .0
+        .iter()
+        .map(|problem| {
+            let severity = if problem.severity == Severity::Error { "error" } else { "warning" };
+            let span = problem.span.map_or("-".to_owned(), place);
+            let also = problem
+                .also
+                .as_ref()
+                .map_or(String::new(), |(span, why)| format!(" ({}: {why})", place(*span)));
+            format!("{span}: {severity}: {}{also}", problem.message)
+        })
+        .collect();
+    (zone, lines)
+}
+
+/// Checks what is said of `HEAD` with `text` after it; `HEAD` has four lines.
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    check_steered(text, &[], expected);
+}
+
+#[track_caller]
+fn check_steered(text: &str, steered: &[SteeredOwner<'_>], expected: &[&str]) {
+    let whole = format!("{HEAD}{text}");
+    let (zone, lines) = report(whole.as_bytes(), steered);
+    assert_eq!(lines, expected, "{text:?}");
+    let has_errors = expected.iter().any(|line| line.contains(": error: "));
+    assert_eq!(zone.is_none(), has_errors, "{text:?}");
+}
+
+#[test]
+fn syntax_errors_have_their_place_and_do_not_hide_each_other() {
+    check(
+        "a A 192.0.2.300\nb A 192.0.2.1\nc BOGUS 1\n  AAAA ::g\nd A\ne A 192.0.2.1 x\nf IN 300\n",
+        &[
+            "5:5: error: this A record cannot be read: expected IPv4 address",
+            "7:3: error: `BOGUS` is no record type",
+            "8:8: error: this AAAA record cannot be read: expected IPv6 address",
+            "9:1: error: this A record cannot be read: something is missing at its end",
+            "10:15: error: this A record cannot be read: there is more than it takes",
+            "11:1: error: this record has no type",
+        ],
+    );
+    check(
+        "a TXT \"open\nb A 192.0.2.1\nc A 1.2\n",
+        &[
+            "5:7: error: this quoted string does not end on its line",
+            "7:5: error: this A record cannot be read: expected IPv4 address",
+        ],
+    );
+    check(
+        "a TXT (\n x\n y\nb A 1.2\n",
+        &[
+            "5:7: error: this parenthesis is never closed",
+            "8:5: error: this A record cannot be read: expected IPv4 address",
+        ],
+    );
+    check("a TXT )\n", &["5:7: error: this parenthesis was never opened"]);
+    check(
+        "a..b A 192.0.2.1\n  A 1.2\n",
+        &[
+            "5:1: error: `a..b` is a name with an empty label",
+            "6:5: error: this A record cannot be read: expected IPv4 address",
+        ],
+    );
+    check(
+        "b\u{fc}cher A 192.0.2.1\n",
+        &["5:1: error: `b\u{fc}cher` is a name with a character to be written as \\DDD, or in its xn-- form"],
+    );
+    check("a MX 10\n", &["5:6: error: this MX record cannot be read: something is missing at its end"]);
+    check("a CH TXT x\n", &["5:3: error: the class CH is not served"]);
+    check(
+        "a OPT x\na AXFR x\n",
+        &["5:3: error: OPT records cannot be in a zone", "6:3: error: AXFR records cannot be in a zone"],
+    );
+    check("a 2147483648 A 192.0.2.1\n", &["5:3: error: this TTL is too long"]);
+    check("a 1h30 A 192.0.2.1\n", &["5:3: error: `1h30` is no record type"]);
+}
+
+#[test]
+fn directives_are_read_or_named() {
+    check("$INCLUDE other.zone\n", &["5:1: error: $INCLUDE is not supported yet"]);
+    check("$GENERATE 1-10 a$ A 192.0.2.$\n", &["5:1: error: `$GENERATE` is no directive"]);
+    check(
+        "$TTL x\n$TTL\n$ORIGIN a..b\n$TTL 1 2\n",
+        &[
+            "5:6: error: `x` is no TTL",
+            "6:1: error: $TTL needs a value",
+            "7:9: error: `a..b` is a name with an empty label",
+            "8:8: error: $TTL takes one value",
+        ],
+    );
+    check(
+        "$ORIGIN sub\na A 192.0.2.1\n$ORIGIN example.net.\na A 192.0.2.1\n",
+        &["8:1: error: `a.example.net` is outside the zone example.com"],
+    );
+    check("$TTL 1h30m\na A 192.0.2.1\nb 1D IN A 192.0.2.1\nc IN 2w A 192.0.2.1\n", &[]);
+}
+
+#[test]
+fn what_a_zone_needs_is_missed() {
+    let said = |text: &str| report(text.as_bytes(), &[]).1;
+    let both = ["1:1: error: the zone example.com has no SOA", "1:1: error: the zone example.com has no NS"];
+    assert_eq!(said(""), both);
+    assert_eq!(said("; nothing\n"), both);
+    assert_eq!(
+        said("@ SOA ns1 h 1 2 3 4 5\n@ NS ns1.example.net.\n"),
+        ["1:1: error: this record has no TTL"]
+    );
+    assert_eq!(
+        said(" A 192.0.2.1\n"),
+        [
+            "1:1: error: the zone example.com has no SOA",
+            "1:1: error: the zone example.com has no NS",
+            "1:2: error: there is no owner before this record",
+            "1:2: error: this record has no TTL"
+        ]
+    );
+}
+
+#[test]
+fn what_cannot_stand_together_is_named() {
+    check(
+        "a CNAME b\na A 192.0.2.1\nb A 192.0.2.1\n",
+        &["5:1: error: a.example.com has a CNAME beside other data (6:1: the other data: A)"],
+    );
+    check(
+        "a CNAME b\na CNAME c\n",
+        &["6:1: error: a.example.com has more than one CNAME (5:1: the first one)"],
+    );
+    check(
+        "@ CNAME b\n",
+        &["5:1: error: example.com has a CNAME beside other data (3:1: the other data: NS)"],
+    );
+    check(
+        "@ SOA ns2 hostmaster 2 3600 600 604800 60\n",
+        &["5:1: error: example.com has more than one SOA (2:1: the first one)"],
+    );
+    check(
+        "a SOA ns2 hostmaster 2 3600 600 604800 60\n",
+        &["5:1: error: an SOA below the top of the zone, at a.example.com"],
+    );
+    check(
+        "a 60 A 192.0.2.1\na 90 A 192.0.2.2\n",
+        &["6:1: warning: the TTLs of this A RRset differ (5:1: the first of the RRset)"],
+    );
+    check(
+        "a A 192.0.2.1\nA A 192.0.2.1\n",
+        &["6:1: warning: this A record is in the zone twice (5:1: the same as this)"],
+    );
+    check(
+        "d DNAME example.net.\nx.d A 192.0.2.1\n",
+        &["6:1: error: x.d.example.com is below a DNAME (5:1: the DNAME)"],
+    );
+    check("*.d DNAME example.net.\n", &["5:1: error: a DNAME at a wildcard is not supported"]);
+    check(
+        "d DNAME example.net.\nd NS ns.example.net.\n",
+        &["5:1: error: d.example.com has a DNAME and is delegated (6:1: delegated here)"],
+    );
+    check(
+        "d NS ns.d\nns.d A 192.0.2.1\nx.d TXT x\nd MX 1 x\n",
+        &[
+            "7:1: warning: x.d.example.com is below a delegation: its TXT is never served (5:1: delegated here)",
+            "8:1: warning: d.example.com is delegated: its MX is never served (5:1: delegated here)",
+        ],
+    );
+    check("*.d NS ns.example.net.\n", &["5:1: warning: NS at a wildcard delegates nothing"]);
+    check("d NS ns.d\n", &["5:1: warning: the server ns.d.example.com has no address in this zone"]);
+    check(
+        "example.net. A 192.0.2.1\n A 192.0.2.2\n",
+        &["5:1: error: `example.net` is outside the zone example.com"],
+    );
+}
+
+#[test]
+fn an_rrset_beyond_a_message_is_refused() {
+    let text: String = (0..300).map(|i| format!("big TXT \"{i}{}\"\n", "x".repeat(240))).collect();
+    check(&text, &["5:1: error: this TXT RRset does not fit into a message"]);
+}
+
+#[test]
+fn r14_steered_names_and_static_data() {
+    check_steered("www TXT x\nwww MX 1 a\n", &[owner("www", false, 0), owner("@", false, 1)], &[]);
+    check_steered(
+        "www A 192.0.2.1\nwww HTTPS 1 .\nx CNAME y\n*.w AAAA ::1\n",
+        &[owner("www", false, 0), owner("x", false, 1), owner("*.w", true, 2)],
+        &[
+            "5:1: error: www.example.com is steered and has a static A (toml:0: steered here)",
+            "6:1: error: www.example.com is steered and has a static HTTPS (toml:0: steered here)",
+            "7:1: error: x.example.com is steered and has a static CNAME (toml:1: steered here)",
+            "8:1: error: *.w.example.com is steered and has a static AAAA (toml:2: steered here)",
+        ],
+    );
+    check_steered(
+        "www TXT x\n",
+        &[owner("WWW", true, 0)],
+        &[
+            "5:1: error: www.example.com is steered to host names, so it cannot have a static TXT (toml:0: steered here)",
+        ],
+    );
+    check_steered(
+        "",
+        &[owner("@", true, 0)],
+        &[
+            "2:1: error: example.com is steered to host names, so it cannot have a static SOA (toml:0: steered here)",
+            "3:1: error: example.com is steered to host names, so it cannot have a static NS (toml:0: steered here)",
+        ],
+    );
+    check_steered(
+        "d NS ns.example.net.\ne DNAME example.net.\n",
+        &[
+            owner("d", false, 0),
+            owner("x.y.d", false, 1),
+            owner("e", false, 2),
+            owner("x.e", false, 3),
+            owner("w.example.net.", false, 4),
+            owner("w", false, 5),
+            owner("W.example.com.", false, 6),
+            owner("a..b", false, 7),
+        ],
+        &[
+            "toml:0: error: d.example.com is steered and delegated away (5:1: delegated here)",
+            "toml:1: error: x.y.d.example.com is steered and delegated away (5:1: delegated here)",
+            "toml:2: error: e.example.com is steered and redirected by a DNAME (6:1: redirected here)",
+            "toml:3: error: x.e.example.com is steered and redirected by a DNAME (6:1: redirected here)",
+            "toml:4: error: w.example.net is outside the zone example.com",
+            "toml:6: error: w.example.com is steered twice (toml:5: the first one)",
+            "toml:7: error: `a..b` is a name with an empty label",
+        ],
+    );
+    check_steered(
+        "a NSEC b A\n",
+        &[owner("w", false, 0)],
+        &["5:1: error: a static NSEC in a zone with steered names"],
+    );
+}
+
+#[test]
+fn what_is_no_text_is_said_to_be_none() {
+    let said = |text: &[u8]| report(text, &[]).1;
+    assert_eq!(said(b"\x7fELF\x00\x01"), ["1:5: error: this is no text file: it has an octet 0"]);
+    assert_eq!(said("@\0".as_bytes()), ["1:2: error: this is no text file: it has an octet 0"]);
+    let noise: Vec<u8> = (0..200_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 | 1).collect();
+    let lines = said(&noise);
+    assert!(lines.len() <= PROBLEMS_MAX + 1, "{}", lines.len());
+    let lines = said("x\n".repeat(100_000).as_bytes());
+    assert!(lines.len() <= PROBLEMS_MAX + 1, "{}", lines.len());
+    let lines = said("(\n".repeat(10_000).as_bytes());
+    assert!(lines.len() <= PROBLEMS_MAX + 1, "{}", lines.len());
+}
+
+#[test]
+fn an_origin_that_is_no_name_is_refused() {
+    let mut problems = Problems::default();
+    assert!(read_zone("a..b", FILE, b"", &[], &mut problems).is_none());
+    assert_eq!(problems.0[0].message, "`a..b` is no domain name");
+}
+
+/// The RDATA of a name and type.
+fn data(zone: &Zone, name: &str, rtype: Rtype) -> Vec<Vec<u8>> {
+    let wire = parse_name(name.as_bytes(), zone.origin().octets()).unwrap();
+    match zone.lookup(&Name::from_wire(&wire).unwrap(), rtype) {
+        Lookup::Answer(rrset) => rrset.rdata().map(<[u8]>::to_vec).collect(),
+        other => panic!("{name} {rtype}: {other:?}"),
+    }
+}
+
+#[test]
+fn records_become_their_wire_form() {
+    let text = format!(
+        "{HEAD}{}",
+        r#"
+t1 TXT "a \"b\" ; c" d\ e "\000\255"
+t2 TXT ( "x" ; comment
+    y )
+t3 TXT "café"
+u1 TYPE65400 \# 3 00ff 10
+u2 A \# 4 c0000201
+m MX 10 Mail
+Case CNAME TarGet.Example.NET.
+srv SRV 1 2 443 a.b
+h HTTPS 1 . port=8443 alpn="h2,h3" ipv4hint=192.0.2.1
+c CAA 0 issue "ca.example.net"
+a\.b A 192.0.2.9
+* A 192.0.2.7
+"#
+    );
+    let (zone, lines) = report(text.as_bytes(), &[]);
+    assert_eq!(lines, [""; 0]);
+    let zone = zone.unwrap();
+    let check = |name: &str, rtype: Rtype, expected: &[u8]| {
+        assert_eq!(data(&zone, name, rtype), [expected], "{name}");
+    };
+    check("t1", Rtype::TXT, b"\x09a \"b\" ; c\x03d e\x02\x00\xff");
+    check("t2", Rtype::TXT, b"\x01x\x01y");
+    check("t3", Rtype::TXT, "\x05café".as_bytes());
+    check("u1", Rtype(65400), b"\x00\xff\x10");
+    check("u2", Rtype::A, &[192, 0, 2, 1]);
+    check("m", Rtype::MX, b"\x00\x0a\x04Mail\x07example\x03com\x00");
+    check("case", Rtype::CNAME, b"\x06TarGet\x07Example\x03NET\x00");
+    check("srv", Rtype::SRV, b"\x00\x01\x00\x02\x01\xbb\x01a\x01b\x07example\x03com\x00");
+    check(
+        "h",
+        Rtype::HTTPS,
+        b"\x00\x01\x00\x00\x01\x00\x06\x02h2\x02h3\x00\x03\x00\x02\x20\xfb\x00\x04\x00\x04\xc0\x00\x02\x01",
+    );
+    check("c", Rtype::CAA, b"\x00\x05issueca.example.net");
+    check(r"a\.b", Rtype::A, &[192, 0, 2, 9]);
+    check("anything.else", Rtype::A, &[192, 0, 2, 7]);
+    assert_eq!(zone.negative_ttl_s(), 60);
+    assert_eq!(name_text(zone.origin().octets()), "example.com");
+}
+
+#[test]
+fn rfc3597_5_octets_must_be_data_of_a_known_type() {
+    check(
+        "a A \\# 3 c00002\nb MX \\# 2 0001\nc A \\# 5 c000020101\nd TYPE65400 \\# 4 00\nAA TYPE65400 x\n",
+        &[
+            "5:5: error: this A record cannot be read: these octets are no data of type A",
+            "6:6: error: this MX record cannot be read: these octets are no data of type MX",
+            "7:5: error: this A record cannot be read: these octets are more than a record of type A has",
+            "8:13: error: this TYPE65400 record cannot be read: generic data has incorrect length",
+            "9:14: error: this TYPE65400 record cannot be read: data of this type has to be written as \\# (RFC 3597)",
+        ],
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_octets_make_the_reader_panic(text in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let (zone, lines) = report(&text, &[owner("www", false, 0)]);
+        prop_assert!(zone.is_some() || !lines.is_empty());
+    }
+
+    #[test]
+    fn no_text_of_zone_words_makes_the_reader_panic(words in proptest::collection::vec(
+        proptest::sample::select(vec![
+            "@", " ", "\n", "\n", "\t", "a", "*", "www", ".", "\\", "\\#", "\\1", "\\046", "(", ")", "\"", "\"\"", ";",
+            "IN", "A", "AAAA", "MX", "TXT", "SOA", "NS", "CNAME", "HTTPS", "SVCB", "CAA", "SRV", "DS", "NSEC",
+            "NSEC3", "RRSIG", "TYPE1", "TYPE65400", "NAPTR", "IPSECKEY", "DNSKEY", "SSHFP", "TLSA", "HINFO",
+            "ZONEMD", "RP", "300", "1h", "192.0.2.1", "::1", "10", "example.com.", "alpn=h2", "key65280=x",
+            "port=", "ipv4hint=", "mandatory=alpn", "$TTL", "$ORIGIN", "$INCLUDE", "0", "4", "c0000201",
+            "AwEAAQ==", "=", "20260101000000", "\u{e9}", "\r", "-", "",
+        ]), 0..60), spaced in any::<bool>()) {
+        let text = format!("{HEAD}{}", words.join(if spaced { " " } else { "" }));
+        report(text.as_bytes(), &[owner("www", true, 0)]);
+    }
+}
