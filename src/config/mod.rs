@@ -4,8 +4,20 @@
 //! What this module hands on is resolved: references are numbers, numbers are in range, trees are
 //! finite. What needs zone data or locations to be judged is judged by `compile`.
 
+mod cities;
+mod cloud_regions;
+mod countries;
 mod problem;
+mod read;
+mod render;
+pub mod shape;
+mod suggest;
 mod types;
 
 pub use problem::{FileId, Problem, Problems, Severity, SourceFile, Sources, Span};
+pub use read::{read, zones_folder};
+pub use render::{Style, json, summary, text};
 pub use types::*;
+
+#[cfg(test)]
+mod tests;

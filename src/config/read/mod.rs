@@ -1,0 +1,149 @@
+//! From text to [`Config`]: every section by a file of its own, then what concerns them together.
+
+mod directory;
+mod geokey;
+mod monitors;
+mod parse;
+mod places;
+mod policies;
+mod pools;
+mod reader;
+mod scalar;
+mod secret;
+mod server;
+mod services;
+mod tree;
+mod zones;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use directory::Directory;
+use policies::Forest;
+use reader::{Context, Environment, Table};
+use tree::Facts;
+
+use super::shape::MAIN;
+use super::{ClientSubnetUse, Config, FileId, Problems, Service, Sources};
+use crate::ids::NodeId;
+
+/// Regions: the order of each pair is kept, so that tables grow with the square.
+const REGIONS_MAX: usize = 256;
+/// Monitors; more are a mistake of a program that writes configurations.
+const MONITORS_MAX: usize = 10_000;
+/// Pools, policies and services of each kind, likewise.
+const NAMES_MAX: usize = 100_000;
+
+/// Reads a configuration: `Some` exactly where no problem is an error. `environment` looks up the
+/// variables of secrets.
+pub fn read(sources: &Sources, environment: Environment) -> (Option<Config>, Problems) {
+    let mut cx = Context::new(environment);
+    let config = main_file(&mut cx, sources);
+    let mut problems = cx.problems;
+    if problems.0.is_empty() && config.is_none() {
+        problems.error(None, "there is no configuration file", "name one with --config");
+    }
+    (config.filter(|_| !problems.has_errors()), problems)
+}
+
+/// The zones folder that the main file names, so that `load` knows where to look. Problems in the
+/// file are none here: [`read`] reports them.
+pub fn zones_folder(main: &[u8]) -> PathBuf {
+    let text = std::str::from_utf8(main).unwrap_or_default();
+    let sources = Sources {
+        files: vec![super::SourceFile { path: String::new(), bytes: text.as_bytes().to_vec() }],
+        zones: Vec::new(),
+    };
+    let mut cx = Context::new(&|_| None);
+    let parsed = parse::file(&mut cx, &sources, FileId(0));
+    let written = parsed.as_ref().and_then(|root| {
+        root.get_ref().get("server")?.get_ref().get("zones")?.get_ref().as_str().map(PathBuf::from)
+    });
+    written.unwrap_or_else(|| PathBuf::from("zones"))
+}
+
+fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
+    let source = sources.file(FileId(0))?;
+    let folder = Path::new(&source.path).parent().unwrap_or(Path::new(""));
+    let empty = Default::default();
+    let parsed = parse::file(cx, sources, FileId(0));
+    let root = parsed.as_ref().map_or(&empty, |root| root.get_ref());
+    let main = Table::root(cx, FileId(0), root, &MAIN);
+
+    let server = server::server(cx, &main);
+    let control = server::control(cx, &main);
+    let geoip = server::geoip(cx, &main);
+    let probes = server::probes(cx, &main);
+
+    let mut regions = section(cx, &main, "regions", "region", REGIONS_MAX);
+    let regions_read = places::regions(cx, &regions);
+    let mut monitor_names = section(cx, &main, "monitors", "monitor", MONITORS_MAX);
+    let monitors = monitors::monitors(cx, &monitor_names, folder);
+    let pool_names = section(cx, &main, "pools", "pool", NAMES_MAX);
+    let known = pools::Known { regions: &mut regions, monitors: &mut monitor_names, probes: &probes };
+    let pools_read = pools::pools(cx, &pool_names, known);
+    let policy_names = section(cx, &main, "policies", "policy", NAMES_MAX);
+    let mut forest = Forest::read(cx, policy_names, pool_names, pools_read, &mut regions);
+    let mut service_names = section(cx, &main, "services", "service", NAMES_MAX);
+    let services_read = services::services(cx, &service_names, &mut forest, &mut regions);
+    regions.lint_unused(cx, "remove it, or put an endpoint there");
+    monitor_names.lint_unused(cx, "name it in a pool: monitor = \"...\"");
+    forest.pools.lint_unused(cx, "name it in a policy, or remove it");
+    forest.policies.lint_unused(cx, "name it in a service or another policy, or remove it");
+
+    let (mut nodes, pools_read) = forest.into_parts();
+    let facts = tree::judge(cx, &mut nodes, &pools_read, &regions);
+    let roots: Vec<_> = services_read.iter().filter_map(|(_, root)| *root).collect();
+    tree::lint_unheeded(cx, &nodes, &roots, &pools_read);
+    let has_places = !geoip.database.is_empty() || geoip.overrides.is_some();
+    tree::lint_without_places(cx, &nodes, has_places, geoip.asn.is_some());
+    let services = judge_services(cx, services_read, &nodes, facts.as_deref());
+
+    let zones = zones::zones(cx, sources, &mut service_names, &services);
+    service_names.lint_unused(cx, "give it a name in zones/NAME.toml: \"www\" = \"...\"");
+
+    Some(Config {
+        server,
+        control,
+        geoip,
+        probes,
+        regions: regions_read,
+        monitors,
+        pools: pools_read.into_iter().map(|read| read.pool).collect(),
+        policies: nodes.into_iter().map(|node| node.policy).collect(),
+        services,
+        zones,
+    })
+}
+
+fn section<'t>(
+    cx: &mut Context,
+    main: &Table<'t>,
+    key: &str,
+    what: &'static str,
+    limit: usize,
+) -> Directory<'t> {
+    let entries = main.names(cx, key);
+    Directory::new(cx, what, entries, limit)
+}
+
+/// What needs a service's whole tree.
+fn judge_services(
+    cx: &mut Context,
+    services: Vec<(Service, Option<NodeId>)>,
+    nodes: &[policies::Node],
+    facts: Option<&[Facts]>,
+) -> Vec<Service> {
+    let mut reported = BTreeSet::new();
+    let judged = services.into_iter().map(|(mut service, root)| {
+        let (Some(root), Some(facts)) = (root, facts) else { return service };
+        if let Some(below) = facts.get(root.index()) {
+            service.alias = services::alias(cx, &service, below).unwrap_or(false);
+        }
+        if service.client_subnet != ClientSubnetUse::Ignore {
+            tree::report_negative_by_place(cx, nodes, facts, root, &mut reported);
+        }
+        service
+    });
+    judged.collect()
+}

@@ -1,0 +1,241 @@
+//! `[monitors.*]`: what is done, how often, and the thresholds.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::directory::Directory;
+use super::reader::{Context, Name, Table, Value, shortened};
+use super::{scalar, secret};
+use crate::config::Monitor;
+use crate::config::shape::{HTTP, HTTPS, MONITOR, TCP};
+use crate::health::{Cadence, Check, HttpCheck, TlsCheck};
+
+/// H2's defaults.
+const CADENCE: Cadence = Cadence {
+    interval: Duration::from_secs(5),
+    timeout: Duration::from_secs(2),
+    fall: 3,
+    rise: 2,
+    ok: 10,
+    relapse_window: Duration::from_secs(600),
+};
+
+/// `[monitors.*]`, in the order written. `folder` is the configuration's.
+pub fn monitors(cx: &mut Context, directory: &Directory, folder: &Path) -> Vec<Monitor> {
+    directory.entries.iter().map(|(name, value)| monitor(cx, *name, *value, folder)).collect()
+}
+
+fn monitor(cx: &mut Context, name: Name, value: Value, folder: &Path) -> Monitor {
+    let table = Table::open(cx, value, &MONITOR, Some(name.span));
+    let check = table.as_ref().and_then(|table| check(cx, table, folder));
+    Monitor {
+        name: name.text.to_owned(),
+        span: name.span,
+        // A monitor without a check has been reported.
+        check: check.unwrap_or(Check::Tcp { port: 0 }),
+        cadence: table.map_or(CADENCE, |table| cadence(cx, &table)),
+    }
+}
+
+fn cadence(cx: &mut Context, table: &Table) -> Cadence {
+    let small = |at: super::reader::At<i64>| u8::try_from(at.value).unwrap_or(u8::MAX);
+    let interval = table.duration(cx, "interval").map_or(CADENCE.interval, |at| at.value);
+    let timeout = table.duration(cx, "timeout");
+    if let Some(timeout) = timeout
+        && timeout.value > interval
+    {
+        cx.error(
+            timeout.span,
+            format!(
+                "the timeout of {} is longer than the interval of {}",
+                scalar::spell_duration(timeout.value),
+                scalar::spell_duration(interval)
+            ),
+            "a probe must end before the next one starts: shorten `timeout` or lengthen `interval`",
+        );
+        if let Some(interval) = table.get("interval") {
+            cx.also(interval.span, "the interval");
+        }
+    }
+    Cadence {
+        interval,
+        timeout: timeout.map_or(CADENCE.timeout.min(interval), |at| at.value),
+        fall: table.integer(cx, "fall").map_or(CADENCE.fall, small),
+        rise: table.integer(cx, "rise").map_or(CADENCE.rise, small),
+        ok: table.integer(cx, "ok").map_or(CADENCE.ok, small),
+        relapse_window: table.duration(cx, "relapse_window").map_or(CADENCE.relapse_window, |at| at.value),
+    }
+}
+
+fn check(cx: &mut Context, monitor: &Table, folder: &Path) -> Option<Check> {
+    if let Some(value) = monitor.get("http") {
+        let table = Table::open(cx, value, &HTTP, None)?;
+        return Some(Check::Http(http(cx, &table, None, 80)));
+    }
+    if let Some(value) = monitor.get("https") {
+        let table = Table::open(cx, value, &HTTPS, None)?;
+        let tls = tls(cx, &table, folder);
+        return Some(Check::Http(http(cx, &table, Some(tls), 443)));
+    }
+    let table = Table::open(cx, monitor.get("tcp")?, &TCP, None)?;
+    Some(Check::Tcp { port: port(cx, &table)? })
+}
+
+fn port(cx: &mut Context, table: &Table) -> Option<u16> {
+    table.integer(cx, "port").and_then(|at| u16::try_from(at.value).ok())
+}
+
+fn tls(cx: &mut Context, table: &Table, folder: &Path) -> TlsCheck {
+    let verify = table.flag(cx, "verify").unwrap_or(true);
+    let ca = table.text(cx, "ca");
+    if let Some(ca) = ca
+        && !verify
+    {
+        cx.error(ca.span, "`ca` has no effect with verify = false", "remove one of the two");
+    }
+    TlsCheck { verify, ca: ca.map(|at| -> PathBuf { folder.join(at.value) }) }
+}
+
+fn http(cx: &mut Context, table: &Table, tls: Option<TlsCheck>, default_port: u16) -> HttpCheck {
+    let method = table.word(cx, "method").map_or("GET", |at| at.value);
+    let body = table.text(cx, "body");
+    if let Some(body) = body
+        && method == "HEAD"
+    {
+        cx.error(
+            body.span,
+            "`body` can never be found: answers to HEAD have no body",
+            "use method = \"GET\"",
+        );
+    }
+    HttpCheck {
+        tls,
+        port: port(cx, table).unwrap_or(default_port),
+        method: method.to_owned(),
+        path: path(cx, table).unwrap_or_else(|| "/".to_owned()),
+        host: host(cx, table),
+        headers: headers(cx, table),
+        expect: expect(cx, table).unwrap_or_else(|| vec![200..=299]),
+        body: body.map(|at| at.value.to_owned()),
+    }
+}
+
+fn path(cx: &mut Context, table: &Table) -> Option<String> {
+    let path = table.text(cx, "path")?;
+    let visible = path.value.bytes().all(|c| c.is_ascii_graphic());
+    if !path.value.starts_with('/') {
+        let hint = match path.value.contains("://") {
+            true => "write the path alone; the address is the endpoint's own".to_owned(),
+            false => format!("write \"/{}\"", shortened(path.value)),
+        };
+        cx.error(path.span, "`path` does not begin with a slash", hint);
+        return None;
+    }
+    if !visible {
+        cx.error(
+            path.span,
+            "`path` holds blanks or characters beyond ASCII",
+            "percent-encode them: a blank is %20",
+        );
+        return None;
+    }
+    if path.value.contains('#') {
+        cx.error(
+            path.span,
+            "`path` holds a `#`, which is never sent to a server",
+            "remove it and what follows, or write %23",
+        );
+        return None;
+    }
+    Some(path.value.to_owned())
+}
+
+fn host(cx: &mut Context, table: &Table) -> Option<String> {
+    let host = table.text(cx, "host")?;
+    let (name, port) = match host.value.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') => (name, Some(port)),
+        _ => (host.value, None),
+    };
+    let port_is_fine = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok();
+    let why = match scalar::host_name(name) {
+        Err(why) if !address => why,
+        _ if !port_is_fine => "its port is none",
+        _ => return Some(host.value.to_ascii_lowercase()),
+    };
+    let hint = match host.value.contains('/') {
+        true => "write the name alone, without https:// and path",
+        false => "write the name that clients use: host = \"www.example.com\"",
+    };
+    cx.error(host.span, format!("`host` cannot be `{}`: {why}", shortened(host.value)), hint);
+    None
+}
+
+/// Field names that the probe itself writes, and what to do instead.
+const OWN_FIELDS: [(&str, &str); 4] = [
+    ("host", "write it as `host`, beside `path`"),
+    ("content-length", "the probe has no body"),
+    ("transfer-encoding", "the probe has no body"),
+    ("connection", "each probe makes its own connection"),
+];
+
+fn headers(cx: &mut Context, table: &Table) -> Vec<(String, String)> {
+    let mut headers = Vec::new();
+    for (name, value) in table.names(cx, "headers") {
+        let token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+        if name.text.is_empty() || !name.text.bytes().all(token) {
+            cx.error(
+                name.span,
+                "this is not the name of a header field",
+                "write letters, digits and hyphens",
+            );
+        }
+        if let Some((_, hint)) = OWN_FIELDS.iter().find(|(own, _)| name.text.eq_ignore_ascii_case(own)) {
+            cx.error(name.span, format!("the field `{}` cannot be set here", name.text), *hint);
+        }
+        let Some(text) = value.secret(cx, name.text) else { continue };
+        let Some(resolved) = secret::resolve(cx, name.text, text) else { continue };
+        if resolved.bytes().any(|c| c.is_ascii_control() && c != b'\t') {
+            cx.error(
+                value.span,
+                format!("the value of `{}` holds control characters", name.text),
+                "remove them",
+            );
+        }
+        headers.push((name.text.to_owned(), resolved));
+    }
+    headers
+}
+
+fn expect(cx: &mut Context, table: &Table) -> Option<Vec<RangeInclusive<u16>>> {
+    let (values, span) = table.one_or_many("expect")?;
+    if values.is_empty() {
+        cx.error(
+            span,
+            "`expect` is empty: no answer could count as well",
+            "name a status code, or leave the key out",
+        );
+    }
+    Some(values.into_iter().filter_map(|value| status(cx, value)).collect())
+}
+
+fn status(cx: &mut Context, value: Value) -> Option<RangeInclusive<u16>> {
+    if value.toml.as_integer().is_some() {
+        let code = value.integer(cx, "expect", 100, 599)?.value as u16;
+        return Some(code..=code);
+    }
+    let text = value.text(cx, "expect")?;
+    let range = scalar::status_range(text.value);
+    if range.is_none() {
+        cx.error(
+            text.span,
+            format!(
+                "`expect` cannot be `{}`: it is no status code nor a range of them",
+                shortened(text.value)
+            ),
+            "write 200, \"200-299\" or [200, 204]; codes lie in 100 to 599",
+        );
+    }
+    range
+}

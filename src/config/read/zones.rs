@@ -1,0 +1,180 @@
+//! The zones folder: origins, and the steered names of each zone.
+
+use std::collections::HashMap;
+
+use super::directory::Directory;
+use super::parse;
+use super::reader::{At, Context, Name, Table, Value, shortened};
+use super::scalar::{LABEL_OCTETS_MAX, NAME_TEXT_OCTETS_MAX};
+use crate::config::shape::ZONE;
+use crate::config::{FileId, Service, Sources, Span, SteeredName, Zone};
+use crate::ids::ServiceId;
+
+/// The zones and their steered names.
+pub fn zones(
+    cx: &mut Context,
+    sources: &Sources,
+    directory: &mut Directory,
+    services: &[Service],
+) -> Vec<Zone> {
+    let mut zones = Vec::new();
+    let mut seen: HashMap<String, FileId> = HashMap::new();
+    for (origin, file, names) in &sources.zones {
+        let Some(first) = file.or(*names) else { continue };
+        let top = Span { file: first, start: 0, end: 0 };
+        if let Err(why) = check_origin(origin) {
+            cx.error(
+                top,
+                format!("the file's name is no zone's: {why}"),
+                "a zone file is called after its zone, such as example.com.zone",
+            );
+        }
+        if seen.insert(origin.to_ascii_lowercase(), first).is_some() {
+            cx.error(
+                top,
+                format!("the zone {origin} is there twice"),
+                "names of zones differ by more than upper and lower case",
+            );
+        }
+        let Some(file) = *file else {
+            cx.error(
+                top,
+                format!("the zone {origin} has steered names but no {origin}.zone beside them"),
+                format!("add {origin}.zone with at least the SOA and NS records, or remove this file"),
+            );
+            if let Some(names) = *names {
+                steered_names(cx, sources, names, origin, directory, services);
+            }
+            continue;
+        };
+        let names = names.map(|names| steered_names(cx, sources, names, origin, directory, services));
+        zones.push(Zone { origin: origin.clone(), file, names: names.unwrap_or_default() });
+    }
+    zones
+}
+
+fn check_origin(origin: &str) -> Result<(), &'static str> {
+    if origin == "." {
+        return Ok(());
+    }
+    if origin.is_empty() {
+        return Err("it is empty");
+    }
+    if origin.len() > NAME_TEXT_OCTETS_MAX {
+        return Err("it is longer than 253 characters");
+    }
+    origin.split('.').try_for_each(check_label)?;
+    match origin.starts_with("*.") || origin == "*" {
+        true => Err("a zone is no wildcard"),
+        false => Ok(()),
+    }
+}
+
+fn check_label(label: &str) -> Result<(), &'static str> {
+    if label.is_empty() {
+        return Err("a label is empty");
+    }
+    if label.len() > LABEL_OCTETS_MAX {
+        return Err("a label is longer than 63 characters");
+    }
+    if !label.bytes().all(|c| c.is_ascii_graphic() && !br#""();@$\/"#.contains(&c)) {
+        return Err("it holds characters that are not possible here");
+    }
+    Ok(())
+}
+
+fn steered_names(
+    cx: &mut Context,
+    sources: &Sources,
+    file: FileId,
+    origin: &str,
+    directory: &mut Directory,
+    services: &[Service],
+) -> Vec<SteeredName> {
+    let Some(parsed) = parse::file(cx, sources, file) else { return Vec::new() };
+    let table = Table::root(cx, file, parsed.get_ref(), &ZONE);
+    let mut seen: HashMap<String, Span> = HashMap::new();
+    let mut names = Vec::new();
+    for (name, value) in table.names(cx, "names") {
+        if let Err((why, hint)) = check_name(name.text, origin) {
+            cx.error(
+                name.span,
+                format!("`{}` cannot be a name of {origin}: {why}", shortened(name.text)),
+                hint,
+            );
+        }
+        if let Some(first) = seen.insert(name.text.to_ascii_lowercase(), name.span) {
+            cx.error(
+                name.span,
+                format!("the name `{}` is there twice", shortened(name.text)),
+                "remove one of them: DNS knows no upper and lower case",
+            );
+            cx.also(first, "the first one");
+        }
+        names.extend(steered(cx, name, value, directory, services));
+    }
+    names
+}
+
+fn steered(
+    cx: &mut Context,
+    name: Name,
+    value: Value,
+    directory: &mut Directory,
+    services: &[Service],
+) -> Option<SteeredName> {
+    if value.toml.is_table() {
+        cx.error(
+            name.span,
+            format!("`{}` is a table; the name of a service is needed", shortened(name.text)),
+            "put names with dots in quotes: \"a.b\" = \"service\"",
+        );
+        return None;
+    }
+    let text: At<&str> = value.text(cx, "the service of a name")?;
+    let number = directory.refer(cx, text)?;
+    let apex_alias = name.text == "@" && services.get(number).is_some_and(|service| service.alias);
+    if apex_alias {
+        cx.error(
+            name.span,
+            format!("the zone's own name cannot be steered by `{}`: it answers CNAME", shortened(text.value)),
+            "the SOA and NS records stand there too: use a service whose endpoints have addresses",
+        );
+    }
+    Some(SteeredName { name: name.text.to_owned(), span: name.span, service: ServiceId(number as u32) })
+}
+
+fn check_name(name: &str, origin: &str) -> Result<(), (String, String)> {
+    if name == "@" {
+        return Ok(());
+    }
+    let relative = "names are relative to the zone: \"www\", \"*.apps\", \"@\"".to_owned();
+    if let Some(absolute) = name.strip_suffix('.') {
+        return Err(match inside(absolute, origin) {
+            Some("") => ("it is written in full".to_owned(), "write \"@\"".to_owned()),
+            Some(rest) => ("it is written in full".to_owned(), format!("write \"{rest}\"")),
+            None => ("it lies outside the zone".to_owned(), relative),
+        });
+    }
+    let labels: Vec<_> = name.split('.').collect();
+    for (number, label) in labels.iter().enumerate() {
+        check_label(label).map_err(|why| (why.to_owned(), relative.clone()))?;
+        if *label == "*" && number > 0 {
+            return Err(("a wildcard stands first".to_owned(), "write \"*.apps\"".to_owned()));
+        }
+    }
+    if name.len() + 1 + origin.len() > NAME_TEXT_OCTETS_MAX {
+        return Err(("with the zone it is longer than 253 characters".to_owned(), relative));
+    }
+    Ok(())
+}
+
+/// What is left of an absolute name without its zone.
+fn inside<'n>(name: &'n str, origin: &str) -> Option<&'n str> {
+    let cut = name.len().checked_sub(origin.len())?;
+    let (rest, tail) = (name.get(..cut)?, name.get(cut..)?);
+    if !tail.eq_ignore_ascii_case(origin) {
+        return None;
+    }
+    if rest.is_empty() { Some(rest) } else { rest.strip_suffix('.') }
+}

@@ -1,0 +1,715 @@
+//! The written form as data: every table, its keys, their kinds, ranges and defaults.
+//!
+//! The reader takes ranges and known keys from here, the JSON Schema is made from here, and a test
+//! holds the manual against it: none of the three can drift from the others.
+
+use std::time::Duration;
+
+/// A table of the written form.
+pub struct Shape {
+    /// What people call it: `[server]`, `endpoint`.
+    pub name: &'static str,
+    /// What it is for, in one sentence.
+    pub doc: &'static str,
+    /// Its keys, in the order of the manual.
+    pub keys: &'static [Key],
+    /// Sets of keys of which exactly one must be there.
+    pub exactly_one: &'static [&'static [&'static str]],
+}
+
+/// A key of a table.
+pub struct Key {
+    /// As written.
+    pub name: &'static str,
+    /// What it may hold.
+    pub kind: Kind,
+    /// Whether the table is refused without it.
+    pub needed: Needed,
+    /// What it does, in one sentence.
+    pub doc: &'static str,
+}
+
+/// What happens where a key is not written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Needed {
+    /// It is a problem.
+    Required,
+    /// This is used, as it would be written or described.
+    Default(&'static str),
+}
+
+/// What a value may be.
+pub enum Kind {
+    /// Text that is not blank; what else it must be is said by the reader. The words describe it.
+    Text(&'static str),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A whole number in this range.
+    Integer(i64, i64),
+    /// A number in this range.
+    Number(f64, f64),
+    /// A duration ("500ms", "5s", "1m30s") in this range.
+    Span(Duration, Duration),
+    /// `true` or `false`.
+    Flag,
+    /// An array of these.
+    List(&'static Kind),
+    /// A table of a fixed shape.
+    Table(&'static Shape),
+    /// A table whose keys are names that the operator chooses (described by the words).
+    Names(&'static str, &'static Kind),
+    /// Any one of these.
+    Either(&'static [Kind]),
+}
+
+impl Shape {
+    /// The key of that name.
+    pub fn key(&self, name: &str) -> Option<&Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+/// Seconds.
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Milliseconds.
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// A key that may be left out.
+const fn optional(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    Key { name, kind, needed: Needed::Default(default), doc }
+}
+
+/// A key that must be there.
+const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { name, kind, needed: Needed::Required, doc }
+}
+
+/// The main file.
+pub static MAIN: Shape = Shape {
+    name: "meridian.toml",
+    doc: "The main file: the server, the regions, what is probed and how traffic is steered.",
+    keys: &[
+        optional(
+            "server",
+            Kind::Table(&SERVER),
+            "every default",
+            "Sockets, limits and life of the DNS server.",
+        ),
+        optional(
+            "control",
+            Kind::Table(&CONTROL),
+            "every default",
+            "Health, readiness and metrics of the server itself.",
+        ),
+        optional("geoip", Kind::Table(&GEOIP), "no location is known", "Where networks are."),
+        optional("probes", Kind::Table(&PROBES), "every default", "Limits of health probing."),
+        optional(
+            "regions",
+            Kind::Names("region", &Kind::Table(&REGION)),
+            "none",
+            "Places users are sent to.",
+        ),
+        optional(
+            "monitors",
+            Kind::Names("monitor", &Kind::Table(&MONITOR)),
+            "none",
+            "How endpoints are probed.",
+        ),
+        optional(
+            "pools",
+            Kind::Names("pool", &Kind::Table(&POOL)),
+            "none",
+            "Endpoints that serve the same thing.",
+        ),
+        optional(
+            "policies",
+            Kind::Names("policy", &Kind::Table(&POLICY)),
+            "none",
+            "Named nodes of policy trees; they share one name space with the pools.",
+        ),
+        optional(
+            "services",
+            Kind::Names("service", &Kind::Table(&SERVICE)),
+            "none",
+            "What names are steered by: a policy tree with its TTL.",
+        ),
+    ],
+    exactly_one: &[],
+};
+
+/// `[server]`
+pub static SERVER: Shape = Shape {
+    name: "[server]",
+    doc: "Sockets, limits and life of the DNS server.",
+    keys: &[
+        optional(
+            "listen",
+            Kind::Either(&[SOCKET, Kind::List(&SOCKET)]),
+            r#"["0.0.0.0:53", "[::]:53"]"#,
+            "Addresses with ports to answer DNS on, over UDP and TCP.",
+        ),
+        optional(
+            "zones",
+            Kind::Text("a folder"),
+            r#""zones""#,
+            "The folder of zones, relative to this file.",
+        ),
+        optional("workers", Kind::Integer(1, 1024), "one for each core", "UDP workers for each address."),
+        optional(
+            "udp_payload",
+            Kind::Integer(512, 4096),
+            "1232",
+            "The largest UDP answer that is sent, in octets, and the size announced.",
+        ),
+        optional(
+            "nsid",
+            Kind::Text("at most 128 octets"),
+            "not answered",
+            "The name server identifier (RFC 5001).",
+        ),
+        optional(
+            "user",
+            Kind::Text("a user's name"),
+            "unchanged",
+            "The user to become after binding, when started as root.",
+        ),
+        optional("group", Kind::Text("a group's name"), "the user's own", "The group to become, likewise."),
+        optional(
+            "tcp_connections",
+            Kind::Integer(1, 1_000_000),
+            "1000",
+            "TCP connections at once, in total.",
+        ),
+        optional(
+            "tcp_connections_per_client",
+            Kind::Integer(1, 1_000_000),
+            "50",
+            "TCP connections at once from one client address.",
+        ),
+        optional(
+            "tcp_idle_timeout",
+            Kind::Span(ms(100), s(600)),
+            r#""10s""#,
+            "A connection on which no message is under way is closed after this.",
+        ),
+        optional(
+            "tcp_message_timeout",
+            Kind::Span(ms(100), s(600)),
+            r#""5s""#,
+            "A message, once begun, must have arrived within this.",
+        ),
+        optional(
+            "start_timeout",
+            Kind::Span(ms(0), s(600)),
+            r#""10s""#,
+            "How long the first round of probes may hold back the first answer.",
+        ),
+        optional(
+            "drain_timeout",
+            Kind::Span(ms(0), s(3600)),
+            r#""5s""#,
+            "How long to go on answering, no longer ready, when told to stop.",
+        ),
+        optional(
+            "hash_key",
+            Kind::Text("32 hexadecimal digits, or ${VARIABLE}"),
+            "sixteen zero octets",
+            "The key of the hash behind sticky choices; the same on every node.",
+        ),
+    ],
+    exactly_one: &[],
+};
+
+/// An address with its port.
+const SOCKET: Kind = Kind::Text("ADDRESS:PORT");
+
+/// `[control]`
+pub static CONTROL: Shape = Shape {
+    name: "[control]",
+    doc: "Health, readiness and metrics of the server itself, over HTTP.",
+    keys: &[optional(
+        "listen",
+        Kind::Text("a loopback ADDRESS:PORT, or off"),
+        r#""127.0.0.1:9853""#,
+        "Where to answer; loopback only. \"off\": nowhere.",
+    )],
+    exactly_one: &[],
+};
+
+/// `[geoip]`
+pub static GEOIP: Shape = Shape {
+    name: "[geoip]",
+    doc: "Where networks are: databases in mmdb form and prefix overrides.",
+    keys: &[
+        optional(
+            "database",
+            Kind::Either(&[FILE, Kind::List(&FILE)]),
+            "no location is known",
+            "A city or country database (mmdb), or one for each address family.",
+        ),
+        optional(
+            "city",
+            Kind::Either(&[FILE, Kind::List(&FILE)]),
+            "no location is known",
+            "Another word for `database`.",
+        ),
+        optional(
+            "asn",
+            FILE,
+            "no autonomous system is known",
+            "A database (mmdb) of autonomous system numbers.",
+        ),
+        optional(
+            "overrides",
+            FILE,
+            "none",
+            "A CSV file of prefixes and their places (RFC 8805), which wins over the databases.",
+        ),
+    ],
+    exactly_one: &[],
+};
+
+/// A file's name.
+const FILE: Kind = Kind::Text("a file, relative to this one");
+
+/// `[probes]`
+pub static PROBES: Shape = Shape {
+    name: "[probes]",
+    doc: "Limits of health probing.",
+    keys: &[
+        optional("concurrency", Kind::Integer(1, 65_536), "256", "Probes under way at once."),
+        optional(
+            "allow_loopback",
+            Kind::Flag,
+            "false",
+            "Whether loopback addresses may be endpoints that are probed.",
+        ),
+    ],
+    exactly_one: &[],
+};
+
+/// `[regions.NAME]`
+pub static REGION: Shape = Shape {
+    name: "region",
+    doc: "A place users are sent to.",
+    keys: &[optional(
+        "at",
+        Kind::Either(&[
+            Kind::Text("CLOUD:REGION (aws, gcp, azure), or \"City, COUNTRY\""),
+            Kind::List(&Kind::Number(-180.0, 180.0)),
+        ]),
+        "unknown; `nearest` and `latency` need it",
+        "Where it is: [latitude, longitude] in degrees, a cloud region, or a city.",
+    )],
+    exactly_one: &[],
+};
+
+/// `[monitors.NAME]`
+pub static MONITOR: Shape = Shape {
+    name: "monitor",
+    doc: "How endpoints are probed, how often, and what makes them down and up.",
+    keys: &[
+        optional("http", Kind::Table(&HTTP), "one of http, https and tcp is needed", "An HTTP request."),
+        optional(
+            "https",
+            Kind::Table(&HTTPS),
+            "one of http, https and tcp is needed",
+            "An HTTPS request; the certificate is verified.",
+        ),
+        optional("tcp", Kind::Table(&TCP), "one of http, https and tcp is needed", "A TCP connection."),
+        optional("interval", Kind::Span(ms(100), s(3600)), r#""5s""#, "How often."),
+        optional(
+            "timeout",
+            Kind::Span(ms(10), s(600)),
+            r#""2s", at most the interval"#,
+            "How long one probe may take.",
+        ),
+        optional("fall", Kind::Integer(1, 100), "3", "Failures that take an endpoint down."),
+        optional("rise", Kind::Integer(1, 32), "2", "Successes in a row that bring it back."),
+        optional(
+            "ok",
+            Kind::Integer(1, 255),
+            "10",
+            "Successes in a row that forget earlier failures while it is up.",
+        ),
+        optional(
+            "relapse_window",
+            Kind::Span(ms(0), s(86_400)),
+            r#""10m""#,
+            "A relapse within this doubles the successes needed.",
+        ),
+    ],
+    exactly_one: &[&["http", "https", "tcp"]],
+};
+
+/// The keys that `http` and `https` share.
+macro_rules! http_keys {
+    ($port:literal, $($more:expr),* $(,)?) => {
+        &[
+            optional("path", Kind::Text("a path beginning with /"), r#""/""#, "Path and query."),
+            optional("port", Kind::Integer(1, 65_535), $port, "The port."),
+            optional("host", Kind::Text("a host name, perhaps with a port"), "the endpoint's own address", "The Host field, and the name that TLS asks for and verifies."),
+            optional("method", Kind::Word(METHODS), r#""GET""#, "The request method."),
+            optional("headers", Kind::Names("field", &Kind::Text("the field's value; ${VARIABLE} is read from the environment")), "none", "Further header fields."),
+            optional("expect", Kind::Either(&[STATUS, Kind::Integer(100, 599), Kind::List(&Kind::Either(&[STATUS, Kind::Integer(100, 599)]))]), r#""200-299""#, "Status codes that count as well."),
+            optional("body", Kind::Text("any text"), "not looked at", "Text that the first 64 KiB of the body must contain."),
+            $($more),*
+        ]
+    };
+}
+
+/// Methods that make sense for a probe.
+pub const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "OPTIONS"];
+
+/// A status code or a range of them.
+const STATUS: Kind = Kind::Text("a status code or a range: 200-299");
+
+/// `http = {...}`
+pub static HTTP: Shape = Shape {
+    name: "http",
+    doc: "An HTTP request to the endpoint's own address; redirects are not followed.",
+    keys: http_keys!("80",),
+    exactly_one: &[],
+};
+
+/// `https = {...}`
+pub static HTTPS: Shape = Shape {
+    name: "https",
+    doc: "An HTTPS request to the endpoint's own address; redirects are not followed.",
+    keys: http_keys!(
+        "443",
+        optional(
+            "verify",
+            Kind::Flag,
+            "true",
+            "Whether the certificate's chain, name and expiry are verified."
+        ),
+        optional("ca", FILE, "the public authorities", "A file of PEM certificates to trust instead."),
+    ),
+    exactly_one: &[],
+};
+
+/// `tcp = {...}`
+pub static TCP: Shape = Shape {
+    name: "tcp",
+    doc: "A TCP connection to the endpoint's own address.",
+    keys: &[required("port", Kind::Integer(1, 65_535), "The port.")],
+    exactly_one: &[],
+};
+
+/// `[pools.NAME]`
+pub static POOL: Shape = Shape {
+    name: "pool",
+    doc: "Endpoints that serve the same thing, in one region or several.",
+    keys: &[
+        optional(
+            "monitor",
+            Kind::Text("a monitor's name"),
+            "not probed, always eligible",
+            "How its endpoints are probed.",
+        ),
+        required("endpoints", Kind::List(&Kind::Table(&ENDPOINT)), "The members."),
+        optional(
+            "answers",
+            Kind::Integer(1, 32),
+            "1",
+            "How many endpoints one answer names, where no `nearest` or `latency` splits the pool.",
+        ),
+        optional(
+            "min_healthy",
+            MIN_HEALTHY,
+            "1",
+            "With fewer healthy members the pool has failed, where no `nearest` or `latency` splits it.",
+        ),
+    ],
+    exactly_one: &[],
+};
+
+/// A count or a share.
+const MIN_HEALTHY: Kind = Kind::Either(&[Kind::Integer(1, 1_000_000), Kind::Text("a share: \"50%\"")]);
+
+/// A member of a pool.
+pub static ENDPOINT: Shape = Shape {
+    name: "endpoint",
+    doc: "A regional load balancer: its addresses, or one host name.",
+    keys: &[
+        required("name", Kind::Text("a name"), "Its name, unique in the pool."),
+        required("region", Kind::Text("a region's name"), "Its region."),
+        optional(
+            "address",
+            Kind::Either(&[ADDRESS, Kind::List(&ADDRESS)]),
+            "one of address and host is needed",
+            "Its addresses, of either family.",
+        ),
+        optional(
+            "host",
+            Kind::Text("a host name"),
+            "one of address and host is needed",
+            "A host name, answered as CNAME.",
+        ),
+        optional(
+            "weight",
+            Kind::Integer(0, 65_535),
+            "100",
+            "Its share against the others; 0: only when every other weight is unhealthy.",
+        ),
+        optional(
+            "capacity",
+            Kind::Integer(1, 4_294_967_295),
+            "not declared",
+            "What it can carry, in any unit common to the pool.",
+        ),
+    ],
+    exactly_one: &[&["address", "host"]],
+};
+
+/// An IP address.
+const ADDRESS: Kind = Kind::Text("an IP address");
+
+/// The words for the kinds of policy.
+pub const RULES: &[&str] = &["failover", "nearest", "latency", "geo", "weighted", "multivalue"];
+
+/// `[policies.NAME]` and policies written in place.
+pub static POLICY: Shape = Shape {
+    name: "policy",
+    doc: "A node of a policy tree: exactly one rule, and its options.",
+    keys: &[
+        optional("failover", Kind::List(&CHILD), RULE_NEEDED, "The first child that has not failed."),
+        optional(
+            "nearest",
+            Kind::List(&CHILD),
+            RULE_NEEDED,
+            "The region at the least great-circle distance.",
+        ),
+        optional(
+            "latency",
+            Kind::List(&CHILD),
+            RULE_NEEDED,
+            "The region with the least expected round trip and service time.",
+        ),
+        optional(
+            "geo",
+            Kind::Names("rule", &GEO_VALUE),
+            RULE_NEEDED,
+            "The most specific rule that matches: \"continent:EU\", \"country:SA\", \"subdivision:US-CA\", \"asn:64500\", \"203.0.113.0/24\", default, unknown.",
+        ),
+        optional(
+            "weighted",
+            Kind::List(&Kind::Either(&[NAME, Kind::Table(&SHARE)])),
+            RULE_NEEDED,
+            "A share for each child.",
+        ),
+        optional(
+            "multivalue",
+            Kind::List(&CHILD),
+            RULE_NEEDED,
+            "Several healthy endpoints of all children in one answer.",
+        ),
+        optional(
+            "min_healthy",
+            MIN_HEALTHY,
+            "1",
+            "With fewer healthy members the node has failed: a count, or a share as \"50%\".",
+        ),
+        optional(
+            "all_down",
+            Kind::Either(&[Kind::Word(MODES), Kind::Table(&ALL_DOWN)]),
+            "fails to its parent; at the root \"serve-all\"",
+            "What happens when nothing below is healthy; a node that says so never fails to its parent.",
+        ),
+        optional(
+            "unknown",
+            Kind::Text("a region's name"),
+            "the region of the first endpoint",
+            "`nearest`, `latency`: where clients without a known location count as being.",
+        ),
+        optional(
+            "answers",
+            Kind::Integer(1, 32),
+            "1; 8 for `multivalue`",
+            "`nearest`, `latency`, `multivalue`: how many endpoints one answer names.",
+        ),
+        optional(
+            "bias",
+            Kind::Names("region", &Kind::Integer(-99, 99)),
+            "0",
+            "`nearest`: in percent by region; above 0 draws clients in, below 0 sends them off.",
+        ),
+        optional(
+            "sticky",
+            Kind::Word(&["client"]),
+            "drawn for each answer",
+            "`weighted`: chosen by hash of the client's prefix instead of a draw.",
+        ),
+    ],
+    exactly_one: &[RULES],
+};
+
+/// What the kinds of policy have for a default.
+const RULE_NEEDED: &str = "exactly one rule is needed";
+
+/// R9's modes that need no more words.
+pub const MODES: &[&str] = &["serve-all", "last-good", "nodata", "refuse"];
+
+/// A policy or pool by name.
+const NAME: Kind = Kind::Text("the name of a pool or policy");
+
+/// A child: a name, or a policy written in place.
+static CHILD: Kind = Kind::Either(&[NAME, Kind::Table(&POLICY)]);
+
+/// Where a geo rule leads.
+static GEO_VALUE: Kind = Kind::Either(&[NAME, Kind::Table(&BRANCH), Kind::Table(&POLICY)]);
+
+/// A branch of a geo policy with its options.
+pub static BRANCH: Shape = Shape {
+    name: "branch",
+    doc: "Where a geo rule leads, with its options.",
+    keys: &[
+        Key {
+            name: "use",
+            kind: Kind::Either(&[NAME, Kind::Table(&POLICY)]),
+            needed: Needed::Required,
+            doc: "The child.",
+        },
+        optional("geofence", Kind::Flag, "false", "Never leave this branch, even when all of it is down."),
+    ],
+    exactly_one: &[],
+};
+
+/// A child of `weighted` with its share.
+pub static SHARE: Shape = Shape {
+    name: "share",
+    doc: "A child of `weighted` with its share.",
+    keys: &[
+        Key {
+            name: "use",
+            kind: Kind::Either(&[NAME, Kind::Table(&POLICY)]),
+            needed: Needed::Required,
+            doc: "The child.",
+        },
+        optional(
+            "weight",
+            Kind::Integer(0, 65_535),
+            "100",
+            "Its share against the others; 0: only when every other weight has failed.",
+        ),
+    ],
+    exactly_one: &[],
+};
+
+/// `all_down = { fallback = ... }`
+pub static ALL_DOWN: Shape = Shape {
+    name: "all_down",
+    doc: "Another branch for when all is down.",
+    keys: &[Key {
+        name: "fallback",
+        kind: Kind::Either(&[NAME, Kind::Table(&POLICY)]),
+        needed: Needed::Required,
+        doc: "The pool or policy to use.",
+    }],
+    exactly_one: &[],
+};
+
+/// `[services.NAME]`
+pub static SERVICE: Shape = Shape {
+    name: "service",
+    doc: "What names are steered by.",
+    keys: &[
+        required(
+            "policy",
+            Kind::Either(&[NAME, Kind::Table(&POLICY)]),
+            "The root of its tree: a name, or a policy written in place.",
+        ),
+        optional(
+            "ttl",
+            Kind::Either(&[TTL, Kind::Table(&TTL_BOUNDS)]),
+            r#"{ min = "20s", max = "60s" }"#,
+            "The answer's TTL, or the bounds within which health moves it.",
+        ),
+        optional(
+            "client_subnet",
+            Kind::Either(&[
+                Kind::Word(&["use", "ignore"]),
+                Kind::List(&Kind::Text("a network in CIDR form")),
+            ]),
+            r#""use""#,
+            "Whose EDNS Client Subnet is believed: everybody's, nobody's, or that of resolvers in these networks.",
+        ),
+    ],
+    exactly_one: &[],
+};
+
+/// A TTL: whole seconds up to a week.
+const TTL: Kind = Kind::Span(s(0), s(604_800));
+
+/// `ttl = { min, max }`
+pub static TTL_BOUNDS: Shape = Shape {
+    name: "ttl",
+    doc: "The bounds within which health moves the TTL.",
+    keys: &[
+        optional("min", TTL, r#""20s""#, "The least TTL."),
+        optional("max", TTL, r#""60s""#, "The greatest TTL."),
+    ],
+    exactly_one: &[],
+};
+
+/// `zones/NAME.toml`
+pub static ZONE: Shape = Shape {
+    name: "zones/NAME.toml",
+    doc: "The steered names of a zone.",
+    keys: &[optional(
+        "names",
+        Kind::Names("name", &Kind::Text("a service's name")),
+        "none",
+        "Names relative to the zone (\"www\", \"*.apps\", \"@\") and the services that answer for them.",
+    )],
+    exactly_one: &[],
+};
+
+/// Every shape, the two files first.
+pub fn all() -> [&'static Shape; 19] {
+    [
+        &MAIN,
+        &ZONE,
+        &SERVER,
+        &CONTROL,
+        &GEOIP,
+        &PROBES,
+        &REGION,
+        &MONITOR,
+        &HTTP,
+        &HTTPS,
+        &TCP,
+        &POOL,
+        &ENDPOINT,
+        &POLICY,
+        &BRANCH,
+        &SHARE,
+        &ALL_DOWN,
+        &SERVICE,
+        &TTL_BOUNDS,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_unique_and_alternatives_exist() {
+        for shape in all() {
+            let mut names: Vec<_> = shape.keys.iter().map(|key| key.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), shape.keys.len(), "{}", shape.name);
+            for set in shape.exactly_one {
+                assert!(set.iter().all(|name| shape.key(name).is_some()), "{}", shape.name);
+            }
+        }
+    }
+}

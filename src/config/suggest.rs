@@ -1,0 +1,77 @@
+//! "Did you mean": near misses among known names.
+
+/// "did you mean `x`?" where one is near, otherwise all of them after `lead`.
+pub fn or_list(written: &str, known: &[&str], lead: &str) -> String {
+    match near(written, known) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("{lead} {}", list(known)),
+    }
+}
+
+/// "did you mean `x`?" where one is near; the known names where they are few; otherwise `otherwise`.
+pub fn or_else(written: &str, known: &[&str], otherwise: &str) -> String {
+    match near(written, known) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if known.is_empty() || known.len() > LISTED_MAX => otherwise.to_owned(),
+        None => format!("there are {}", list(known)),
+    }
+}
+
+/// More names than this are not listed in a hint.
+const LISTED_MAX: usize = 8;
+
+/// The known name that is nearest, if it is near enough to be a slip.
+pub fn near<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
+    if written.len() > COMPARED_OCTETS_MAX {
+        return None;
+    }
+    let written = written.to_lowercase();
+    known
+        .iter()
+        .map(|name| {
+            let lower = name.to_lowercase();
+            let slips = strsim::damerau_levenshtein(&written, &lower);
+            (slips, strsim::jaro_winkler(&written, &lower), *name)
+        })
+        .filter(|(slips, _, name)| {
+            *slips <= (name.chars().count() / CHARS_PER_SLIP).max(1) && !written.is_empty()
+        })
+        .min_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)))
+        .map(|(.., name)| name)
+}
+
+/// Longer names are no slips of the pen, and comparing takes the square of the length.
+const COMPARED_OCTETS_MAX: usize = 128;
+/// One slip in so many characters still looks like the name that was meant.
+const CHARS_PER_SLIP: usize = 3;
+
+/// "`a`, `b` and `c`".
+pub fn list(names: &[&str]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        None => "none".to_owned(),
+        Some((only, [])) => only.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_misses() {
+        let keys = ["interval", "timeout", "fall", "rise", "region", "web", "web-eu"];
+        for (written, expected) in [
+            ("intervall", Some("interval")),
+            ("Timeout", Some("timeout")),
+            ("regoin", Some("region")),
+            ("wbe", Some("web")),
+            ("web-us", Some("web-eu")),
+            ("frequency", None),
+            ("", None),
+        ] {
+            assert_eq!(near(written, &keys), expected, "{written}");
+        }
+    }
+}

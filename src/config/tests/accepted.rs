@@ -1,0 +1,126 @@
+//! Configurations that are accepted, and what they mean.
+
+use std::time::Duration;
+
+use super::*;
+use crate::health::Check;
+use crate::ids::{NodeId, RegionId};
+
+const SAMPLE: &str = r#"
+[server]
+listen = ["127.0.0.1:5300", "[::1]:5300"]
+hash_key = "${KEY}"
+
+[geoip]
+city = "geoip/city.mmdb"
+asn = "geoip/asn.mmdb"
+
+[regions.us-east]
+at = "aws:us-east-1"
+[regions.eu-west]
+at = [53.3, -6.3]
+[regions.eu-central]
+at = "Frankfurt am Main, DE"
+
+[monitors.web]
+https = { path = "/healthz", host = "www.example.com", expect = [200, "301-302"] }
+interval = "1s"
+
+[pools.web]
+monitor = "web"
+endpoints = [
+  { name = "iad-1", region = "us-east", address = ["192.0.2.10", "2001:db8:1::10"], weight = 100 },
+  { name = "dub-1", region = "eu-west", address = "198.51.100.10", weight = 50, capacity = 2000 },
+]
+[pools.web-eu]
+monitor = "web"
+endpoints = [ { name = "fra-1", region = "eu-central", address = ["198.51.100.20"] } ]
+[pools.standby]
+endpoints = [ { name = "static-page", region = "us-east", address = ["192.0.2.99"] } ]
+
+[services.www]
+ttl = { min = "20s", max = "60s" }
+policy = { nearest = ["web"] }
+[services.shop]
+policy = "shop"
+ttl = "30s"
+client_subnet = ["192.0.2.0/24"]
+[services.canary]
+policy = "canary"
+
+[policies.shop]
+failover = ["shop-by-place", "standby"]
+[policies.shop-by-place.geo]
+"continent:EU" = { use = "shop-eu", geofence = true }
+"203.0.113.0/24" = "web"
+"subdivision:us-ca" = { nearest = ["web"] }
+default = "shop-fast"
+unknown = "web"
+[policies.shop-eu]
+nearest = ["web-eu"]
+bias = { eu-central = 10 }
+min_healthy = "50%"
+all_down = { fallback = "standby" }
+[policies.shop-fast]
+latency = ["web"]
+unknown = "eu-west"
+[policies.canary]
+weighted = [ { use = "web", weight = 95 }, { use = "web-eu", weight = 5 } ]
+sticky = "client"
+"#;
+
+const NAMES: &str = "[names]\nwww = \"www\"\n\"shop\" = \"shop\"\n\"*.apps\" = \"www\"\n\"@\" = \"canary\"\n";
+
+#[test]
+fn the_sample() {
+    let config = accept(SAMPLE, NAMES);
+    assert_eq!(config.server.hash_key[15], 15);
+    let regions: Vec<_> = config.regions.iter().map(|region| region.name.as_str()).collect();
+    assert_eq!(regions, ["us-east", "eu-west", "eu-central"], "in the order written");
+    assert!(config.regions.iter().all(|region| region.coordinates.is_some()));
+
+    let monitor = &config.monitors[0];
+    assert_eq!(monitor.cadence.timeout, Duration::from_secs(1), "at most the interval");
+    let Check::Http(check) = &monitor.check else { panic!() };
+    assert_eq!((check.port, check.expect.as_slice()), (443, [200..=200, 301..=302].as_slice()));
+    assert!(check.tls.as_ref().unwrap().verify);
+
+    let policy = |name: &str| config.policies.iter().find(|policy| policy.name == name).unwrap();
+    let Rule::Failover { children } = &policy("shop").rule else { panic!() };
+    let names: Vec<_> = children.iter().map(|node| config.policies[node.index()].name.as_str()).collect();
+    assert_eq!(names, ["shop-by-place", "standby"]);
+    let Rule::Geo { rules, default, unknown } = &policy("shop-by-place").rule else { panic!() };
+    assert!(rules[0].branch.geofence && rules.len() == 3 && default.is_some() && unknown.is_some());
+    let Rule::Nearest { unknown, bias, .. } = &policy("shop-eu").rule else { panic!() };
+    assert_eq!((*unknown, bias.as_slice()), (RegionId(2), [(RegionId(2), 10)].as_slice()));
+    assert!(matches!(policy("shop-eu").all_down, Some(AllDown::Fallback(NodeId(_)))));
+    let Rule::Latency { unknown, .. } = &policy("shop-fast").rule else { panic!() };
+    assert_eq!(*unknown, RegionId(1));
+    let Rule::Weighted { children, sticky: true } = &policy("canary").rule else { panic!() };
+    assert_eq!(children.iter().map(|child| child.1).collect::<Vec<_>>(), [95, 5]);
+    let Rule::Nearest { unknown, .. } = &policy("services.www.policy").rule else { panic!() };
+    assert_eq!(*unknown, RegionId(0));
+    assert_eq!(config.policies.iter().filter(|policy| policy.name == "web").count(), 1);
+
+    assert_eq!(config.services[1].ttl_s, 30..=30);
+    assert!(matches!(config.services[1].client_subnet, ClientSubnetUse::Trusted(_)));
+    assert_eq!(config.zones[0].names.len(), 4);
+    assert_eq!(config.zones[0].names[3].service.index(), 2);
+}
+
+#[test]
+fn nothing_is_needed() {
+    for main in ["", "[server]\nlisten = \"127.0.0.1:0\"\n"] {
+        let sources = sources(main.as_bytes(), &[("example.com", Some(b""), None)]);
+        let (config, problems) = read(&sources, &environment);
+        assert_eq!(problems.0, [], "{main}");
+        assert_eq!(config.unwrap().zones.len(), 1);
+    }
+}
+
+#[test]
+fn the_sample_has_few_warnings() {
+    let sources = sources(SAMPLE.as_bytes(), &[("example.com", Some(b""), Some(NAMES.as_bytes()))]);
+    let (_, problems) = read(&sources, &environment);
+    assert_eq!(text(&sources, &problems, Style::Plain), "");
+}
