@@ -1,9 +1,7 @@
 //! Building a location map from a stream of address ranges.
 
-use ipnet::IpNet;
-
 use super::LocationMap;
-use super::classes::Classifier;
+use super::classes::{Classifier, Stretch};
 use super::fold::ClassSets;
 use super::overlay::{Overlay, Segment};
 use super::trie::TrieBuilder;
@@ -12,12 +10,10 @@ use crate::ids::{ClassId, Family};
 
 /// Builds one [`LocationMap`] from a location database.
 ///
-/// Overrides, CIDR rules, special-purpose blocks and embedded IPv4 are laid over the stream here:
-/// whoever feeds it knows nothing of them.
-pub struct MapBuilder<'l> {
-    classifier: Classifier<'l>,
-    /// How many of the classifier's locations the stream may name.
-    stream_locations: u32,
+/// CIDR rules, special-purpose blocks and embedded IPv4 are laid over the stream here: whoever
+/// feeds it knows nothing of them.
+pub struct MapBuilder {
+    classifier: Classifier,
     lanes: [Lane; 2],
     trie: TrieBuilder,
 }
@@ -70,23 +66,16 @@ impl std::error::Error for MapError {}
 /// The bits below an IPv4 address in the left-aligned form.
 const BELOW_V4: u128 = u128::MAX >> 32;
 
-impl<'l> MapBuilder<'l> {
-    /// A builder for `spec`. `locations` are what the stream refers to by index; `overrides` replace
-    /// the stream's location wherever they cover an address (longest prefix first, any order here).
-    pub fn new(
-        spec: MapSpec,
-        locations: &'l [Location],
-        overrides: &'l [(IpNet, Location)],
-    ) -> MapBuilder<'l> {
-        let mut overlay = Overlay::new(&spec, overrides.iter().map(|(net, _)| net));
-        for context in &mut overlay.contexts {
-            context.replacement = context.replacement.map(|number| number + locations.len() as u32);
-        }
-        let all = locations.iter().chain(overrides.iter().map(|(_, location)| location)).collect();
+/// What is said of a gap.
+const NOTHING: Stretch<'_> = Stretch { location: None, overridden: false };
+
+impl MapBuilder {
+    /// A builder for `spec`.
+    pub fn new(spec: MapSpec) -> MapBuilder {
+        let overlay = Overlay::new(&spec);
         let [v4, v6] = overlay.segments;
         MapBuilder {
-            classifier: Classifier::new(spec, all, overlay.contexts),
-            stream_locations: locations.len() as u32,
+            classifier: Classifier::new(spec, overlay.contexts),
             lanes: [Lane::new(Family::V4, v4), Lane::new(Family::V6, v6)],
             trie: TrieBuilder::new(),
         }
@@ -94,38 +83,45 @@ impl<'l> MapBuilder<'l> {
 
     /// The next range of a family, `first` and `last` included. Ranges of one family ascend and do
     /// not overlap; the families may come one after the other or mixed. Gaps are unknown locations,
-    /// as is `None`.
+    /// as is `None`. `overridden`: the location is an operator's word, so it wins over the
+    /// special-purpose blocks (R7).
     ///
     /// Addresses are left-aligned as in `ClientPrefix`: IPv4 in the top 32 bits; the low 96 bits of
-    /// an IPv4 address are ignored. Neighbouring ranges of one location need not be merged.
+    /// an IPv4 address are ignored. `location` is an index of `locations`, which may grow from call
+    /// to call but never change. Neighbouring ranges of one location need not be merged.
     pub fn push(
         &mut self,
+        locations: &[Location],
         family: Family,
         first: u128,
         last: u128,
         location: Option<u32>,
+        overridden: bool,
     ) -> Result<(), MapError> {
         let (first, last) = match family {
             Family::V4 => (first & !BELOW_V4, last | BELOW_V4),
             Family::V6 => (first, last),
         };
-        if let Some(number) = location.filter(|&number| number >= self.stream_locations) {
-            return Err(MapError::NoSuchLocation(number));
-        }
         let Some(lane) = self.lanes.get_mut(family.index()) else { return Ok(()) };
         let next = lane.next.filter(|&next| next <= first && first <= last);
         let Some(next) = next else { return Err(MapError::OutOfOrder { family, first }) };
+        let location = match location {
+            Some(number) => {
+                Some((number, locations.get(number as usize).ok_or(MapError::NoSuchLocation(number))?))
+            }
+            None => None,
+        };
         if next < first {
-            lane.fill(first - 1, None, &mut self.classifier, &mut self.trie)?;
+            lane.fill(first - 1, NOTHING, &mut self.classifier, &mut self.trie)?;
         }
-        lane.fill(last, location, &mut self.classifier, &mut self.trie)
+        lane.fill(last, Stretch { location, overridden }, &mut self.classifier, &mut self.trie)
     }
 
     /// The map.
     pub fn finish(mut self) -> Result<LocationMap, MapError> {
         for lane in &mut self.lanes {
             if lane.next.is_some() {
-                lane.fill(u128::MAX, None, &mut self.classifier, &mut self.trie)?;
+                lane.fill(u128::MAX, NOTHING, &mut self.classifier, &mut self.trie)?;
             }
             lane.flush(&mut self.trie)?;
         }
@@ -144,14 +140,14 @@ impl Lane {
     fn fill(
         &mut self,
         last: u128,
-        location: Option<u32>,
-        classifier: &mut Classifier<'_>,
+        stretch: Stretch<'_>,
+        classifier: &mut Classifier,
         trie: &mut TrieBuilder,
     ) -> Result<(), MapError> {
         while let Some(first) = self.next.filter(|&next| next <= last) {
             let Some(segment) = self.segments.get(self.segment).copied() else { return Ok(()) };
             let end = segment.last.min(last);
-            let class = classifier.class(location, segment.context)?;
+            let class = classifier.class(stretch, segment.context)?;
             match &mut self.pending {
                 Some((_, until, of)) if *of == class => *until = end,
                 _ => {

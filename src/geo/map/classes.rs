@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::MapError;
-use super::barrier::{BARRIER_COUNT, UNKNOWN};
+use super::barrier::{BARRIER_COUNT, ClassKind, UNKNOWN, kind};
 use super::overlay::Context;
 use super::slices::SliceTable;
 use super::trie::NUMBER_MAX;
@@ -60,10 +60,8 @@ impl Classes {
 }
 
 /// Finds the class of a location in a context, making it if it is new.
-pub(super) struct Classifier<'l> {
+pub(super) struct Classifier {
     spec: MapSpec,
-    /// The stream's locations, then those of the overrides.
-    locations: Vec<&'l Location>,
     contexts: Vec<Context>,
     matchers: Vec<Option<RuleMatcher>>,
     /// Classes as rows of values. The barriers' rows are apart: they may be equal.
@@ -80,22 +78,30 @@ pub(super) struct Classifier<'l> {
     row: Vec<u32>,
 }
 
+/// What the sources say of some addresses.
+#[derive(Clone, Copy)]
+pub(super) struct Stretch<'l> {
+    /// The location and its number; `None`: unknown.
+    pub(super) location: Option<(u32, &'l Location)>,
+    /// Whether an override says so.
+    pub(super) overridden: bool,
+}
+
 const NO_CLASS: u32 = u32::MAX;
 
 /// The location number that stands for the unknown location.
 const NOWHERE: u32 = u32::MAX;
 
-impl<'l> Classifier<'l> {
+impl Classifier {
     /// A classifier with the barrier classes and the unknown class made.
-    pub(super) fn new(spec: MapSpec, locations: Vec<&'l Location>, contexts: Vec<Context>) -> Classifier<'l> {
+    pub(super) fn new(spec: MapSpec, contexts: Vec<Context>) -> Classifier {
         let matchers = spec.lenses.iter().map(RuleMatcher::for_lens).collect();
         let mut rule_lists = SliceTable::new();
         rule_lists.intern(&[]);
         let mut classifier = Classifier {
             barrier_rows: vec![UNKNOWN_VALUE; BARRIER_COUNT as usize * spec.lenses.len()],
-            plain: vec![NO_CLASS; locations.len()],
+            plain: Vec::new(),
             spec,
-            locations,
             matchers,
             rows: SliceTable::new(),
             orders: SliceTable::new(),
@@ -113,29 +119,51 @@ impl<'l> Classifier<'l> {
         classifier
     }
 
-    /// The class of a location (`None`: unknown) in a context.
-    pub(super) fn class(&mut self, location: Option<u32>, context: u32) -> Result<ClassId, MapError> {
+    /// The class of a stretch in a context.
+    pub(super) fn class(&mut self, stretch: Stretch<'_>, context: u32) -> Result<ClassId, MapError> {
         if context == 0 {
-            let Some(location) = location else { return Ok(UNKNOWN) };
-            match self.plain.get(location as usize) {
-                Some(&class) if class != NO_CLASS => return Ok(ClassId(class)),
-                _ => {}
-            }
-            let class = self.make(Some(location), &Context::default())?;
-            if let Some(known) = self.plain.get_mut(location as usize) {
-                *known = class.0;
-            }
-            return Ok(class);
+            return self.plain_class(stretch);
         }
-        let key = (location.unwrap_or(NOWHERE), context);
+        let contexts = std::mem::take(&mut self.contexts);
+        let class = match contexts.get(context as usize) {
+            Some(Context { barrier: Some(barrier), .. }) => match kind(*barrier) {
+                // An override wins over a special-purpose block; there are no rules in such a context.
+                ClassKind::Special(_) if stretch.overridden => self.plain_class(stretch),
+                _ => Ok(*barrier),
+            },
+            Some(known) => self.overlaid_class(stretch, context, known),
+            None => Ok(UNKNOWN),
+        };
+        self.contexts = contexts;
+        class
+    }
+
+    fn plain_class(&mut self, stretch: Stretch<'_>) -> Result<ClassId, MapError> {
+        let Some((number, location)) = stretch.location else { return Ok(UNKNOWN) };
+        let index = number as usize;
+        match self.plain.get(index) {
+            Some(&class) if class != NO_CLASS => return Ok(ClassId(class)),
+            Some(_) => {}
+            None => self.plain.resize(index + 1, NO_CLASS),
+        }
+        let class = self.make(Some(location), &Context::default())?;
+        if let Some(known) = self.plain.get_mut(index) {
+            *known = class.0;
+        }
+        Ok(class)
+    }
+
+    fn overlaid_class(
+        &mut self,
+        stretch: Stretch<'_>,
+        number: u32,
+        context: &Context,
+    ) -> Result<ClassId, MapError> {
+        let key = (stretch.location.map_or(NOWHERE, |(number, _)| number), number);
         if let Some(&class) = self.overlaid.get(&key) {
             return Ok(class);
         }
-        let context = self.contexts.get(context as usize).cloned().unwrap_or_default();
-        let class = match context.barrier {
-            Some(barrier) => barrier,
-            None => self.make(context.replacement.or(location), &context)?,
-        };
+        let class = self.make(stretch.location.map(|(_, location)| location), context)?;
         self.overlaid.insert(key, class);
         Ok(class)
     }
@@ -169,8 +197,7 @@ impl<'l> Classifier<'l> {
         }
     }
 
-    fn make(&mut self, location: Option<u32>, context: &Context) -> Result<ClassId, MapError> {
-        let location = location.and_then(|number| self.locations.get(number as usize).copied());
+    fn make(&mut self, location: Option<&Location>, context: &Context) -> Result<ClassId, MapError> {
         self.fill_row(location, context);
         let number = self.rows.intern(&self.row).number();
         let class = BARRIER_COUNT.saturating_add(number);

@@ -1,11 +1,9 @@
-//! What lies over the location database: CIDR rules, overrides, special-purpose and embedding blocks.
+//! What lies over the location sources: CIDR rules, special-purpose and embedding blocks.
 //!
 //! The prefixes of all sources are merged into one row of disjoint segments per family. Each
 //! segment has a context: everything that the overlays say of its addresses.
 
 use std::collections::HashMap;
-
-use ipnet::IpNet;
 
 use super::barrier;
 use crate::geo::embedded::EMBEDDING_BLOCKS;
@@ -33,8 +31,6 @@ pub(super) struct Segment {
 /// What the overlays say of an address.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Context {
-    /// The override that replaces the location, by index.
-    pub(super) replacement: Option<u32>,
     /// The CIDR rules that match: (lens, rule), most specific first.
     pub(super) rules: Vec<(u16, u16)>,
     /// The class of the special-purpose or embedding block that the addresses belong to.
@@ -54,14 +50,13 @@ struct Entry {
 enum Source {
     Special(usize),
     Rule { lens: u16, rule: u16 },
-    Override(u32),
     // Last: of equal prefixes, all others are seen to cover the block.
     Embedding(usize),
 }
 
 impl Overlay {
-    /// Merges the CIDR rules of `spec`, `overrides` and the fixed tables.
-    pub(super) fn new<'a>(spec: &MapSpec, overrides: impl Iterator<Item = &'a IpNet>) -> Overlay {
+    /// Merges the CIDR rules of `spec` and the fixed tables.
+    pub(super) fn new(spec: &MapSpec) -> Overlay {
         let mut entries = [Vec::new(), Vec::new()];
         let mut add = |prefix: ClientPrefix, source| {
             let entry = Entry { first: prefix.bits(), length: prefix.length(), source };
@@ -74,9 +69,6 @@ impl Overlay {
         }
         for (block, number) in EMBEDDING_BLOCKS.iter().zip(0..) {
             add(ClientPrefix::from_bits(Family::V6, block.first, block.length), Source::Embedding(number));
-        }
-        for (net, number) in overrides.zip(0..) {
-            add(ClientPrefix::new(net.addr(), net.prefix_len()), Source::Override(number));
         }
         for (lens, number) in spec.lenses.iter().zip(0..) {
             let Lens::Rules(keys) = lens else { continue };
@@ -150,18 +142,16 @@ fn context_of(open: &[(u128, Entry)]) -> Context {
         match entry.source {
             Source::Special(block) => special = special.or(Some(barrier::special(block))),
             Source::Rule { lens, rule } => context.rules.push((lens, rule)),
-            Source::Override(number) => context.replacement = Some(number),
             Source::Embedding(block) => {
                 // The IPv4 inside decides; whatever is written inside the block is never asked.
                 context.barrier = Some(barrier::embedding(block));
-                context.replacement = None;
                 break;
             }
         }
     }
     context.rules.reverse();
-    // A rule or an override that covers a special-purpose address wins over the block.
-    if context.barrier.is_none() && context.rules.is_empty() && context.replacement.is_none() {
+    // A rule that covers a special-purpose address wins over the block.
+    if context.barrier.is_none() && context.rules.is_empty() {
         context.barrier = special;
     }
     context

@@ -60,17 +60,15 @@ fn tokyo() -> Location {
     }
 }
 
-/// A map of a database given as (prefix, location) in ascending order.
-fn build(
-    spec: MapSpec,
-    database: &[(&str, usize)],
-    locations: &[Location],
-    overrides: &[(IpNet, Location)],
-) -> LocationMap {
-    let mut builder = MapBuilder::new(spec, locations, overrides);
+/// A map of (prefix, location) in ascending order; a prefix with a `!` is an override.
+fn build(spec: MapSpec, database: &[(&str, usize)], locations: &[Location]) -> LocationMap {
+    let mut builder = MapBuilder::new(spec);
     for (text, location) in database {
-        let range = prefix(text);
-        builder.push(range.family(), range.bits(), last_of(range), Some(*location as u32)).unwrap();
+        let range = prefix(text.trim_start_matches('!'));
+        let (first, last) = (range.bits(), last_of(range));
+        builder
+            .push(locations, range.family(), first, last, Some(*location as u32), text.starts_with('!'))
+            .unwrap();
     }
     builder.finish().unwrap()
 }
@@ -103,8 +101,7 @@ fn nearest(place: Place<'_>) -> u16 {
 
 #[test]
 fn nested_networks_deaggregate() {
-    let map =
-        build(spec(vec![Lens::Rules([cidr("203.0.0.0/8"), cidr("203.1.0.0/16")].into())]), &[], &[], &[]);
+    let map = build(spec(vec![Lens::Rules([cidr("203.0.0.0/8"), cidr("203.1.0.0/16")].into())]), &[], &[]);
     let fold = fold(&map, first_rule);
     for (client, expected) in [
         ("203.2.3.0/24", "1/15"),
@@ -124,12 +121,10 @@ fn nested_networks_deaggregate() {
 #[test]
 fn special_purpose_blocks_stand_alone_unless_covered() {
     let rules = [cidr("10.1.0.0/16"), cidr("192.168.0.0/15"), cidr("fd00:1::/32")];
-    let overrides = [(net("172.16.5.0/24"), paris())];
     let map = build(
         spec(vec![Lens::Rules(rules.into())]),
-        &[("10.0.0.0/8", 0), ("11.0.0.0/8", 0)],
-        &[tokyo()],
-        &overrides,
+        &[("10.0.0.0/8", 0), ("11.0.0.0/8", 0), ("!172.16.5.0/24", 1)],
+        &[tokyo(), paris()],
     );
     let fold = fold(&map, first_rule);
     for (client, expected) in [
@@ -161,7 +156,7 @@ fn special_purpose_blocks_stand_alone_unless_covered() {
 #[test]
 fn embedded_ipv4_is_looked_up() {
     let rules = [cidr("203.0.0.0/8"), cidr("203.1.0.0/16"), cidr("::/0"), cidr("2002:cb00::/24")];
-    let map = build(spec(vec![Lens::Rules(rules.into())]), &[], &[], &[]);
+    let map = build(spec(vec![Lens::Rules(rules.into())]), &[], &[]);
     let fold = fold(&map, first_rule);
     for (client, expected) in [
         ("::ffff:203.2.3.0/120", "1/111"),
@@ -198,8 +193,7 @@ fn rules_match_most_specific_first() {
         cidr("8.8.8.0/24"),
     ];
     let place = Location { subdivision: Some("13".into()), ..tokyo() };
-    let map =
-        build(spec(vec![Lens::Rules(rules.into())]), &[("8.8.0.0/16", 0), ("9.0.0.0/8", 0)], &[place], &[]);
+    let map = build(spec(vec![Lens::Rules(rules.into())]), &[("8.8.0.0/16", 0), ("9.0.0.0/8", 0)], &[place]);
     let rules_of = |client| match map.class_of(prefix(client)) {
         ClassOf::Class(class) => map.place(class).rules(0).to_vec(),
         ClassOf::Special { .. } => panic!("{client} is special"),
@@ -211,30 +205,13 @@ fn rules_match_most_specific_first() {
 }
 
 #[test]
-fn an_override_replaces_the_location() {
-    let overrides = [(net("9.0.0.0/16"), paris()), (net("9.0.1.0/24"), Location::default())];
-    let lens = Lens::Order { bias: [].into() };
-    let map = build(spec(vec![lens]), &[("9.0.0.0/8", 0)], &[tokyo()], &overrides);
-    let fold = fold(&map, nearest);
-    for (client, expected) in [
-        ("9.0.0.1", "0/24"),
-        ("9.0.1.1", "100/24"),
-        ("9.0.2.1", "0/23"),
-        ("9.1.2.3", "1/16"),
-        ("8.8.8.8", "100/8"),
-    ] {
-        assert_eq!(locate(&map, &fold, client), expected, "{client}");
-    }
-}
-
-#[test]
 fn orders_are_right_at_the_poles_and_across_the_antimeridian() {
     let regions =
         [at(-17.7, 178.0), at(-13.8, -171.8), at(78.2, 15.6), at(64.8, -147.7), None, at(-41.3, 174.8)];
     let check = |latitude, longitude, bias: &[i8], expected: &[u16]| {
         let spec = MapSpec { regions: regions.into(), lenses: [Lens::Order { bias: bias.into() }].into() };
         let place = Location { coordinates: at(latitude, longitude), ..Location::default() };
-        let map = build(spec, &[("9.0.0.0/8", 0)], &[place], &[]);
+        let map = build(spec, &[("9.0.0.0/8", 0)], &[place]);
         let ClassOf::Class(class) = map.class_of(prefix("9.9.9.9")) else { panic!("special") };
         let order: Vec<u16> = map.place(class).order(0).iter().map(|region| region.0).collect();
         assert_eq!(order, expected, "{latitude},{longitude} {bias:?}");
@@ -253,7 +230,7 @@ fn ties_go_to_the_lower_region_number() {
     let regions = [at(0.0, 10.0), at(0.0, -10.0), at(0.0, 10.0)];
     let spec = MapSpec { regions: regions.into(), lenses: [Lens::Order { bias: [0, 0].into() }].into() };
     let place = Location { coordinates: at(0.0, 0.0), ..Location::default() };
-    let map = build(spec, &[("9.0.0.0/8", 0)], &[place], &[]);
+    let map = build(spec, &[("9.0.0.0/8", 0)], &[place]);
     let ClassOf::Class(class) = map.class_of(prefix("9.9.9.9")) else { panic!("special") };
     assert_eq!(map.place(class).order(0), [RegionId(0), RegionId(1), RegionId(2)]);
 }
@@ -262,7 +239,7 @@ fn ties_go_to_the_lower_region_number() {
 fn cells_have_centres() {
     let check = |latitude, longitude, expected: (f64, f64)| {
         let place = Location { coordinates: at(latitude, longitude), ..Location::default() };
-        let map = build(spec(vec![Lens::Cell]), &[("9.0.0.0/8", 0)], &[place], &[]);
+        let map = build(spec(vec![Lens::Cell]), &[("9.0.0.0/8", 0)], &[place]);
         let ClassOf::Class(class) = map.class_of(prefix("9.9.9.9")) else { panic!("special") };
         let centre = map.place(class).cell(0).unwrap();
         assert_eq!((centre.latitude(), centre.longitude()), expected, "{latitude},{longitude}");
@@ -271,7 +248,7 @@ fn cells_have_centres() {
     check(-0.1, -0.1, (-0.5, -0.5));
     check(90.0, 180.0, (89.5, -179.5));
     check(-90.0, -180.0, (-89.5, -179.5));
-    let map = build(spec(vec![Lens::Cell]), &[], &[], &[]);
+    let map = build(spec(vec![Lens::Cell]), &[], &[]);
     assert_eq!(map.place(map.unknown_class()).cell(0), None);
     assert!(!map.place(map.unknown_class()).is_known(0));
 }
@@ -280,12 +257,8 @@ fn cells_have_centres() {
 fn the_ttl_is_the_least_inside_the_scope() {
     let locations = [paris(), tokyo()];
     let lens = Lens::Order { bias: [].into() };
-    let map = build(
-        spec(vec![lens]),
-        &[("16.0.0.0/9", 0), ("16.128.0.0/9", 1), ("17.0.0.0/8", 0)],
-        &locations,
-        &[],
-    );
+    let map =
+        build(spec(vec![lens]), &[("16.0.0.0/9", 0), ("16.128.0.0/9", 1), ("17.0.0.0/8", 0)], &locations);
     let ttl_of = |place: Place<'_>| if nearest(place) == 1 { 7 } else { 60 };
     let decided: Vec<Decided> = (0..map.class_count() as u32)
         .map(|class| Decided { decision: 0, ttl_s: ttl_of(map.place(ClassId(class))) })
@@ -301,13 +274,13 @@ fn the_ttl_is_the_least_inside_the_scope() {
 #[test]
 fn a_stream_out_of_order_is_refused() {
     let locations = [paris()];
-    let mut builder = MapBuilder::new(spec(vec![Lens::Cell]), &locations, &[]);
+    let mut builder = MapBuilder::new(spec(vec![Lens::Cell]));
     let ranges =
         [("9.0.0.0/8", 0u32), ("8.0.0.0/8", 0), ("9.1.0.0/16", 0), ("10.0.0.0/8", 1), ("11.0.0.0/8", 0)];
     let outcomes = ranges.map(|(text, location)| {
         let range = prefix(text);
         builder
-            .push(range.family(), range.bits(), last_of(range), Some(location))
+            .push(&locations, range.family(), range.bits(), last_of(range), Some(location), false)
             .map_err(|error| error.to_string())
     });
     let refused = |at: &str| Err(format!("the V4 range that starts at {at} is out of order"));
@@ -318,7 +291,7 @@ fn a_stream_out_of_order_is_refused() {
     assert_eq!(outcomes[3], Err("there is no location 1".to_string()));
     assert_eq!(outcomes[4], Ok(()));
     assert_eq!(
-        builder.push(Family::V6, 5, 4, None),
+        builder.push(&[], Family::V6, 5, 4, None, false),
         Err(MapError::OutOfOrder { family: Family::V6, first: 5 })
     );
     builder.finish().unwrap();
@@ -328,7 +301,7 @@ fn a_stream_out_of_order_is_refused() {
 #[derive(Clone, Debug)]
 struct World {
     /// Where the location changes, and to what.
-    cuts: Vec<(Family, u128, Option<u32>)>,
+    cuts: Vec<(Family, u128, Option<usize>)>,
     overrides: Vec<(ClientPrefix, usize)>,
     rules: Vec<ClientPrefix>,
     /// Mixed into the decisions.
@@ -382,22 +355,31 @@ impl World {
 
     fn map(&self) -> LocationMap {
         let places = places();
-        let overrides: Vec<(IpNet, Location)> = self
-            .overrides
-            .iter()
-            .map(|(prefix, place)| {
-                (IpNet::new(prefix.address(), prefix.length()).unwrap(), places[*place].clone())
-            })
-            .collect();
-        let mut builder = MapBuilder::new(self.spec(), &places, &overrides);
-        for (index, &(family, first, location)) in self.cuts.iter().enumerate() {
-            let last = match self.cuts.get(index + 1) {
-                Some(&(next, until, _)) if next == family => until - 1,
-                _ => u128::MAX,
-            };
-            builder.push(family, first, last, location).unwrap();
+        let mut builder = MapBuilder::new(self.spec());
+        for family in Family::ALL {
+            let edges: Vec<u128> = self.edges(family).into_iter().collect();
+            for (index, &first) in edges.iter().enumerate() {
+                let last = edges.get(index + 1).map_or(u128::MAX, |next| next - 1);
+                let (place, overridden) = self.place(family, first);
+                builder
+                    .push(&places, family, first, last, place.map(|number| number as u32), overridden)
+                    .unwrap();
+            }
         }
         builder.finish().unwrap()
+    }
+
+    /// What the sources say of an address, and whether an override does.
+    fn place(&self, family: Family, bits: u128) -> (Option<usize>, bool) {
+        let inside = |prefix: &ClientPrefix| {
+            prefix.family() == family && ClientPrefix::from_bits(family, bits, prefix.length()) == *prefix
+        };
+        let overrides = self.overrides.iter().filter(|(prefix, _)| inside(prefix));
+        if let Some((_, place)) = overrides.max_by_key(|(prefix, _)| prefix.length()) {
+            return (Some(*place), true);
+        }
+        let cut = self.cuts.iter().rev().find(|(of, first, _)| *of == family && *first <= bits);
+        (cut.and_then(|(_, _, place)| *place), false)
     }
 
     /// The decision for what the lenses show: any function will do.
@@ -433,25 +415,14 @@ impl World {
             let rules = self.matching(family, bits, longest, &Location::default());
             return Truth::Embedding(block, self.decide(&[], &rules, false, None));
         }
-        let replaced = self
-            .overrides
-            .iter()
-            .filter(|(prefix, _)| inside(prefix))
-            .max_by_key(|(prefix, _)| prefix.length());
-        let covered = replaced.is_some() || self.rules.iter().any(inside);
+        let (place, overridden) = self.place(family, bits);
+        let covered = overridden || self.rules.iter().any(inside);
         let special = SPECIAL_BLOCKS
             .iter()
             .position(|block| inside(&ClientPrefix::from_bits(block.family, block.first, block.length)));
         if let (false, Some(special)) = (covered, special) {
             return Truth::Special(special);
         }
-        let stream = self
-            .cuts
-            .iter()
-            .rev()
-            .find(|(of, first, _)| *of == family && *first <= bits)
-            .and_then(|(_, _, location)| *location);
-        let place = replaced.map(|(_, place)| *place).or(stream.map(|number| number as usize));
         let place = place.map_or_else(Location::default, |place| places()[place].clone());
         let rules = self.matching(family, bits, 128, &place);
         let mut order = Vec::new();
@@ -548,7 +519,7 @@ fn prefix_strategy() -> impl Strategy<Value = ClientPrefix> {
 }
 
 fn world_strategy() -> impl Strategy<Value = World> {
-    let cuts = proptest::collection::vec((address_strategy(), proptest::option::of(0u32..5)), 0..24);
+    let cuts = proptest::collection::vec((address_strategy(), proptest::option::of(0usize..5)), 0..24);
     let overrides = proptest::collection::vec((prefix_strategy(), 0usize..5), 0..6);
     let rules = proptest::collection::vec(prefix_strategy(), 0..6);
     (cuts, overrides, rules, any::<u64>(), 1u64..5).prop_map(
