@@ -1,4 +1,80 @@
-//! compile
+//! A configuration, its zone files and its locations into a snapshot (pure; may fail, then with every
+//! problem).
+//!
+//! `fleet` numbers endpoints and targets, `plan` compiles policies and says which location maps they
+//! ask, `maps` makes these from one scan of the location sources, `zonefile` reads zones.
 
+mod fleet;
 pub mod locations;
+mod maps;
+mod plan;
 pub mod zonefile;
+
+use std::sync::Arc;
+
+use crate::config::{Config, Problems, Sources};
+use crate::geo::LocationMap;
+use crate::ids::CounterId;
+use crate::view::{ResponderSettings, Snapshot};
+use crate::zone::Catalog;
+
+pub use maps::MapsError;
+
+use locations::Atlas;
+
+/// What goes into a snapshot besides the configuration.
+pub struct Inputs<'i> {
+    /// The texts that the configuration was read from: zone files among them.
+    pub sources: &'i Sources,
+    /// The locations.
+    pub atlas: &'i Atlas,
+    /// Maps made earlier from the same locations: taken over where the question is the same.
+    pub maps: &'i [Arc<LocationMap>],
+    /// The snapshot's number.
+    pub generation: u64,
+    /// Gives out counters by identity: (service, `pool/endpoint`).
+    pub counter: &'i mut dyn FnMut(&str, &str) -> CounterId,
+    /// Told how far the slow part is: (done, total).
+    pub progress: &'i mut dyn FnMut(u64, u64),
+}
+
+/// Compiles. `None` where a problem refuses the configuration; the problems may hold warnings anyway.
+pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Problems) {
+    let mut problems = Problems::default();
+    let (fleet, members, targets) = fleet::fleet(config);
+    let plans = plan::plans(config, &fleet, &members, inputs.counter, &mut problems);
+    let catalog = catalog(config, inputs.sources, &mut problems);
+    // The slow part comes last, so that mistakes are told at once.
+    if problems.has_errors() {
+        return (None, problems);
+    }
+    let maps = match maps::maps(plans.maps, config, inputs.atlas, inputs.maps, inputs.progress) {
+        Ok(maps) => maps,
+        Err(error) => {
+            let span = config.geoip.database.first().map(|(_, span)| *span);
+            problems.error(span, error.to_string(), "replace the file, or name another one under [geoip]");
+            return (None, problems);
+        }
+    };
+    let snapshot = Snapshot {
+        generation: inputs.generation,
+        catalog,
+        fleet,
+        regions: config.regions.iter().map(|region| region.coordinates).collect(),
+        plans: plans.plans,
+        maps,
+        targets,
+        monitors: config.monitors.iter().map(|monitor| monitor.name.as_str().into()).collect(),
+        attributions: inputs.atlas.attributions().into_iter().map(Into::into).collect(),
+        responder: ResponderSettings {
+            udp_payload_max: config.server.udp_payload_max,
+            nsid: config.server.nsid.as_deref().map(Into::into),
+        },
+    };
+    (Some(snapshot), problems)
+}
+
+fn catalog(config: &Config, sources: &Sources, problems: &mut Problems) -> Catalog {
+    let _ = (config, sources, problems);
+    Catalog {}
+}

@@ -1,0 +1,357 @@
+//! Policies of the configuration into plans: trees over dense numbers, and the location maps they ask.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::config::{self, Config, Problems};
+use crate::geo::{Coordinates, GeoKey, Lens, MapSpec, biased_distance_km};
+use crate::ids::{CounterId, EndpointId, Family, MapId, NodeId, PoolId, RegionId};
+use crate::steer::{
+    AllDown, Branch, ClientSubnetUse, Fleet, MinHealthy, Node, Plan, Rule, Sticky, StickyKey, prior_tenths,
+};
+
+use super::fleet::Members;
+
+/// The plans of all services, and the specs of the maps they refer to.
+pub struct Plans {
+    /// By `ServiceId`.
+    pub plans: Box<[Plan]>,
+    /// By `MapId`: each spec once, however many services share it.
+    pub maps: Vec<MapSpec>,
+}
+
+/// Compiles all services. `counter` gives out a counter by identity: (service, `pool/endpoint`).
+pub fn plans(
+    config: &Config,
+    fleet: &Fleet,
+    members: &Members,
+    counter: &mut dyn FnMut(&str, &str) -> CounterId,
+    problems: &mut Problems,
+) -> Plans {
+    let regions = ordered_regions(config, members);
+    let mut maps: Vec<MapSpec> = Vec::new();
+    let mut numbers: HashMap<MapSpec, MapId> = HashMap::new();
+    let plans = config.services.iter().map(|service| {
+        let mut tree = Tree { config, fleet, members, nodes: Vec::new(), numbers: HashMap::new(), lenses: Vec::new(), service };
+        let root = tree.node(service.policy);
+        let Tree { nodes, lenses, .. } = tree;
+        let map = map_spec(lenses, &regions).map(|spec| {
+            *numbers.entry(spec).or_insert_with_key(|spec| {
+                maps.push(spec.clone());
+                MapId(u16::try_from(maps.len() - 1).unwrap_or(u16::MAX))
+            })
+        });
+        let plan = plan(service, fleet, nodes, root, map, counter);
+        check_fences(config, service, fleet, &plan, problems);
+        plan
+    });
+    Plans { plans: plans.collect(), maps }
+}
+
+/// Coordinates by region, of the regions that some `nearest` policy orders. Services with subsets of
+/// them share one map; a region that nobody orders must not make its classes finer.
+fn ordered_regions(config: &Config, members: &Members) -> Box<[Option<Coordinates>]> {
+    let mut ordered: BTreeSet<RegionId> = BTreeSet::new();
+    for policy in &config.policies {
+        if let config::Rule::Nearest { children, .. } = &policy.rule {
+            for child in children {
+                ordered.extend(regions_below(config, members, *child));
+            }
+        }
+    }
+    let regions = config.regions.iter().enumerate();
+    regions
+        .map(|(index, region)| region.coordinates.filter(|_| ordered.contains(&RegionId(index as u16))))
+        .collect()
+}
+
+fn regions_below(config: &Config, members: &Members, node: NodeId) -> Vec<RegionId> {
+    let mut pools = BTreeSet::new();
+    pools_below(config, node, &mut pools);
+    pools.iter().flat_map(|pool| members.of(*pool)).map(|member| member.region).collect()
+}
+
+fn pools_below(config: &Config, node: NodeId, pools: &mut BTreeSet<PoolId>) {
+    let Some(policy) = config.policies.get(node.index()) else { return };
+    if let config::Rule::Pool { pool, .. } = policy.rule {
+        pools.insert(pool);
+    }
+    for child in children(policy) {
+        pools_below(config, child, pools);
+    }
+}
+
+/// Every node that a policy can lead to, its fallback included.
+fn children(policy: &config::Policy) -> Vec<NodeId> {
+    let mut all = match &policy.rule {
+        config::Rule::Pool { .. } => Vec::new(),
+        config::Rule::Failover { children }
+        | config::Rule::Nearest { children, .. }
+        | config::Rule::Latency { children, .. }
+        | config::Rule::Multivalue { children, .. } => children.clone(),
+        config::Rule::Weighted { children, .. } => children.iter().map(|(child, _)| *child).collect(),
+        config::Rule::Geo { rules, default, unknown } => {
+            let branches = rules.iter().map(|rule| rule.branch).chain(*default).chain(*unknown);
+            branches.map(|branch| branch.node).collect()
+        }
+    };
+    if let Some(config::AllDown::Fallback(node)) = policy.all_down {
+        all.push(node);
+    }
+    all
+}
+
+/// The map that a plan with these lenses consults; `None` where the place plays no part.
+fn map_spec(lenses: Vec<Lens>, regions: &[Option<Coordinates>]) -> Option<MapSpec> {
+    if lenses.is_empty() {
+        return None;
+    }
+    let orders = lenses.iter().any(|lens| matches!(lens, Lens::Order { .. }));
+    Some(MapSpec { regions: if orders { regions.into() } else { Box::new([]) }, lenses: lenses.into() })
+}
+
+fn plan(
+    service: &config::Service,
+    fleet: &Fleet,
+    nodes: Vec<Node>,
+    root: NodeId,
+    map: Option<MapId>,
+    counter: &mut dyn FnMut(&str, &str) -> CounterId,
+) -> Plan {
+    // Fallbacks lie outside the root's members but answer all the same.
+    let members: BTreeSet<EndpointId> = nodes.iter().flat_map(|node| node.members.iter().copied()).collect();
+    let members: Box<[EndpointId]> = members.into_iter().collect();
+    let endpoints = || members.iter().filter_map(|id| fleet.endpoint(*id));
+    let counters = endpoints().map(|endpoint| counter(&service.name, &endpoint.name)).collect();
+    let targets: BTreeSet<_> = endpoints()
+        .flat_map(|endpoint| {
+            let alias = endpoint.alias.iter().filter_map(|(_, target)| *target);
+            endpoint.addresses.iter().filter_map(|own| own.target).chain(alias)
+        })
+        .collect();
+    Plan {
+        name: service.name.as_str().into(),
+        nodes: nodes.into(),
+        root,
+        ttl_s: service.ttl_s.clone(),
+        client_subnet: match &service.client_subnet {
+            config::ClientSubnetUse::Use => ClientSubnetUse::Use,
+            config::ClientSubnetUse::Ignore => ClientSubnetUse::Ignore,
+            config::ClientSubnetUse::Trusted(networks) => ClientSubnetUse::Trusted(networks.as_slice().into()),
+        },
+        alias: service.alias,
+        map,
+        counters,
+        targets: targets.into_iter().collect(),
+        members,
+    }
+}
+
+/// One service's tree while it is built: shared policies are copied once for each service, because the
+/// numbers of lenses are the service's own.
+struct Tree<'c> {
+    config: &'c Config,
+    fleet: &'c Fleet,
+    members: &'c Members,
+    nodes: Vec<Node>,
+    numbers: HashMap<NodeId, NodeId>,
+    lenses: Vec<Lens>,
+    service: &'c config::Service,
+}
+
+impl Tree<'_> {
+    fn node(&mut self, id: NodeId) -> NodeId {
+        if let Some(number) = self.numbers.get(&id) {
+            return *number;
+        }
+        let Some(policy) = self.config.policies.get(id.index()) else { return NodeId(u32::MAX) };
+        let rule = self.rule(policy);
+        let all_down = policy.all_down.map(|mode| match mode {
+            config::AllDown::ServeAll => AllDown::ServeAll,
+            config::AllDown::LastGood => AllDown::LastGood,
+            config::AllDown::Fallback(node) => AllDown::Fallback(self.node(node)),
+            config::AllDown::NoData => AllDown::NoData,
+            config::AllDown::Refuse => AllDown::Refuse,
+        });
+        let mut pools = BTreeSet::new();
+        let below = config::Policy { all_down: None, ..policy.clone() };
+        if let config::Rule::Pool { pool, .. } = below.rule {
+            pools.insert(pool);
+        }
+        children(&below).into_iter().for_each(|child| pools_below_rule(self.config, child, &mut pools));
+        let members: BTreeSet<_> = pools.iter().flat_map(|pool| self.members.of(*pool)).copied().collect();
+        let regions: BTreeSet<RegionId> = members.iter().map(|member| member.region).collect();
+        let number = NodeId(self.nodes.len() as u32);
+        self.nodes.push(Node {
+            name: policy.name.as_str().into(),
+            rule,
+            min_healthy: match policy.min_healthy {
+                config::MinHealthy::Count(count) => MinHealthy::Count(count),
+                config::MinHealthy::Percent(percent) => MinHealthy::Percent(percent),
+            },
+            all_down,
+            members: members.iter().map(|member| member.id).collect(),
+            regions: regions.into_iter().collect(),
+        });
+        self.numbers.insert(id, number);
+        number
+    }
+
+    fn rule(&mut self, policy: &config::Policy) -> Rule {
+        match &policy.rule {
+            config::Rule::Pool { answers, .. } => Rule::Pool { answers: *answers },
+            config::Rule::Failover { children } => Rule::Failover { children: self.all(children) },
+            config::Rule::Nearest { children, bias, unknown, answers } => {
+                let mut by_region = vec![0i8; self.config.regions.len()];
+                for (region, bias) in bias {
+                    if let Some(slot) = by_region.get_mut(region.index()) {
+                        *slot = *bias;
+                    }
+                }
+                let unknown = self.order_from(*unknown, &by_region);
+                while by_region.last() == Some(&0) {
+                    by_region.pop();
+                }
+                Rule::Nearest {
+                    children: self.all(children),
+                    lens: self.lens(Lens::Order { bias: by_region.into() }),
+                    unknown,
+                    answers: *answers,
+                }
+            }
+            config::Rule::Latency { children, unknown, answers } => Rule::Latency {
+                children: self.all(children),
+                lens: self.lens(Lens::Cell),
+                unknown: self.round_trips_from(*unknown),
+                answers: *answers,
+            },
+            config::Rule::Geo { rules, default, unknown } => {
+                let keys: Box<[GeoKey]> = rules.iter().map(|rule| rule.key.clone()).collect();
+                let branches =
+                    rules.iter().map(|rule| (rule.key.clone(), self.branch(rule.branch))).collect();
+                Rule::Geo {
+                    lens: self.lens(Lens::Rules(keys)),
+                    rules: branches,
+                    default: default.map(|branch| self.branch(branch)),
+                    unknown: unknown.map(|branch| self.branch(branch)),
+                }
+            }
+            config::Rule::Weighted { children, sticky } => {
+                let key = StickyKey(self.config.server.hash_key);
+                let seeds = children.iter().map(|(child, _)| {
+                    let branch = self.config.policies.get(child.index()).map_or("", |policy| &policy.name);
+                    key.seed(&self.service.name, branch)
+                });
+                let sticky = sticky.then(|| Sticky { seeds: seeds.collect() });
+                let children = children.iter().map(|(child, weight)| (self.node(*child), *weight));
+                Rule::Weighted { children: children.collect(), sticky }
+            }
+            config::Rule::Multivalue { children, answers } => {
+                Rule::Multivalue { children: self.all(children), answers: *answers }
+            }
+        }
+    }
+
+    fn all(&mut self, children: &[NodeId]) -> Box<[NodeId]> {
+        children.iter().map(|child| self.node(*child)).collect()
+    }
+
+    fn branch(&mut self, branch: config::GeoBranch) -> Branch {
+        Branch { node: self.node(branch.node), geofence: branch.geofence }
+    }
+
+    /// The number of a lens in this plan's map. Lenses are few; 255 is far beyond any written tree.
+    fn lens(&mut self, lens: Lens) -> u8 {
+        let index = self.lenses.iter().position(|own| *own == lens).unwrap_or_else(|| {
+            self.lenses.push(lens);
+            self.lenses.len() - 1
+        });
+        u8::try_from(index).unwrap_or(u8::MAX)
+    }
+
+    /// All regions with coordinates in the order of biased distance from one of them (R7).
+    fn order_from(&self, from: RegionId, bias: &[i8]) -> Box<[RegionId]> {
+        let Some(from) = self.coordinates(from) else { return Box::new([]) };
+        let mut order: Vec<(f64, RegionId)> = (0..self.config.regions.len() as u16)
+            .filter_map(|index| {
+                let bias = bias.get(usize::from(index)).copied().unwrap_or(0);
+                let at = self.coordinates(RegionId(index))?;
+                Some((biased_distance_km(from, at, bias), RegionId(index)))
+            })
+            .collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        order.into_iter().map(|(_, region)| region).collect()
+    }
+
+    fn round_trips_from(&self, from: RegionId) -> Box<[u16]> {
+        let from = self.coordinates(from);
+        let regions = self.config.regions.iter();
+        regions
+            .map(|region| match (from, region.coordinates) {
+                (Some(from), Some(to)) => prior_tenths(from, to),
+                _ => u16::MAX,
+            })
+            .collect()
+    }
+
+    fn coordinates(&self, region: RegionId) -> Option<Coordinates> {
+        self.config.regions.get(region.index())?.coordinates
+    }
+}
+
+/// The pools below a node without those that only a fallback leads to: what is healthy in a fallback
+/// does not make the node healthy.
+fn pools_below_rule(config: &Config, node: NodeId, pools: &mut BTreeSet<PoolId>) {
+    let Some(policy) = config.policies.get(node.index()) else { return };
+    if let config::Rule::Pool { pool, .. } = policy.rule {
+        pools.insert(pool);
+    }
+    let bare = config::Policy { all_down: None, ..policy.clone() };
+    for child in children(&bare) {
+        pools_below_rule(config, child, pools);
+    }
+}
+
+/// R10: an empty answer must not depend on the client while client subnet is in use. A fence without
+/// addresses of a family that the service has elsewhere would give some clients one.
+fn check_fences(
+    config: &Config,
+    service: &config::Service,
+    fleet: &Fleet,
+    plan: &Plan,
+    problems: &mut Problems,
+) {
+    if plan.client_subnet == ClientSubnetUse::Ignore || plan.alias {
+        return;
+    }
+    let has = |members: &[EndpointId], family: Family| {
+        members.iter().filter_map(|id| fleet.endpoint(*id)).any(|endpoint| {
+            endpoint.addresses.iter().any(|own| Family::of(own.address) == family)
+        })
+    };
+    for family in Family::ALL.into_iter().filter(|family| has(&plan.members, *family)) {
+        for node in &plan.nodes {
+            let Rule::Geo { rules, default, unknown, .. } = &node.rule else { continue };
+            let branches = rules.iter().map(|(_, branch)| *branch).chain(*default).chain(*unknown);
+            for branch in branches.filter(|branch| branch.geofence) {
+                let Some(child) = plan.node(branch.node) else { continue };
+                if has(&child.members, family) {
+                    continue;
+                }
+                let span = config.policies.iter().find(|policy| *policy.name == *node.name);
+                let family = if family == Family::V4 { "IPv4" } else { "IPv6" };
+                problems.error(
+                    span.map_or(service.span, |policy| policy.span),
+                    format!(
+                        "the fenced branch \"{}\" has no {family} address, but service \"{}\" has some elsewhere",
+                        child.name, service.name
+                    ),
+                    format!(
+                        "add an endpoint with an {family} address inside the fence, drop `geofence`, or set \
+                         `client_subnet = \"ignore\"` on the service: one client's empty answer would be cached \
+                         for the others behind its resolver"
+                    ),
+                );
+            }
+        }
+    }
+}
