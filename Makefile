@@ -1,0 +1,36 @@
+# The commands of a working day. Everything they need they install, on a Debian with Rust.
+
+CARGO ?= cargo
+# What tests and the demo use besides Rust: clients we did not write, and real HTTP servers.
+TOOLS = dig:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils haproxy:haproxy nginx:nginx-light promtool:prometheus cmake:cmake
+
+.PHONY: build test demo lint deny bench docker fuzz tools help
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## the release binary: target/release/meridian
+	$(CARGO) build --release
+
+demo: ## three stand-in regions, the real server and a live view; needs no network and no root
+	$(CARGO) build --release --quiet
+	./target/release/meridian demo
+
+test: tools lint ## every test
+	$(CARGO) test --all-targets
+
+lint: ## formatting and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --quiet -- -D warnings
+
+deny: ## licences, bans, duplicates and sources of all dependencies
+	sh scripts/deny.sh
+
+bench: ## instruction counts and the head-to-head against gdnsd; see docs/performance.md
+	bash benches/run.sh
+
+docker: ## the server's image from scratch, tested
+	sh scripts/docker.sh
+
+tools: ## installs what tests need and this machine lacks
+	@sh scripts/tools.sh $(TOOLS)
