@@ -1,0 +1,284 @@
+//! E1 and X1 over random worlds: what a client gets is what brute force says; the scope announced is
+//! sound and maximal; `explain` says what the answer says.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod world;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use meridian::compile::locations::{Atlas, Overrides};
+use meridian::config::{FileId, Problems, SourceFile, Sources};
+use meridian::geo::ClientPrefix;
+use meridian::health::{HealthTable, TargetAddress, TargetHealth, Verdict};
+use meridian::ids::{CounterId, Family, ServiceId};
+use meridian::steer::{Answer, Client, Decision as Decided, Lane, Wanted};
+use meridian::view::{self, DecidedBy, ExplainedAnswer, Snapshot, View};
+
+use world::{Decision, Dice, Health, World};
+
+/// How many worlds, states of each, and clients of each state the normal run looks at: 1,000,000 clients
+/// in all. `MERIDIAN_WORLDS` looks at more worlds.
+const WORLDS: u64 = 250;
+const STATES: usize = 4;
+const CLIENTS: usize = 1000;
+
+fn worlds() -> u64 {
+    std::env::var("MERIDIAN_WORLDS").ok().and_then(|n| n.parse().ok()).unwrap_or(WORLDS)
+}
+
+fn snapshot(world: &World) -> Snapshot {
+    let toml = world.toml();
+    let sources = Sources {
+        files: vec![SourceFile { path: "meridian.toml".into(), bytes: toml.clone().into_bytes() }],
+        zones: vec![],
+    };
+    let (config, problems) = meridian::config::read(&sources, &|_| None);
+    let config = config.unwrap_or_else(|| panic!("{problems:#?}\n{toml}"));
+    let mut problems = Problems::default();
+    let feed = SourceFile { path: "world.csv".into(), bytes: world.geofeed().into_bytes() };
+    let overrides = Overrides::read(FileId(1), &feed, &mut problems);
+    assert!(!problems.has_errors(), "{problems:#?}\n{}", world.geofeed());
+    let atlas = Atlas::new(vec![], vec![], overrides);
+    let inputs = meridian::compile::Inputs {
+        sources: &sources,
+        atlas: &atlas,
+        maps: &[],
+        generation: 1,
+        counter: &mut |_, _| CounterId(0),
+        progress: &mut |_, _| {},
+    };
+    let (snapshot, problems) = meridian::compile::compile(&config, inputs);
+    snapshot.unwrap_or_else(|| panic!("{problems:#?}\n{toml}"))
+}
+
+fn table(snapshot: &Snapshot, world: &World, health: &Health) -> HealthTable {
+    let targets: Vec<TargetHealth> = snapshot
+        .targets
+        .iter()
+        .map(|target| {
+            let TargetAddress::Address(address) = target.address else { panic!() };
+            let up = health[world.endpoint_by_address(address)][Family::of(address).index()];
+            TargetHealth { verdict: if up { Verdict::Up } else { Verdict::Down }, ttl_bound_s: None }
+        })
+        .collect();
+    HealthTable { targets: targets.into(), ..HealthTable::unknown(0, snapshot.fleet.endpoints.len()) }
+}
+
+/// The product's decision in the oracle's form.
+fn found(snapshot: &Snapshot, world: &World, decided: &Decided) -> Option<Decision> {
+    let Decided::Answer(mix) = decided else { return None };
+    let mut all: BTreeMap<Vec<usize>, f64> = BTreeMap::new();
+    mix.visit(1.0, &mut |share, pick| {
+        let mut who: Vec<usize> =
+            pick.addresses.iter().map(|address| world.endpoint_by_address(*address)).collect();
+        who.sort_unstable();
+        assert_eq!(who.len(), pick.endpoints.len());
+        assert!(pick.endpoints.iter().all(|id| snapshot.fleet.endpoint(*id).is_some()));
+        *all.entry(who).or_default() += share * 1e6;
+    });
+    Some(all.into_iter().map(|(who, share)| (who, share.round() as i64)).collect())
+}
+
+/// Windows of several endpoints are told by the union of everything that can appear.
+fn same(world: &World, found: &Option<Decision>, expected: &Option<Decision>) -> bool {
+    let _ = world;
+    match (found, expected) {
+        (None, None) => true,
+        (Some(found), Some(expected)) => {
+            let close = |a: &Decision, b: &Decision| {
+                a.len() == b.len()
+                    && a.iter().zip(b).all(|(x, y)| x.0 == y.0 && (x.1 - y.1).abs() <= 20)
+            };
+            let union = |d: &Decision| {
+                let mut all: Vec<usize> = d.keys().flatten().copied().collect();
+                all.sort_unstable();
+                all.dedup();
+                all
+            };
+            close(found, expected) || (multi(found, expected) && union(found) == union(expected))
+        }
+        _ => false,
+    }
+}
+
+fn multi(found: &Decision, expected: &Decision) -> bool {
+    found.keys().chain(expected.keys()).any(|who| who.len() > 1)
+}
+
+fn client(address: u32, length: u8) -> Client {
+    Client {
+        resolver: IpAddr::V4(Ipv4Addr::new(81, 2, 3, 4)),
+        subnet: Some(ClientPrefix::new(IpAddr::V4(Ipv4Addr::from(address)), length)),
+    }
+}
+
+fn mask(length: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0)
+}
+
+#[test]
+fn e1_decisions_are_right_and_scopes_sound_and_maximal() {
+    let (mut clients, mut widened) = (0u64, 0u64);
+    for seed in 0..worlds() {
+        let mut dice = Dice(seed);
+        let world = World::new(&mut dice);
+        let snapshot = Arc::new(snapshot(&world));
+        let borders = world.borders();
+        let mut before: Option<View> = None;
+        for _ in 0..STATES {
+            let health = world.health(&mut dice);
+            let view = View::new(Arc::clone(&snapshot), table(&snapshot, &world, &health), before.as_ref());
+            for lane in 0..2 {
+                let family = Family::ALL[lane];
+                let table = view.table(ServiceId(0)).unwrap().lane(Lane::Addresses(family)).unwrap();
+                let map = snapshot.map_of(&snapshot.plans[0]);
+                for _ in 0..CLIENTS / 2 {
+                    let address = near(&mut dice, &borders);
+                    let locate = |address: u32| {
+                        let prefix = client(address, 32).subnet.unwrap();
+                        table.locate(map, prefix, prefix)
+                    };
+                    let located = locate(address);
+                    let (decision, scope) = (located.decision.clone(), located.scope);
+                    clients += 1;
+                    let context = || format!("seed {seed} client {} {family:?}\n{}{}", Ipv4Addr::from(address), world.toml(), world.geofeed());
+                    if special(address) {
+                        continue;
+                    }
+                    let expected = world.decide(address, lane, &health);
+                    let own = found(&snapshot, &world, &decision);
+                    assert!(same(&world, &own, &expected), "found {own:?} expected {expected:?}: {}", context());
+                    // Sound: a second client inside, edges included, has the same decision and scope.
+                    let first = address & mask(scope);
+                    let inside = match dice.below(4) {
+                        0 => first,
+                        1 => first | !mask(scope),
+                        _ => first | (dice.roll() as u32 & !mask(scope)),
+                    };
+                    let second = locate(inside);
+                    assert_eq!((second.decision, second.scope), (&decision, scope), "inside {}: {}", Ipv4Addr::from(inside), context());
+                    // Maximal: one bit shorter holds another decision.
+                    if scope > 0 && !dice.one_in(4) {
+                        let wider = mask(scope - 1);
+                        let first = address & wider;
+                        let starts = borders.iter().copied().filter(|border| border & wider == first).chain([first]);
+                        let differs = starts.clone().any(|border| special(border) || *locate(border).decision != decision)
+                            || special_inside(first, scope - 1);
+                        assert!(differs, "/{scope} could be /{}: {}", scope - 1, context());
+                        widened += u64::from(scope < 24);
+                    }
+                }
+            }
+            before = Some(view);
+        }
+    }
+    println!("{clients} clients, {widened} scopes below /24 shown maximal");
+    assert!(clients >= worlds() * STATES as u64 * CLIENTS as u64);
+}
+
+/// Blocks that the resolver's address decides; everything else here is far from them.
+fn special(address: u32) -> bool {
+    let blocks: [(u32, u8); 19] = [
+        (0x0000_0000, 8), (0x0a00_0000, 8), (0x6440_0000, 10), (0x7f00_0000, 8), (0xa9fe_0000, 16),
+        (0xac10_0000, 12), (0xc000_0000, 24), (0xc000_0200, 24), (0xc01f_c400, 24), (0xc034_c100, 24),
+        (0xc058_6300, 24), (0xc0a8_0000, 16), (0xc0af_3000, 24), (0xc612_0000, 15), (0xc633_6400, 24),
+        (0xcb00_7100, 24), (0xe000_0000, 4), (0xf000_0000, 4), (0xffff_ffff, 32),
+    ];
+    blocks.iter().any(|(first, length)| (address ^ first) & mask(*length) == 0)
+}
+
+fn special_inside(first: u32, length: u8) -> bool {
+    let blocks = [0x0000_0000u32, 0x0a00_0000, 0x6440_0000, 0x7f00_0000, 0xa9fe_0000, 0xac10_0000, 0xc000_0000, 0xc612_0000, 0xe000_0000];
+    blocks.iter().any(|block| block & mask(length) == first)
+}
+
+/// An address at or beside a border, or anywhere near the networks.
+fn near(dice: &mut Dice, borders: &[u32]) -> u32 {
+    let border = *dice.pick(borders);
+    match dice.below(4) {
+        0 => border,
+        1 => border.wrapping_sub(1),
+        2 => border.wrapping_add(dice.roll() as u32 & 0xffff),
+        _ => (*dice.pick(&[11u32, 12, 13, 80, 81]) << 24) | (dice.roll() as u32 & 0xff_ffff),
+    }
+}
+
+#[test]
+fn x1_explain_says_what_the_answer_says() {
+    let mut cases = 0u64;
+    for seed in 0..worlds() {
+        let mut dice = Dice(seed ^ 0xface);
+        let world = World::new(&mut dice);
+        let snapshot = Arc::new(snapshot(&world));
+        let borders = world.borders();
+        let health = world.health(&mut dice);
+        let view = View::new(Arc::clone(&snapshot), table(&snapshot, &world, &health), None);
+        for _ in 0..400 {
+            let family = *dice.pick(&Family::ALL);
+            let length = *dice.pick(&[0u8, 8, 16, 20, 24, 28, 32]);
+            let mut client = client(near(&mut dice, &borders), length);
+            if length == 0 {
+                client.subnet = None;
+            }
+            let draw = dice.roll();
+            let wanted = Wanted::Addresses(family);
+            let answer = view.steer(ServiceId(0), wanted, &client, draw);
+            let told = view::explain(&view, ServiceId(0), wanted, &client, draw).unwrap();
+            cases += 1;
+            assert_eq!((told.ttl_s, told.scope), (answer.ttl_s, answer.scope));
+            match answer.answer {
+                Answer::Addresses(addresses) => {
+                    assert_eq!(told.answer, ExplainedAnswer::Addresses(addresses.to_vec()));
+                    let named = told.candidates.iter().any(|candidate| candidate.addresses == addresses);
+                    assert!(named, "seed {seed}: {addresses:?} is no candidate of {told:#?}");
+                    let total: f64 = told.candidates.iter().map(|candidate| candidate.share).sum();
+                    assert!((total - 1.0).abs() < 1e-9);
+                }
+                _ => assert!(told.candidates.is_empty()),
+            }
+            if client.subnet.is_none() {
+                assert_eq!((told.decided_by, told.scope), (DecidedBy::Resolver, 0));
+            }
+        }
+    }
+    assert!(cases >= worlds() * 400);
+}
+
+#[test]
+fn r4_shares_of_a_million_draws_are_within_half_a_point() {
+    let text = "[server]\nlisten = [\"127.0.0.1:5300\"]\n[regions.r]\n\
+        [pools.a]\nendpoints = [{ name = \"x\", region = \"r\", address = \"198.51.100.1\" }]\n\
+        [pools.b]\nendpoints = [{ name = \"x\", region = \"r\", address = \"198.51.100.2\" }]\n\
+        [pools.c]\nendpoints = [{ name = \"x\", region = \"r\", address = \"198.51.100.3\" }]\n\
+        [policies.w]\nweighted = [{ use = \"a\", weight = 70 }, { use = \"b\", weight = 20 }, { use = \"c\", weight = 10 }]\n\
+        [services.s]\npolicy = \"w\"\n";
+    let sources = Sources {
+        files: vec![SourceFile { path: "meridian.toml".into(), bytes: text.into() }],
+        zones: vec![],
+    };
+    let (config, problems) = meridian::config::read(&sources, &|_| None);
+    let config = config.unwrap_or_else(|| panic!("{problems:#?}"));
+    let inputs = meridian::compile::Inputs {
+        sources: &sources,
+        atlas: &Atlas::default(),
+        maps: &[],
+        generation: 1,
+        counter: &mut |_, _| CounterId(0),
+        progress: &mut |_, _| {},
+    };
+    let snapshot = Arc::new(meridian::compile::compile(&config, inputs).0.unwrap());
+    let health = HealthTable::unknown(0, 3);
+    let view = View::new(snapshot, health, None);
+    let mut dice = Dice(42);
+    let mut hits = [0u32; 3];
+    for _ in 0..1_000_000 {
+        let answer = view.steer(ServiceId(0), Wanted::Addresses(Family::V4), &client(0x0b00_0000, 24), dice.roll());
+        let Answer::Addresses([IpAddr::V4(address)]) = answer.answer else { panic!("{answer:?}") };
+        hits[usize::from(address.octets()[3]) - 1] += 1;
+    }
+    for (hit, weight) in hits.iter().zip([70.0, 20.0, 10.0]) {
+        assert!((f64::from(*hit) / 10_000.0 - weight).abs() < 0.5, "{hits:?}");
+    }
+}
