@@ -21,6 +21,7 @@ use crate::zone::Catalog;
 pub use maps::MapsError;
 
 use locations::Atlas;
+use zonefile::SteeredOwner;
 
 /// What goes into a snapshot besides the configuration.
 pub struct Inputs<'i> {
@@ -74,7 +75,22 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
     (Some(snapshot), problems)
 }
 
+/// Reads every zone; all of them, so that every problem is told.
 fn catalog(config: &Config, sources: &Sources, problems: &mut Problems) -> Catalog {
-    let _ = (config, sources, problems);
-    Catalog {}
+    let mut zones = Vec::with_capacity(config.zones.len());
+    for written in &config.zones {
+        let Some(file) = sources.file(written.file) else { continue };
+        let steered: Vec<SteeredOwner<'_>> = written
+            .names
+            .iter()
+            .map(|name| SteeredOwner {
+                name: &name.name,
+                span: name.span,
+                service: name.service,
+                alias: config.services.get(name.service.index()).is_some_and(|service| service.alias),
+            })
+            .collect();
+        zones.extend(zonefile::read_zone(&written.origin, written.file, &file.bytes, &steered, problems));
+    }
+    Catalog::new(zones)
 }
