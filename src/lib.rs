@@ -21,6 +21,8 @@ pub mod config;
 
 // ACT: the edges. They alone may read clocks, touch files and sockets, and share by locks.
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+pub mod cli;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod control;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod daemon;
@@ -34,5 +36,3 @@ pub mod publish;
 pub mod server;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod telemetry;
-#[allow(clippy::disallowed_methods, clippy::disallowed_types)]
-pub mod cli;

@@ -24,7 +24,8 @@ fn table() -> BTreeMap<String, Row> {
             "edge" => false,
             other => panic!("{}: layer {other:?}?", cells[0]),
         };
-        let may_use = cells[2].split(',').map(|name| name.trim().to_owned()).filter(|n| !n.is_empty()).collect();
+        let may_use =
+            cells[2].split(',').map(|name| name.trim().to_owned()).filter(|n| !n.is_empty()).collect();
         rows.insert(cells[0].to_owned(), Row { pure, may_use });
     }
     rows
@@ -94,15 +95,29 @@ fn modules_use_only_what_their_row_names() {
 fn pure_modules_name_no_edge() {
     let rows = table();
     let words = [
-        "tokio::", "tracing::", "reqwest::", "axum::", "std::fs", "std::process", "std::thread",
-        "Instant::now", "SystemTime::now", "arc_swap", "dashmap", "async fn", ".await", "std::env",
+        "tokio::",
+        "tracing::",
+        "reqwest::",
+        "axum::",
+        "std::fs",
+        "std::process",
+        "std::thread",
+        "Instant::now",
+        "SystemTime::now",
+        "arc_swap",
+        "dashmap",
+        "async fn",
+        ".await",
+        "std::env",
     ];
     let mut broken = Vec::new();
     for (module, path, code) in sources() {
         if !rows.get(&module).is_some_and(|row| row.pure) {
             continue;
         }
-        for (number, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+        for (number, line) in
+            code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
             for word in words.iter().filter(|word| line.contains(**word)) {
                 broken.push(format!("{}:{}: {module} is pure and names {word}", path.display(), number + 1));
             }

@@ -88,8 +88,7 @@ fn same(world: &World, found: &Option<Decision>, expected: &Option<Decision>) ->
         (None, None) => true,
         (Some(found), Some(expected)) => {
             let close = |a: &Decision, b: &Decision| {
-                a.len() == b.len()
-                    && a.iter().zip(b).all(|(x, y)| x.0 == y.0 && (x.1 - y.1).abs() <= 20)
+                a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.0 == y.0 && (x.1 - y.1).abs() <= 20)
             };
             let union = |d: &Decision| {
                 let mut all: Vec<usize> = d.keys().flatten().copied().collect();
@@ -143,13 +142,24 @@ fn e1_decisions_are_right_and_scopes_sound_and_maximal() {
                     let located = locate(address);
                     let (decision, scope) = (located.decision.clone(), located.scope);
                     clients += 1;
-                    let context = || format!("seed {seed} client {} {family:?}\n{}{}", Ipv4Addr::from(address), world.toml(), world.geofeed());
+                    let context = || {
+                        format!(
+                            "seed {seed} client {} {family:?}\n{}{}",
+                            Ipv4Addr::from(address),
+                            world.toml(),
+                            world.geofeed()
+                        )
+                    };
                     if special(address) {
                         continue;
                     }
                     let expected = world.decide(address, lane, &health);
                     let own = found(&snapshot, &world, &decision);
-                    assert!(same(&world, &own, &expected), "found {own:?} expected {expected:?}: {}", context());
+                    assert!(
+                        same(&world, &own, &expected),
+                        "found {own:?} expected {expected:?}: {}",
+                        context()
+                    );
                     // Sound: a second client inside, edges included, has the same decision and scope.
                     let first = address & mask(scope);
                     let inside = match dice.below(4) {
@@ -158,13 +168,22 @@ fn e1_decisions_are_right_and_scopes_sound_and_maximal() {
                         _ => first | (dice.roll() as u32 & !mask(scope)),
                     };
                     let second = locate(inside);
-                    assert_eq!((second.decision, second.scope), (&decision, scope), "inside {}: {}", Ipv4Addr::from(inside), context());
+                    assert_eq!(
+                        (second.decision, second.scope),
+                        (&decision, scope),
+                        "inside {}: {}",
+                        Ipv4Addr::from(inside),
+                        context()
+                    );
                     // Maximal: one bit shorter holds another decision.
                     if scope > 0 && !dice.one_in(4) {
                         let wider = mask(scope - 1);
                         let first = address & wider;
-                        let starts = borders.iter().copied().filter(|border| border & wider == first).chain([first]);
-                        let differs = starts.clone().any(|border| special(border) || *locate(border).decision != decision)
+                        let starts =
+                            borders.iter().copied().filter(|border| border & wider == first).chain([first]);
+                        let differs = starts
+                            .clone()
+                            .any(|border| special(border) || *locate(border).decision != decision)
                             || special_inside(first, scope - 1);
                         assert!(differs, "/{scope} could be /{}: {}", scope - 1, context());
                         widened += u64::from(scope < 24);
@@ -181,16 +200,41 @@ fn e1_decisions_are_right_and_scopes_sound_and_maximal() {
 /// Blocks that the resolver's address decides; everything else here is far from them.
 fn special(address: u32) -> bool {
     let blocks: [(u32, u8); 19] = [
-        (0x0000_0000, 8), (0x0a00_0000, 8), (0x6440_0000, 10), (0x7f00_0000, 8), (0xa9fe_0000, 16),
-        (0xac10_0000, 12), (0xc000_0000, 24), (0xc000_0200, 24), (0xc01f_c400, 24), (0xc034_c100, 24),
-        (0xc058_6300, 24), (0xc0a8_0000, 16), (0xc0af_3000, 24), (0xc612_0000, 15), (0xc633_6400, 24),
-        (0xcb00_7100, 24), (0xe000_0000, 4), (0xf000_0000, 4), (0xffff_ffff, 32),
+        (0x0000_0000, 8),
+        (0x0a00_0000, 8),
+        (0x6440_0000, 10),
+        (0x7f00_0000, 8),
+        (0xa9fe_0000, 16),
+        (0xac10_0000, 12),
+        (0xc000_0000, 24),
+        (0xc000_0200, 24),
+        (0xc01f_c400, 24),
+        (0xc034_c100, 24),
+        (0xc058_6300, 24),
+        (0xc0a8_0000, 16),
+        (0xc0af_3000, 24),
+        (0xc612_0000, 15),
+        (0xc633_6400, 24),
+        (0xcb00_7100, 24),
+        (0xe000_0000, 4),
+        (0xf000_0000, 4),
+        (0xffff_ffff, 32),
     ];
     blocks.iter().any(|(first, length)| (address ^ first) & mask(*length) == 0)
 }
 
 fn special_inside(first: u32, length: u8) -> bool {
-    let blocks = [0x0000_0000u32, 0x0a00_0000, 0x6440_0000, 0x7f00_0000, 0xa9fe_0000, 0xac10_0000, 0xc000_0000, 0xc612_0000, 0xe000_0000];
+    let blocks = [
+        0x0000_0000u32,
+        0x0a00_0000,
+        0x6440_0000,
+        0x7f00_0000,
+        0xa9fe_0000,
+        0xac10_0000,
+        0xc000_0000,
+        0xc612_0000,
+        0xe000_0000,
+    ];
     blocks.iter().any(|block| block & mask(length) == first)
 }
 
@@ -274,7 +318,8 @@ fn r4_shares_of_a_million_draws_are_within_half_a_point() {
     let mut dice = Dice(42);
     let mut hits = [0u32; 3];
     for _ in 0..1_000_000 {
-        let answer = view.steer(ServiceId(0), Wanted::Addresses(Family::V4), &client(0x0b00_0000, 24), dice.roll());
+        let answer =
+            view.steer(ServiceId(0), Wanted::Addresses(Family::V4), &client(0x0b00_0000, 24), dice.roll());
         let Answer::Addresses([IpAddr::V4(address)]) = answer.answer else { panic!("{answer:?}") };
         hits[usize::from(address.octets()[3]) - 1] += 1;
     }

@@ -40,9 +40,8 @@ pub fn fleet(config: &Config) -> (Fleet, Members, Box<[TargetSpec]>) {
         for written in &pool.endpoints {
             let id = EndpointId(endpoints.len() as u32);
             let name = format!("{}/{}", pool.name, written.name);
-            let mut target = |address: TargetAddress| {
-                targets.number(address, pool.monitor?, written.region, &name)
-            };
+            let mut target =
+                |address: TargetAddress| targets.number(address, pool.monitor?, written.region, &name);
             let (mut addresses, mut alias) = (Vec::new(), None);
             match &written.target {
                 EndpointTarget::Addresses(all) => {

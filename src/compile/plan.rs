@@ -31,7 +31,8 @@ pub fn plans(
     let mut maps: Vec<MapSpec> = Vec::new();
     let mut numbers: HashMap<MapSpec, MapId> = HashMap::new();
     let plans = config.services.iter().map(|service| {
-        let mut tree = Tree { config, fleet, members, nodes: Vec::new(), numbers: HashMap::new(), lenses: Vec::new(), service };
+        let mut tree =
+            Tree { config, members, nodes: Vec::new(), numbers: HashMap::new(), lenses: Vec::new(), service };
         let root = tree.node(service.policy);
         let Tree { nodes, lenses, .. } = tree;
         let map = map_spec(lenses, &regions).map(|spec| {
@@ -136,7 +137,9 @@ fn plan(
         client_subnet: match &service.client_subnet {
             config::ClientSubnetUse::Use => ClientSubnetUse::Use,
             config::ClientSubnetUse::Ignore => ClientSubnetUse::Ignore,
-            config::ClientSubnetUse::Trusted(networks) => ClientSubnetUse::Trusted(networks.as_slice().into()),
+            config::ClientSubnetUse::Trusted(networks) => {
+                ClientSubnetUse::Trusted(networks.as_slice().into())
+            }
         },
         alias: service.alias,
         map,
@@ -150,7 +153,6 @@ fn plan(
 /// numbers of lenses are the service's own.
 struct Tree<'c> {
     config: &'c Config,
-    fleet: &'c Fleet,
     members: &'c Members,
     nodes: Vec<Node>,
     numbers: HashMap<NodeId, NodeId>,
@@ -324,9 +326,10 @@ fn check_fences(
         return;
     }
     let has = |members: &[EndpointId], family: Family| {
-        members.iter().filter_map(|id| fleet.endpoint(*id)).any(|endpoint| {
-            endpoint.addresses.iter().any(|own| Family::of(own.address) == family)
-        })
+        members
+            .iter()
+            .filter_map(|id| fleet.endpoint(*id))
+            .any(|endpoint| endpoint.addresses.iter().any(|own| Family::of(own.address) == family))
     };
     for family in Family::ALL.into_iter().filter(|family| has(&plan.members, *family)) {
         for node in &plan.nodes {

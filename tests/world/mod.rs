@@ -108,7 +108,8 @@ impl World {
         for _ in 0..8 + dice.below(25) {
             let length = 9 + dice.below(16) as u8;
             // Crowded into a few /8s, so that neighbours and nesting are common.
-            let first = u32::from(*dice.pick(&[11u8, 12, 13, 80, 81])) << 24 | (dice.roll() as u32 & 0xff_ffff);
+            let first =
+                u32::from(*dice.pick(&[11u8, 12, 13, 80, 81])) << 24 | (dice.roll() as u32 & 0xff_ffff);
             let first = first & (u32::MAX << (32 - length));
             if networks.iter().any(|own| own.first == first && own.length == length) {
                 continue;
@@ -125,7 +126,8 @@ impl World {
         for pool in 0..pools {
             for number in 0..1 + dice.below(5) {
                 let serial = endpoints.len() as u32;
-                let v6 = (!dice.one_in(3)).then(|| std::net::Ipv6Addr::from((0x2001_0db8u128 << 96) + u128::from(serial)));
+                let v6 = (!dice.one_in(3))
+                    .then(|| std::net::Ipv6Addr::from((0x2001_0db8u128 << 96) + u128::from(serial)));
                 endpoints.push(Endpoint {
                     pool,
                     name: format!("e{number}"),
@@ -144,7 +146,13 @@ impl World {
         World { regions, networks, pools, endpoints, nodes }
     }
 
-    fn rule(dice: &mut Dice, nodes: &[Rule], endpoints: &[Endpoint], regions: usize, networks: &[Network]) -> Rule {
+    fn rule(
+        dice: &mut Dice,
+        nodes: &[Rule],
+        endpoints: &[Endpoint],
+        regions: usize,
+        networks: &[Network],
+    ) -> Rule {
         let pools: Vec<usize> = (0..nodes.len()).filter(|n| matches!(nodes[*n], Rule::Pool(_))).collect();
         let some = |dice: &mut Dice, from: &[usize]| {
             let mut all: Vec<usize> = (0..1 + dice.below(3)).map(|_| *dice.pick(from)).collect();
@@ -161,7 +169,9 @@ impl World {
             3 => Rule::Latency(some(dice, &pools), usize::MAX),
             4 => {
                 let children = some(dice, &any);
-                Rule::Weighted(children.into_iter().map(|child| (child, *dice.pick(&[0, 1, 10, 30, 100]))).collect())
+                Rule::Weighted(
+                    children.into_iter().map(|child| (child, *dice.pick(&[0, 1, 10, 30, 100]))).collect(),
+                )
             }
             5 => Rule::Multivalue(some(dice, &pools), 1 + dice.below(4)),
             _ => {
@@ -195,7 +205,8 @@ impl World {
 
     /// The configuration as an operator would write it.
     pub fn toml(&self) -> String {
-        let mut text = String::from("[server]\nlisten = [\"127.0.0.1:5300\"]\n[geoip]\noverrides = \"world.csv\"\n");
+        let mut text =
+            String::from("[server]\nlisten = [\"127.0.0.1:5300\"]\n[geoip]\noverrides = \"world.csv\"\n");
         for (number, (lat, lon)) in self.regions.iter().enumerate() {
             writeln!(text, "[regions.r{number}]\nat = [{lat:.2}, {lon:.2}]").unwrap();
         }
@@ -214,7 +225,11 @@ impl World {
             writeln!(text, "]").unwrap();
         }
         let list = |children: &[usize]| {
-            children.iter().map(|child| format!("\"{}\"", self.node_name(*child))).collect::<Vec<_>>().join(", ")
+            children
+                .iter()
+                .map(|child| format!("\"{}\"", self.node_name(*child)))
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         for (number, rule) in self.nodes.iter().enumerate() {
             let name = self.node_name(number);
@@ -225,20 +240,40 @@ impl World {
                 }
                 Rule::Nearest(children, _) => {
                     let unknown = self.first_region(children);
-                    writeln!(text, "[policies.{name}]\nnearest = [{}]\nunknown = \"r{unknown}\"", list(children)).unwrap();
+                    writeln!(
+                        text,
+                        "[policies.{name}]\nnearest = [{}]\nunknown = \"r{unknown}\"",
+                        list(children)
+                    )
+                    .unwrap();
                 }
                 Rule::Latency(children, _) => {
                     let unknown = self.first_region(children);
-                    writeln!(text, "[policies.{name}]\nlatency = [{}]\nunknown = \"r{unknown}\"", list(children)).unwrap();
+                    writeln!(
+                        text,
+                        "[policies.{name}]\nlatency = [{}]\nunknown = \"r{unknown}\"",
+                        list(children)
+                    )
+                    .unwrap();
                 }
                 Rule::Multivalue(children, answers) => {
-                    writeln!(text, "[policies.{name}]\nmultivalue = [{}]\nanswers = {answers}", list(children)).unwrap();
+                    writeln!(
+                        text,
+                        "[policies.{name}]\nmultivalue = [{}]\nanswers = {answers}",
+                        list(children)
+                    )
+                    .unwrap();
                 }
                 Rule::Weighted(children) => {
                     let parts = children.iter().map(|(child, weight)| {
                         format!("{{ use = \"{}\", weight = {weight} }}", self.node_name(*child))
                     });
-                    writeln!(text, "[policies.{name}]\nweighted = [{}]", parts.collect::<Vec<_>>().join(", ")).unwrap();
+                    writeln!(
+                        text,
+                        "[policies.{name}]\nweighted = [{}]",
+                        parts.collect::<Vec<_>>().join(", ")
+                    )
+                    .unwrap();
                 }
                 Rule::Geo(rules, default) => {
                     writeln!(text, "[policies.{name}.geo]").unwrap();
@@ -265,7 +300,13 @@ impl World {
         for network in &self.networks {
             let (lat, lon) = network.at;
             let country = COUNTRIES[network.country].0;
-            writeln!(text, "{}/{},{country},,,,{lat:.2},{lon:.2}", Ipv4Addr::from(network.first), network.length).unwrap();
+            writeln!(
+                text,
+                "{}/{},{country},,,,{lat:.2},{lon:.2}",
+                Ipv4Addr::from(network.first),
+                network.length
+            )
+            .unwrap();
         }
         text
     }
@@ -281,9 +322,10 @@ impl World {
                 let pool = *pool;
                 (0..self.endpoints.len()).filter(move |e| self.endpoints[*e].pool == pool).collect::<Vec<_>>()
             }
-            Rule::Failover(own) | Rule::Nearest(own, _) | Rule::Latency(own, _) | Rule::Multivalue(own, _) => {
-                self.members(own)
-            }
+            Rule::Failover(own)
+            | Rule::Nearest(own, _)
+            | Rule::Latency(own, _)
+            | Rule::Multivalue(own, _) => self.members(own),
             Rule::Weighted(own) => self.members(&own.iter().map(|(child, _)| *child).collect::<Vec<_>>()),
             Rule::Geo(rules, default) => {
                 let all: Vec<usize> = rules.iter().map(|(_, child)| *child).chain([*default]).collect();
@@ -363,16 +405,16 @@ impl World {
                         *all.entry(pick.clone()).or_default() += *share as f64 * weight / total;
                     }
                 }
-                (!parts.is_empty()).then(|| all.into_iter().map(|(pick, share)| (pick, share.round() as i64)).collect())
+                (!parts.is_empty())
+                    .then(|| all.into_iter().map(|(pick, share)| (pick, share.round() as i64)).collect())
             }),
             Rule::Geo(rules, default) => {
                 let network = self.network(address);
                 let mut matching: Vec<(u32, usize)> = Vec::new();
                 for (key, child) in rules {
                     let rank = match key {
-                        GeoKey::Cidr(first, length) => {
-                            ((address ^ first) & (u32::MAX << (32 - length)) == 0).then_some(100 + u32::from(*length))
-                        }
+                        GeoKey::Cidr(first, length) => ((address ^ first) & (u32::MAX << (32 - length)) == 0)
+                            .then_some(100 + u32::from(*length)),
                         GeoKey::Country(country) => network.filter(|own| own.country == *country).map(|_| 50),
                         GeoKey::Continent(continent) => {
                             network.filter(|own| COUNTRIES[own.country].1 == *continent).map(|_| 40)
@@ -426,7 +468,9 @@ impl World {
         let networks = self.networks.iter().map(|own| (own.first, own.length));
         let mut all: Vec<u32> = networks
             .chain(cidrs)
-            .flat_map(|(first, length)| [first, first.wrapping_add(1u32.checked_shl(32 - u32::from(length)).unwrap_or(0))])
+            .flat_map(|(first, length)| {
+                [first, first.wrapping_add(1u32.checked_shl(32 - u32::from(length)).unwrap_or(0))]
+            })
             .collect();
         all.push(0);
         all.sort_unstable();
