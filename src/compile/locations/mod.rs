@@ -4,14 +4,24 @@
 //! prefix overrides. One [`Atlas::scan`] feeds any number of location maps. Users' files come as
 //! MaxMind databases, the shipped one in our own packed form; either is an opened [`Database`].
 
+mod centroids;
+mod coarsen;
 mod error;
+mod geofeed;
+mod mmdb;
+mod packed;
+mod scan;
 
+pub use coarsen::{Coarsened, Coarsening, coarsen};
 pub use error::LocationError;
+pub use geofeed::Overrides;
+pub use packed::write as pack;
 
 use std::net::IpAddr;
 
-use crate::config::{FileId, Problems, SourceFile};
-use crate::geo::Location;
+use self::mmdb::{Content, Mmdb};
+use self::packed::Packed;
+use crate::geo::{ClientPrefix, Location};
 use crate::ids::Family;
 
 /// A run of addresses of which the sources say the same. A scan's stretches cover each family
@@ -42,33 +52,124 @@ pub enum Origin {
 }
 
 /// An opened location or ASN database.
-pub struct Database {
-    name: String,
+pub struct Database(Form);
+
+enum Form {
+    Mmdb(Box<Mmdb>),
+    Packed(Box<Packed>),
 }
 
 impl Database {
     /// Opens a file of either form by its content. `name` is how errors call it.
     pub fn open(bytes: Vec<u8>, name: &str) -> Result<Database, LocationError> {
-        let _ = bytes;
-        Ok(Database { name: name.to_owned() })
+        if bytes.starts_with(packed::MAGIC) {
+            return Ok(Database(Form::Packed(Box::new(Packed::open(bytes, name)?))));
+        }
+        if let Some(error) = error::foreign(&bytes, name) {
+            return Err(error);
+        }
+        Ok(Database(Form::Mmdb(Box::new(Mmdb::open(bytes, name)?))))
     }
 
     /// What must be shown where results are shown; `None` where the file says nothing.
     pub fn attribution(&self) -> Option<&str> {
-        let _ = &self.name;
-        None
+        match &self.0 {
+            Form::Mmdb(mmdb) => mmdb.attribution(),
+            Form::Packed(packed) => Some(packed.attribution()),
+        }
+    }
+
+    /// When it was built, in seconds since 1970.
+    pub fn built_s(&self) -> u64 {
+        match &self.0 {
+            Form::Mmdb(mmdb) => mmdb.built_s(),
+            Form::Packed(packed) => packed.built_s(),
+        }
+    }
+
+    /// Whether it tells autonomous system numbers and nothing else.
+    pub fn is_system_numbers(&self) -> bool {
+        match &self.0 {
+            Form::Mmdb(mmdb) => mmdb.content() == Content::SystemNumbers,
+            Form::Packed(_) => false,
+        }
+    }
+
+    /// Whether it knows any network of a family.
+    pub fn has(&self, family: Family) -> bool {
+        match &self.0 {
+            Form::Mmdb(mmdb) => mmdb.has(family),
+            Form::Packed(packed) => packed.has(family),
+        }
+    }
+
+    /// How many units of progress a walk over a family takes, at most.
+    fn units(&self, family: Family) -> u64 {
+        match &self.0 {
+            Form::Mmdb(mmdb) => mmdb.leaves(),
+            Form::Packed(packed) => packed.networks(family),
+        }
+    }
+
+    fn runs(&self, family: Family) -> Cursor<'_> {
+        match &self.0 {
+            Form::Mmdb(mmdb) => Cursor::Mmdb(Box::new(mmdb.runs(family))),
+            Form::Packed(packed) => Cursor::Packed(Box::new(packed.runs(family))),
+        }
+    }
+
+    fn location(&self, run: Run) -> Result<Option<Location>, LocationError> {
+        match &self.0 {
+            Form::Mmdb(mmdb) => mmdb.location(run),
+            Form::Packed(packed) => Ok(packed.location(run.key)),
+        }
+    }
+
+    fn locate(&self, address: IpAddr) -> Result<Option<Location>, LocationError> {
+        match &self.0 {
+            Form::Mmdb(mmdb) => mmdb.locate(address),
+            Form::Packed(packed) => packed.locate(address),
+        }
     }
 }
 
-/// Prefix overrides, read from a geofeed.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Overrides {}
+/// Addresses with one record of a source. A source's runs come in order and do not overlap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Run {
+    family: Family,
+    first: u128,
+    last: u128,
+    /// The record: what it means, its source knows.
+    key: u32,
+}
 
-impl Overrides {
-    /// Reads RFC 8805 text; every bad line is reported, good ones are kept.
-    pub fn read(file: FileId, source: &SourceFile, problems: &mut Problems) -> Overrides {
-        let _ = (file, source, problems);
-        Overrides::default()
+/// A walk over the runs of one family of a source.
+enum Cursor<'a> {
+    Mmdb(Box<mmdb::Runs<'a>>),
+    Packed(Box<packed::Runs<'a>>),
+    Overrides(geofeed::Runs<'a>),
+}
+
+impl Cursor<'_> {
+    /// Units of progress so far.
+    fn seen(&self) -> u64 {
+        match self {
+            Cursor::Mmdb(runs) => runs.seen(),
+            Cursor::Packed(runs) => runs.seen(),
+            Cursor::Overrides(_) => 0,
+        }
+    }
+}
+
+impl Iterator for Cursor<'_> {
+    type Item = Result<Run, LocationError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Cursor::Mmdb(runs) => runs.next(),
+            Cursor::Packed(runs) => runs.next(),
+            Cursor::Overrides(runs) => runs.next().map(Ok),
+        }
     }
 }
 
@@ -96,18 +197,72 @@ impl Atlas {
         progress: &mut dyn FnMut(u64, u64),
         visit: &mut dyn FnMut(&[Location], Stretch),
     ) -> Result<(), LocationError> {
-        let _ = (progress, visit, &self.databases, &self.asn, &self.overrides);
-        Ok(())
+        scan::scan(self, progress, visit)
     }
 
     /// What is known of one address, and who says so.
     pub fn locate(&self, address: IpAddr) -> Result<(Option<Location>, Origin), LocationError> {
-        let _ = address;
-        Ok((None, Origin::Nothing))
+        let family = Family::of(address);
+        let ask = |database: Option<&Database>| database.map_or(Ok(None), |database| database.locate(address));
+        let place = ask(self.places(family))?;
+        let asn = ask(self.system_numbers(family))?;
+        let entry = self.overrides.find(ClientPrefix::host(address));
+        let location = joined(entry.map_or(place, |entry| self.overrides.location(entry)), asn);
+        let origin = match (entry, &location) {
+            (Some(_), _) => Origin::Override,
+            (None, Some(_)) => Origin::Database,
+            (None, None) => Origin::Nothing,
+        };
+        Ok((location, origin))
     }
 
     /// What must be shown where results are shown, each once.
     pub fn attributions(&self) -> Vec<&str> {
-        self.databases.iter().chain(&self.asn).filter_map(Database::attribution).collect()
+        let mut all = Vec::new();
+        for text in self.databases.iter().chain(&self.asn).filter_map(Database::attribution) {
+            if !all.contains(&text) {
+                all.push(text);
+            }
+        }
+        all
+    }
+
+    fn places(&self, family: Family) -> Option<&Database> {
+        self.databases.iter().find(|database| database.has(family))
+    }
+
+    fn system_numbers(&self, family: Family) -> Option<&Database> {
+        self.asn.iter().find(|database| database.has(family))
+    }
+
+    /// The location of a stretch, from what each source says of it.
+    fn together(
+        &self,
+        family: Family,
+        place: Option<Run>,
+        asn: Option<Run>,
+        entry: Option<u32>,
+    ) -> Result<Option<Location>, LocationError> {
+        let ask = |database: Option<&Database>, run: Option<Run>| match (database, run) {
+            (Some(database), Some(run)) => database.location(run),
+            _ => Ok(None),
+        };
+        let place = match entry {
+            Some(entry) => self.overrides.location(entry),
+            None => ask(self.places(family), place)?,
+        };
+        Ok(joined(place, ask(self.system_numbers(family), asn)?))
     }
 }
+
+/// A place with the system number that another source tells.
+fn joined(place: Option<Location>, asn: Option<Location>) -> Option<Location> {
+    match (place, asn.and_then(|location| location.asn)) {
+        (Some(place), Some(asn)) => Some(Location { asn: Some(asn), ..place }),
+        (None, Some(asn)) => Some(Location { asn: Some(asn), ..Location::default() }),
+        (place, None) => place,
+    }
+}
+
+#[cfg(test)]
+mod tests;
