@@ -45,15 +45,22 @@ pub fn pack(args: &PackArgs) -> Result<String, LocationError> {
     let built_s = databases.iter().map(Database::built_s).max().unwrap_or_default();
     let said = databases.iter().find_map(|database| database.attribution()).map(str::to_owned);
     let attribution = args.attribution.clone().or(said).ok_or_else(|| {
-        LocationError::new(&out, "needs an attribution, and the databases name none", "give it by --attribution")
+        LocationError::new(
+            &out,
+            "needs an attribution, and the databases name none",
+            "give it by --attribution",
+        )
     })?;
     let atlas = Atlas::new(databases, Vec::new(), Overrides::default());
     let bar = ProgressBar::new(0).with_style(style());
-    let coarsened =
-        coarsen(&atlas, Coarsening { cell_degrees: args.cell, ..Coarsening::SHIPPED }, &mut |done, total| {
+    let coarsened = coarsen(
+        &atlas,
+        Coarsening { cell_degrees: args.cell, ..Coarsening::SHIPPED },
+        &mut |done, total| {
             bar.set_length(total);
             bar.set_position(done);
-        })?;
+        },
+    )?;
     bar.set_message("compressing");
     let (places, [v4, v6]) = (coarsened.locations.len(), coarsened.runs.each_ref().map(Vec::len));
     let octets = to_octets(coarsened, built_s, &attribution, &out)?;
@@ -61,8 +68,9 @@ pub fn pack(args: &PackArgs) -> Result<String, LocationError> {
     // What was written must be readable, to the last network.
     let written = Database::open(octets.clone(), &out)?;
     Atlas::new(vec![written], Vec::new(), Overrides::default()).scan(&mut |_, _| {}, &mut |_, _| {})?;
-    std::fs::write(&args.out, octets)
-        .map_err(|error| LocationError::new(&out, format!("cannot be written: {error}"), "choose another --out"))?;
+    std::fs::write(&args.out, octets).map_err(|error| {
+        LocationError::new(&out, format!("cannot be written: {error}"), "choose another --out")
+    })?;
     bar.finish_and_clear();
     Ok(format!("{out}: {places} places, {v4} runs of IPv4 networks, {v6} of IPv6 networks, {size} octets"))
 }
@@ -75,5 +83,6 @@ fn open(path: &Path) -> Result<Database, LocationError> {
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{wide_bar} {percent}% {msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
+    ProgressStyle::with_template("{wide_bar} {percent}% {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -100,9 +100,10 @@ impl Places {
         }
         let number = stretch.location? as usize;
         let group = self.groups.get(number).copied().flatten()?;
-        if let (Some(place), Some(sum)) =
-            (locations.get(number).and_then(|location| location.coordinates), self.sums.get_mut(group as usize))
-        {
+        if let (Some(place), Some(sum)) = (
+            locations.get(number).and_then(|location| location.coordinates),
+            self.sums.get_mut(group as usize),
+        ) {
             let weight = weight(stretch);
             sum.weight += weight;
             sum.latitude += weight * place.latitude();
@@ -246,7 +247,8 @@ impl Units {
     fn finish(&mut self, renumbered: &[u32]) -> Vec<(u64, Option<u32>)> {
         self.settle();
         let runs = std::mem::take(&mut self.runs).into_iter();
-        runs.map(|(count, group)| (count, group.and_then(|group| renumbered.get(group as usize).copied()))).collect()
+        runs.map(|(count, group)| (count, group.and_then(|group| renumbered.get(group as usize).copied())))
+            .collect()
     }
 }
 

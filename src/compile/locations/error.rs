@@ -44,9 +44,10 @@ pub(super) fn foreign(bytes: &[u8], name: &str) -> Option<LocationError> {
         [b'M', b'G', b'E', b'O', ..] | [0x8f, b'M', b'G', b'E', b'O', ..] => {
             error("is a packed location file that was changed on its way", "copy it again in binary mode")
         }
-        _ if begins("<!doctype") || begins("<html") || begins("<?xml") => {
-            error("is a web page, not a database", "the download failed: look into the file, then download again")
-        }
+        _ if begins("<!doctype") || begins("<html") || begins("<?xml") => error(
+            "is a web page, not a database",
+            "the download failed: look into the file, then download again",
+        ),
         _ if begins("version https://git-lfs") => {
             error("is a Git LFS pointer, not the file itself", "fetch it: git lfs pull")
         }

@@ -294,7 +294,9 @@ fn country((text, at): (&str, (usize, usize))) -> Result<Option<CountryCode>, Fa
         return Ok(None);
     }
     let hint = "write the two letters of ISO 3166-1, as DE";
-    country_of_code(text).map(Some).ok_or_else(|| Fault::new(at, format!("\"{}\" is not a country", shown(text)), hint))
+    country_of_code(text)
+        .map(Some)
+        .ok_or_else(|| Fault::new(at, format!("\"{}\" is not a country", shown(text)), hint))
 }
 
 fn name((text, at): (&str, (usize, usize))) -> Result<Option<Box<str>>, Fault> {

@@ -203,7 +203,8 @@ impl Atlas {
     /// What is known of one address, and who says so.
     pub fn locate(&self, address: IpAddr) -> Result<(Option<Location>, Origin), LocationError> {
         let family = Family::of(address);
-        let ask = |database: Option<&Database>| database.map_or(Ok(None), |database| database.locate(address));
+        let ask =
+            |database: Option<&Database>| database.map_or(Ok(None), |database| database.locate(address));
         let place = ask(self.places(family))?;
         let asn = ask(self.system_numbers(family))?;
         let entry = self.overrides.find(ClientPrefix::host(address));

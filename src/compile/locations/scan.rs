@@ -57,8 +57,12 @@ fn scan_family(
         let (a, b, c) = (place.at(first)?, asn.at(first)?, entry.at(first)?);
         meter.at(before + place.seen());
         let last = a.until.min(b.until).min(c.until);
-        let said =
-            Sayings { family, place: a.run.map(|r| r.key), asn: b.run.map(|r| r.key), entry: c.run.map(|r| r.key) };
+        let said = Sayings {
+            family,
+            place: a.run.map(|r| r.key),
+            asn: b.run.map(|r| r.key),
+            entry: c.run.map(|r| r.key),
+        };
         let location = match previous {
             Some((same, location)) if same == said => location,
             _ => names.number(atlas, said, a.run, b.run)?,
@@ -170,7 +174,11 @@ impl Interner {
             return Ok(number);
         }
         if self.locations.len() >= LOCATIONS_MAX {
-            return Err(LocationError::new("geoip", "has too many distinct locations", "use another database"));
+            return Err(LocationError::new(
+                "geoip",
+                "has too many distinct locations",
+                "use another database",
+            ));
         }
         let number = self.locations.len() as u32;
         same.push(number);

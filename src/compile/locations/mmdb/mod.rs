@@ -111,7 +111,15 @@ impl Mmdb {
             Family::V4 => vec![(0, 0)],
             Family::V6 => outside(&IPV4_INSIDE),
         };
-        Runs { mmdb: self, family, blocks: blocks.into_iter(), current: None, seen: 0, next: 0, failed: false }
+        Runs {
+            mmdb: self,
+            family,
+            blocks: blocks.into_iter(),
+            current: None,
+            seen: 0,
+            next: 0,
+            failed: false,
+        }
     }
 
     /// The place that a run's record tells; `None`: the record tells nothing.
@@ -147,15 +155,19 @@ impl Mmdb {
     fn probe_content(&self) -> Result<Content, LocationError> {
         let mut numbers = false;
         let mut records = std::collections::HashSet::new();
-        for run in Family::ALL.into_iter().filter(|family| self.has(*family)).flat_map(|family| {
-            self.runs(family).take(PROBED_NETWORKS_MAX)
-        }) {
+        for run in Family::ALL
+            .into_iter()
+            .filter(|family| self.has(*family))
+            .flat_map(|family| self.runs(family).take(PROBED_NETWORKS_MAX))
+        {
             let run = run?;
             if records.len() >= PROBED_RECORDS_MAX || !records.insert(run.key) {
                 continue;
             }
             match self.location(run)? {
-                Some(Location { coordinates: None, country: None, continent: None, asn: Some(_), .. }) => {
+                Some(Location {
+                    coordinates: None, country: None, continent: None, asn: Some(_), ..
+                }) => {
                     numbers = true;
                 }
                 Some(_) => return Ok(Content::Locations),
@@ -168,7 +180,10 @@ impl Mmdb {
         let kind = self.reader.metadata().database_type.chars().take(60).collect::<String>();
         Err(LocationError::new(
             &self.name,
-            format!("has neither places nor autonomous system numbers (it is a \"{}\" database)", kind.escape_debug()),
+            format!(
+                "has neither places nor autonomous system numbers (it is a \"{}\" database)",
+                kind.escape_debug()
+            ),
             "use a city, country or ASN database",
         ))
     }
@@ -271,7 +286,8 @@ fn outside(blocks: &[(u128, u8)]) -> Vec<(u128, u8)> {
     let mut pending = vec![(0u128, 0u8)];
     while let Some((bits, length)) = pending.pop() {
         let last = last_of(bits, length);
-        let inside = |block: &&(u128, u8)| block.1 <= length && (block.0..=last_of(block.0, block.1)).contains(&bits);
+        let inside =
+            |block: &&(u128, u8)| block.1 <= length && (block.0..=last_of(block.0, block.1)).contains(&bits);
         if blocks.iter().any(|block| inside(&block)) {
             continue;
         }

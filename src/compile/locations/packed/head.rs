@@ -108,7 +108,14 @@ fn take_place(rest: &mut Rest<'_>) -> Option<Location> {
     };
     let [length] = rest.array()?;
     let subdivision = Some(rest.text(usize::from(length))?).filter(|text| !text.is_empty());
-    Some(Location { coordinates, continent, country, subdivision: subdivision.map(Into::into), city: None, asn: None })
+    Some(Location {
+        coordinates,
+        continent,
+        country,
+        subdivision: subdivision.map(Into::into),
+        city: None,
+        asn: None,
+    })
 }
 
 /// What is left to read.

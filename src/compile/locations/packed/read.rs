@@ -41,7 +41,7 @@ impl Packed {
             return Err(refused("is damaged: its checksum does not match"));
         }
         let sections = sections(body).ok_or_else(|| refused("is damaged: its sections do not fit"))?;
-        let head = octets.get(sections[0].clone()).and_then(|frame| head(frame));
+        let head = octets.get(sections[0].clone()).and_then(head);
         let head = head.ok_or_else(|| refused("is damaged: its head cannot be read"))?;
         Ok(Packed { name: name.to_owned(), octets, sections, head })
     }

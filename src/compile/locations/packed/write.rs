@@ -15,7 +15,8 @@ pub fn write(
     attribution: &str,
     name: &str,
 ) -> Result<Vec<u8>, LocationError> {
-    let failed = |problem: &str| LocationError::new(name, problem, "make it coarser, or from another database");
+    let failed =
+        |problem: &str| LocationError::new(name, problem, "make it coarser, or from another database");
     let columns = coarsened.runs.map(|runs| Columns::of(&runs));
     let families = [0, 1].map(|family| FamilyHead {
         length: coarsened.lengths[family],
