@@ -140,3 +140,8 @@ impl Target {
         outcome.unwrap_or_else(|_| Err(self.stopwatch.phase().timeout()))
     }
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tls_tests;

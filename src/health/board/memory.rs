@@ -26,7 +26,7 @@ pub struct Memory {
     pub recovered_at: Option<Duration>,
     /// When it last failed.
     pub failed_at: Option<Duration>,
-    /// How it last failed.
+    /// How it last failed, or why it was not probed.
     pub last_failure: Option<Failure>,
     /// When it last had a result.
     pub result_at: Option<Duration>,

@@ -71,7 +71,7 @@ pub struct TargetStatus {
     pub failures: u8,
     /// While down: successes still needed in a row.
     pub successes_needed: u8,
-    /// The last failure that counted, kept when the target recovers.
+    /// The last failure, also one of ours that counts against nobody; kept when the target recovers.
     pub last_failure: Option<Failure>,
     /// Time since the last result; `None`: there was none.
     pub age: Option<Duration>,
@@ -229,7 +229,10 @@ impl Board {
         if !std::mem::replace(&mut memory.tried, true) {
             self.untried = self.untried.saturating_sub(1);
         }
-        if matches!(observation.outcome, Err(failure) if !failure.is_evidence()) {
+        if let Err(failure) = observation.outcome
+            && !failure.is_evidence()
+        {
+            memory.last_failure = Some(failure);
             return;
         }
         let before = memory.health(&target.cadence);

@@ -276,6 +276,8 @@ fn h13_missing_data_is_stale_then_unknown_and_never_down() {
     world.probes(2, |_| Err(Failure::NotRun(NotRun::Exhausted)));
     assert!(world.board.status(TargetId(0), world.now).unwrap().stale);
     assert_eq!(world.verdict(), Verdict::Up);
+    let why = world.board.status(TargetId(0), world.now).unwrap().last_failure;
+    assert_eq!(why, Some(Failure::NotRun(NotRun::Exhausted)));
     world.probes(55, |_| Err(Failure::NotRun(NotRun::Exhausted)));
     assert_eq!(world.verdict(), Verdict::Up);
     world.probes(5, |_| Err(Failure::NotRun(NotRun::Exhausted)));
