@@ -259,7 +259,7 @@ fn owner_octets(packet: &[u8], at: usize) -> Option<usize> {
     let mut in_place = None;
     loop {
         match *packet.get(position)? {
-            0 => return in_place.or(Some(position + 1 - at)),
+            0 => return in_place.or_else(|| (position + 1).checked_sub(at)),
             length @ 1..=63 => {
                 position += 1 + usize::from(length);
                 name_length += 1 + usize::from(length);
@@ -269,7 +269,7 @@ fn owner_octets(packet: &[u8], at: usize) -> Option<usize> {
                 if target >= part || target < HEADER_OCTETS {
                     return None;
                 }
-                in_place = in_place.or(Some(position + 2 - at));
+                in_place = in_place.or_else(|| (position + 2).checked_sub(at));
                 (part, position) = (target, target);
             }
             _ => return None,

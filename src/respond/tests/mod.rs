@@ -1,1 +1,302 @@
-//! Tests.
+//! Statements of the RFCs as data: a question in a line, the answer in lines. hickory-proto reads
+//! every reply, so what we meant and what an independent reader sees have to agree.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod edns;
+mod hostile;
+mod lookups;
+mod steered;
+
+use std::net::IpAddr;
+
+use hickory_proto::op::{Message, MessageType};
+use hickory_proto::rr::rdata::opt::EdnsOption;
+
+use super::*;
+use crate::compile::zonefile::{SteeredOwner, read_zone};
+use crate::config::{FileId, Problems, Span};
+use crate::ids::{Family, ServiceId};
+use crate::steer::Answer;
+use crate::wire::parse_name;
+
+/// Steered names of `example.com`, and their services.
+const STEERED: &[(&str, Service)] = &[
+    ("geo", Service::Addresses),
+    ("*.wild", Service::Addresses),
+    ("@", Service::Addresses),
+    ("host", Service::Alias),
+    ("*.hosts", Service::Alias),
+    ("empty", Service::NoData),
+    ("closed", Service::Refused),
+    ("many", Service::Many),
+    ("into", Service::Addresses),
+];
+
+/// What the stand-in services answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Service {
+    Addresses,
+    Alias,
+    NoData,
+    Refused,
+    Many,
+}
+
+const SERVICES: [Service; 5] =
+    [Service::Addresses, Service::Alias, Service::NoData, Service::Refused, Service::Many];
+
+const ZONE: &str = include_str!("example.com.zone");
+
+/// A server with `example.com`, a child of it that it serves too, and a zone with a DNAME.
+struct Fixture {
+    catalog: Catalog,
+    settings: ResponderSettings,
+    many: Vec<IpAddr>,
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        let steered: Vec<_> = STEERED
+            .iter()
+            .map(|(name, service)| SteeredOwner {
+                name,
+                span: Span { file: FileId(9), start: 0, end: 0 },
+                service: ServiceId(SERVICES.iter().position(|s| s == service).unwrap() as u32),
+                alias: *service == Service::Alias,
+            })
+            .collect();
+        let child = "$TTL 60\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.2\nwww A 192.0.2.3\n";
+        let redirect = "$TTL 60\n@ SOA ns.example.com. h 1 2 3 4 5\n@ NS ns.example.com.\n@ TXT top\n\
+            old DNAME new\nold TXT self\nwww.new A 192.0.2.5\naway DNAME example.net.\n\
+            loop DNAME a.loop2\nloop2 DNAME loop\n";
+        let long = format!(
+            "$TTL 60\n@ SOA . . 1 2 3 4 5\n@ NS .\nd DNAME {}.org.\n",
+            vec!["x".repeat(60); 3].join(".")
+        );
+        let zones = vec![
+            zone("example.com", ZONE, &steered),
+            zone("child.example.com", child, &[]),
+            zone("dname.test", redirect, &[]),
+            zone("long.test", &long, &[]),
+        ];
+        Fixture {
+            catalog: Catalog::new(zones),
+            settings: ResponderSettings { udp_payload_max: 1232, nsid: Some((*b"node-1").into()) },
+            many: (0..200).map(|i| IpAddr::from([198, 51, 100, i])).collect(),
+        }
+    }
+}
+
+fn zone(origin: &str, text: &str, steered: &[SteeredOwner<'_>]) -> crate::zone::Zone {
+    let mut problems = Problems::default();
+    let zone = read_zone(origin, FileId(1), text.as_bytes(), steered, &mut problems);
+    zone.unwrap_or_else(|| panic!("{:?}", problems.0))
+}
+
+const V4: &[IpAddr] = &[IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 80))];
+const V6: &[IpAddr] = &[IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x80))];
+
+impl Steering for Fixture {
+    fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    fn settings(&self) -> &ResponderSettings {
+        &self.settings
+    }
+
+    fn steer(&self, service: ServiceId, wanted: Wanted, client: &Client, _draw: u64) -> Selection<'_> {
+        let answer = match (SERVICES[service.index()], wanted) {
+            (Service::Addresses, Wanted::Addresses(Family::V4)) => Answer::Addresses(V4),
+            (Service::Addresses, Wanted::Addresses(Family::V6)) => Answer::Addresses(V6),
+            (Service::Many, Wanted::Addresses(Family::V4)) => Answer::Addresses(&self.many),
+            (Service::Alias, Wanted::Alias) => Answer::Alias(b"\x02lb\x07example\x03net\x00"),
+            (Service::NoData | Service::Many, _) => Answer::NoData,
+            (Service::Refused, _) => Answer::Refused,
+            (service, wanted) => panic!("{service:?} was asked for {wanted:?}"),
+        };
+        let scope = if client.subnet.is_some() { 20 } else { 0 };
+        Selection { answer, ttl_s: 30, scope, counters: &[CounterId(5)] }
+    }
+
+    fn is_alias(&self, service: ServiceId) -> bool {
+        SERVICES[service.index()] == Service::Alias
+    }
+}
+
+/// A question as a line: `NAME TYPE [+tcp] [+edns] [+do] [+bufsize=N] [+nsid] [+subnet=ADDRESS/LENGTH]`.
+struct Ask {
+    packet: Vec<u8>,
+    asked: Asked,
+    has_edns: bool,
+    subnet: Option<Vec<u8>>,
+    limit: usize,
+}
+
+fn ask(line: &str) -> Ask {
+    let mut words = line.split_whitespace();
+    let (name, rtype) = (words.next().unwrap(), words.next().unwrap());
+    let mut options: Vec<(u16, Vec<u8>)> = Vec::new();
+    let mut transport = Transport::Udp;
+    let (mut edns, mut dnssec_ok, mut payload, mut class, mut subnet) = (false, false, 1232u16, 1u16, None);
+    for word in words {
+        edns |= word != "+tcp" && !word.starts_with("+class");
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("+tcp", _) => transport = Transport::Tcp,
+            ("+edns", _) => {}
+            ("+do", _) => dnssec_ok = true,
+            ("+bufsize", octets) => payload = octets.parse().unwrap(),
+            ("+nsid", _) => options.push((3, Vec::new())),
+            ("+class", number) => class = number.parse().unwrap(),
+            ("+subnet", network) => {
+                let data = subnet_data(network);
+                options.push((8, data.clone()));
+                subnet = Some(data);
+            }
+            (other, _) => panic!("{other}"),
+        }
+    }
+    let mut packet = vec![0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)];
+    packet.extend(parse_name(name.as_bytes(), &[0]).unwrap());
+    packet.extend(rtype_number(rtype).to_be_bytes());
+    packet.extend(class.to_be_bytes());
+    if edns {
+        packet.extend([0, 0, 41]);
+        packet.extend(payload.to_be_bytes());
+        packet.extend([0, 0, if dnssec_ok { 0x80 } else { 0 }, 0]);
+        let data: Vec<u8> = options.iter().flat_map(|(code, data)| option(*code, data)).collect();
+        packet.extend((data.len() as u16).to_be_bytes());
+        packet.extend(data);
+    }
+    let limit = match (transport, edns) {
+        (Transport::Tcp, _) => 65_535,
+        (Transport::Udp, true) => usize::from(payload).clamp(512, 1232),
+        (Transport::Udp, false) => 512,
+    };
+    let asked = Asked { source: "203.0.113.53".parse().unwrap(), transport, class: ClientClass::DEFAULT };
+    Ask { packet, asked, has_edns: edns, subnet, limit }
+}
+
+fn option(code: u16, data: &[u8]) -> Vec<u8> {
+    [&code.to_be_bytes()[..], &(data.len() as u16).to_be_bytes(), data].concat()
+}
+
+fn subnet_data(network: &str) -> Vec<u8> {
+    let (address, length) = network.split_once('/').unwrap();
+    let length: u8 = length.parse().unwrap();
+    let (family, octets) = match address.parse().unwrap() {
+        IpAddr::V4(v4) => (1, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (2, v6.octets().to_vec()),
+    };
+    [&[0, family, length, 0][..], &octets[..usize::from(length).div_ceil(8)]].concat()
+}
+
+fn rtype_number(mnemonic: &str) -> u16 {
+    match mnemonic {
+        "A" => 1,
+        "NS" => 2,
+        "CNAME" => 5,
+        "SOA" => 6,
+        "PTR" => 12,
+        "MX" => 15,
+        "TXT" => 16,
+        "AAAA" => 28,
+        "SRV" => 33,
+        "DNAME" => 39,
+        "DS" => 43,
+        "HTTPS" => 65,
+        "IXFR" => 251,
+        "AXFR" => 252,
+        "ANY" => 255,
+        "CAA" => 257,
+        other => other.strip_prefix("TYPE").unwrap().parse().unwrap(),
+    }
+}
+
+/// A reply and what was noted of it.
+struct Got<'v> {
+    octets: Vec<u8>,
+    note: Note<'v>,
+}
+
+fn send<'v>(fixture: &'v Fixture, asked: &Asked, packet: &[u8]) -> Result<Got<'v>, DropReason> {
+    let mut buffer = vec![0xee; 65_535];
+    match respond_from(fixture, asked, 7, packet, &mut buffer) {
+        Outcome::Reply { length, note } => Ok(Got { octets: buffer[..length].to_vec(), note }),
+        Outcome::Drop(reason) => Err(reason),
+    }
+}
+
+/// The reply as hickory-proto reads it: `RCODE [aa] [tc]`, a line a record with its section, a line for
+/// the options.
+fn lines(reply: &[u8]) -> Vec<String> {
+    let message = Message::from_vec(reply).expect("hickory-proto reads what we write");
+    assert_eq!(message.metadata.message_type, MessageType::Response);
+    let flag = |set: bool, text: &str| if set { format!(" {text}") } else { String::new() };
+    let rcode = u16::from(message.metadata.response_code);
+    let aa = flag(message.metadata.authoritative, "aa");
+    let tc = flag(message.metadata.truncation, "tc");
+    let mnemonic = Rcode::ALL.iter().find(|r| r.number() == rcode).map_or("?", |r| r.mnemonic());
+    let mut lines = vec![format!("{mnemonic}{aa}{tc}")];
+    let sections = [("an", &message.answers), ("ns", &message.authorities), ("ar", &message.additionals)];
+    for (section, records) in sections {
+        for record in records {
+            let text = record.to_string().replace(" IN ", " ");
+            lines.push(format!("{section} {text}"));
+        }
+    }
+    if let Some(edns) = &message.edns {
+        let mut line = format!("opt {}", edns.max_payload());
+        line += &flag(edns.flags().dnssec_ok, "do");
+        assert_eq!(edns.version(), 0);
+        for (_, option) in &edns.options().options {
+            line += &match option {
+                EdnsOption::Subnet(s) => {
+                    format!(" subnet={}/{}/{}", s.addr(), s.source_prefix(), s.scope_prefix())
+                }
+                EdnsOption::NSID(id) => format!(" nsid={}", String::from_utf8_lossy(id.as_ref())),
+                EdnsOption::Unknown(15, data) => format!(" error={}", data[1]),
+                other => panic!("{other:?}"),
+            };
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+/// Asks and compares. What holds for every reply is checked here too.
+#[track_caller]
+fn check(line: &str, expected: &[&str]) {
+    let fixture = Fixture::new();
+    let ask = ask(line);
+    let got = send(&fixture, &ask.asked, &ask.packet).unwrap();
+    let reply = &got.octets;
+    assert_eq!(lines(reply), expected, "{line}");
+    assert!(reply.len() <= ask.limit, "{line}: {} octets", reply.len());
+    assert_eq!(reply[..2], [0xab, 0xcd], "{line}: the ID");
+    assert_eq!(reply[2] & 0xf9, 0x81, "{line}: QR, opcode and RD");
+    assert_eq!(reply[3] & 0xf0, 0, "{line}: RA, Z, AD, CD");
+    let question = ask.packet[12..].len() - if ask.has_edns { 11 + options_octets(&ask.packet) } else { 0 };
+    assert_eq!(reply[12..12 + question], ask.packet[12..12 + question], "{line}: the question");
+    let message = Message::from_vec(reply).unwrap();
+    assert_eq!(message.edns.is_some(), ask.has_edns, "{line}: an OPT for an OPT");
+    let echoed = expected.iter().any(|line| line.contains(" subnet="));
+    assert_eq!(echoed, ask.subnet.is_some(), "{line}: a client subnet for a client subnet");
+    let truncated = expected[0].contains(" tc");
+    assert_eq!(got.note.size == Size::Truncated, truncated, "{line}");
+    assert!(expected[0].starts_with(got.note.rcode.mnemonic()), "{line}");
+}
+
+fn options_octets(packet: &[u8]) -> usize {
+    let message = Message::from_vec(packet).unwrap();
+    message.edns.unwrap().options().options.iter().map(|(_, option)| 4 + option_octets(option)).sum()
+}
+
+fn option_octets(option: &EdnsOption) -> usize {
+    match option {
+        EdnsOption::Subnet(subnet) => 4 + usize::from(subnet.source_prefix()).div_ceil(8),
+        EdnsOption::NSID(id) => id.as_ref().len(),
+        EdnsOption::Unknown(_, data) => data.len(),
+        other => panic!("{other:?}"),
+    }
+}
