@@ -2,8 +2,10 @@
 //! problem).
 //!
 //! `fleet` numbers endpoints and targets, `plan` compiles policies and says which location maps they
-//! ask, `maps` makes these from one scan of the location sources, `zonefile` reads zones.
+//! ask, `maps` makes these from one scan of the location sources, `zonefile` reads zones, `archive` is
+//! the flat form of it all.
 
+pub mod archive;
 mod fleet;
 pub mod locations;
 mod maps;
