@@ -90,8 +90,8 @@ impl Problems {
     }
 
     fn add(&mut self, severity: Severity, span: Option<Span>, message: String, hint: String) {
-        let hint = (!hint.is_empty()).then_some(hint);
-        self.0.push(Problem { severity, message, span, also: None, hint });
+        let hint = (!hint.is_empty()).then(|| one_line(hint));
+        self.0.push(Problem { severity, message: one_line(message), span, also: None, hint });
     }
 
     /// Names a second place for the problem added last.
@@ -105,4 +105,20 @@ impl Problems {
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|problem| problem.severity == Severity::Error)
     }
+}
+
+/// Text with its control characters spelt out: messages repeat what is written in files, and go to
+/// terminals and logs.
+fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
 }

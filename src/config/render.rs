@@ -140,16 +140,20 @@ struct Excerpt {
     place: Place,
     text: String,
     mark: Range<usize>,
+    /// Whether the line begins before the text.
+    cut: bool,
 }
 
 impl Excerpt {
     fn add_to<'a>(self, group: Group<'a>, kind: AnnotationKind, label: Option<String>) -> Group<'a> {
         let Place { path, line, column } = self.place;
-        let origin = Origin::path(path).line(line).char_column(column);
         let mark = kind.span(self.mark).label(label);
-        group
-            .element(origin)
-            .element(Snippet::source(self.text).line_start(line).fold(false).annotation(mark))
+        let snippet = Snippet::source(self.text).line_start(line).fold(false).annotation(mark);
+        match self.cut {
+            // The renderer counts columns itself, from the start of what it is given.
+            false => group.element(snippet.path(path)),
+            true => group.element(Origin::path(path).line(line).char_column(column)).element(snippet),
+        }
     }
 }
 
@@ -197,7 +201,7 @@ impl<'s> Files<'s> {
         let end = shown.floor(mark_start.saturating_add(LINE_OCTETS_MAX)).min(line_end);
         let text = shown.text.get(start..end).unwrap_or_default().to_owned();
         let mark = mark_start - start..mark_end.min(end) - start;
-        Some(Excerpt { place, text, mark })
+        Some(Excerpt { place, text, mark, cut: start > line_start })
     }
 }
 

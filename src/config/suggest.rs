@@ -8,11 +8,20 @@ pub fn or_list(written: &str, known: &[&str], lead: &str) -> String {
     }
 }
 
+/// "did you mean `x`?" where one is near, otherwise "it can be `a` or `b`".
+pub fn or_any(written: &str, known: &[&str]) -> String {
+    match near(written, known) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("it can be {}", any(known)),
+    }
+}
+
 /// "did you mean `x`?" where one is near; the known names where they are few; otherwise `otherwise`.
 pub fn or_else(written: &str, known: &[&str], otherwise: &str) -> String {
     match near(written, known) {
         Some(name) => format!("did you mean `{name}`?"),
         None if known.is_empty() || known.len() > LISTED_MAX => otherwise.to_owned(),
+        None if known.len() == 1 => format!("there is only {}", list(known)),
         None => format!("there are {}", list(known)),
     }
 }
@@ -34,7 +43,8 @@ pub fn near<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
             (slips, strsim::jaro_winkler(&written, &lower), *name)
         })
         .filter(|(slips, _, name)| {
-            *slips <= (name.chars().count() / CHARS_PER_SLIP).max(1) && !written.is_empty()
+            let length = name.chars().count();
+            *slips <= (length / CHARS_PER_SLIP).max(1) && *slips < length && !written.is_empty()
         })
         .min_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)))
         .map(|(.., name)| name)
@@ -47,11 +57,20 @@ const CHARS_PER_SLIP: usize = 3;
 
 /// "`a`, `b` and `c`".
 pub fn list(names: &[&str]) -> String {
+    joined(names, "and")
+}
+
+/// "`a`, `b` or `c`".
+pub fn any(names: &[&str]) -> String {
+    joined(names, "or")
+}
+
+fn joined(names: &[&str], conjunction: &str) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     match quoted.split_last() {
         None => "none".to_owned(),
         Some((only, [])) => only.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        Some((last, rest)) => format!("{} {conjunction} {last}", rest.join(", ")),
     }
 }
 

@@ -86,12 +86,7 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
     let mut forest = Forest::read(cx, policy_names, pool_names, pools_read, &mut regions);
     let mut service_names = section(cx, &main, "services", "service", NAMES_MAX);
     let services_read = services::services(cx, &service_names, &mut forest, &mut regions);
-    regions.lint_unused(cx, "remove it, or put an endpoint there");
-    monitor_names.lint_unused(cx, "name it in a pool: monitor = \"...\"");
-    forest.pools.lint_unused(cx, "name it in a policy, or remove it");
-    forest.policies.lint_unused(cx, "name it in a service or another policy, or remove it");
-
-    let (mut nodes, pools_read) = forest.into_parts();
+    let Forest { mut nodes, pools_read, pools: pool_names, policies: policy_names, .. } = forest;
     let facts = tree::judge(cx, &mut nodes, &pools_read, &regions);
     let roots: Vec<_> = services_read.iter().filter_map(|(_, root)| *root).collect();
     tree::lint_unheeded(cx, &nodes, &roots, &pools_read);
@@ -100,7 +95,14 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
     let services = judge_services(cx, services_read, &nodes, facts.as_deref());
 
     let zones = zones::zones(cx, sources, &mut service_names, &services);
-    service_names.lint_unused(cx, "give it a name in zones/NAME.toml: \"www\" = \"...\"");
+    // A misspelt reference makes two problems of one: its own is enough.
+    if !cx.problems.has_errors() {
+        regions.lint_unused(cx, "remove it, or put an endpoint there");
+        monitor_names.lint_unused(cx, "name it in a pool: monitor = \"...\"");
+        pool_names.lint_unused(cx, "name it in a policy, or remove it");
+        policy_names.lint_unused(cx, "name it in a service or another policy, or remove it");
+        service_names.lint_unused(cx, "give it a name in zones/NAME.toml: \"www\" = \"...\"");
+    }
 
     Some(Config {
         server,

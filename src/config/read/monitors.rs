@@ -160,6 +160,7 @@ fn host(cx: &mut Context, table: &Table) -> Option<String> {
     let port_is_fine = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok();
     let why = match scalar::host_name(name) {
+        _ if host.value.contains('/') => "it is more than a name",
         Err(why) if !address => why,
         _ if !port_is_fine => "its port is none",
         _ => return Some(host.value.to_ascii_lowercase()),

@@ -42,13 +42,39 @@ pub fn file<'s>(cx: &mut Context, sources: &'s Sources, file: FileId) -> Option<
         return None;
     }
     let (table, errors) = DeTable::parse_recoverable(text);
+    cx.partial |= !errors.is_empty();
     for error in errors.into_iter().take(SYNTAX_ERRORS_MAX) {
         let place = error.span().map_or(Span { file, start: 0, end: 0 }, |range| span(file, range));
-        let (message, hint) = explain(error.message(), text.get(place.start as usize..).unwrap_or_default());
+        let from = text.get(place.start as usize..).unwrap_or_default();
+        if in_open_array(error.message()) && begins_statement(text, place.start as usize) {
+            cx.error(
+                place,
+                "syntax: an array that begins before this line is not closed",
+                "put its `]` before this line",
+            );
+            // Whatever follows was read as its elements.
+            cx.senseless = Some(place);
+            break;
+        }
+        let (message, hint) = explain(error.message(), from);
         cx.error(place, message, hint);
-        cx.partial = true;
     }
     Some(table)
+}
+
+/// Whether the parser says that it is in an array and expected its next element.
+fn in_open_array(message: &str) -> bool {
+    message.starts_with("missing comma between array elements") || message.contains("in array")
+}
+
+/// Whether a line begins here, or just before an equals sign, that looks like a statement of its own.
+fn begins_statement(text: &str, at: usize) -> bool {
+    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim();
+    let key_ends = line.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.\"' ".contains(c)));
+    let assigns = key_ends.is_some_and(|end| end > 0 && line.as_bytes().get(end) == Some(&b'='));
+    let header = line.starts_with('[') && line.ends_with(']') && !line.contains([',', '"', '\'']);
+    assigns || (header && line.len() > 2)
 }
 
 /// The parser's words in ours, with a mend where there is a usual one.

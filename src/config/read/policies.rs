@@ -46,7 +46,8 @@ pub struct Forest<'t> {
     pub pools: Directory<'t>,
     /// By pool: its node, once something refers to it.
     pool_nodes: Vec<Option<NodeId>>,
-    pools_read: Vec<PoolRead>,
+    /// The pools as read.
+    pub pools_read: Vec<PoolRead>,
 }
 
 impl<'t> Forest<'t> {
@@ -68,11 +69,6 @@ impl<'t> Forest<'t> {
             forest.policy(cx, regions, NodeId(number as u32), &table, &format!("policies.{}", name.text));
         }
         forest
-    }
-
-    /// The pools, when all trees have been read.
-    pub fn into_parts(self) -> (Vec<Node>, Vec<PoolRead>) {
-        (self.nodes, self.pools_read)
     }
 
     /// The node of a pool, if something refers to it.
@@ -339,7 +335,7 @@ impl<'t> Forest<'t> {
                 (branch.get("use")?, geofence)
             }
         };
-        let node = self.child(cx, regions, child, "geo", &place)?;
+        let node = self.child(cx, regions, child, &shortened(key.text), &place)?;
         edges.push(Edge { node, span: child.span, fallback: false });
         Some(GeoBranch { node, geofence })
     }

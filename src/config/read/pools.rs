@@ -94,7 +94,7 @@ fn lint_min_healthy(cx: &mut Context, name: Name, min: Option<At<MinHealthy>>, m
         cx.lint(
             span,
             format!(
-                "pool `{}` has always failed: it has {members} endpoints, {count} must be healthy",
+                "pool `{}` has always failed: {count} endpoints must be healthy, and it has {members}",
                 name.text
             ),
             "lower `min_healthy`, or write a share such as \"50%\"",

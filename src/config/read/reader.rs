@@ -5,9 +5,9 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::scalar;
-use crate::config::shape::{Kind, Needed, Shape};
+use crate::config::shape::{self, Kind, Needed, Shape};
 use crate::config::suggest;
-use crate::config::{FileId, Problems, Span};
+use crate::config::{FileId, Problems, Severity, Span};
 
 /// Looks up a variable of the environment.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -19,6 +19,8 @@ pub struct Context<'e> {
     /// Some text could not be parsed, so what seems to be missing may only be unreadable: problems
     /// that follow from absence are then kept back.
     pub partial: bool,
+    /// From where a file makes no sense any more: only the first problem there is of use.
+    pub senseless: Option<Span>,
     /// Whether the last problem was kept.
     kept: bool,
     /// For `${VARIABLE}` in secrets.
@@ -28,13 +30,22 @@ pub struct Context<'e> {
 impl<'e> Context<'e> {
     /// Nothing read yet.
     pub fn new(environment: Environment<'e>) -> Self {
-        Context { problems: Problems::default(), partial: false, kept: false, environment }
+        Context { problems: Problems::default(), partial: false, senseless: None, kept: false, environment }
     }
 
     /// Adds an error.
     pub fn error(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.problems.error(span, message, hint);
-        self.kept = true;
+        self.keep(true, Severity::Error, span, message.into(), hint.into());
+    }
+
+    fn keep(&mut self, wanted: bool, severity: Severity, span: Span, message: String, hint: String) {
+        let senseless = self.senseless.is_some_and(|from| from.file == span.file && span.start >= from.start);
+        self.kept = wanted && !senseless;
+        match severity {
+            _ if !self.kept => {}
+            Severity::Error => self.problems.error(span, message, hint),
+            Severity::Warning => self.problems.warning(span, message, hint),
+        }
     }
 
     /// Names a second place for the last problem.
@@ -46,18 +57,12 @@ impl<'e> Context<'e> {
 
     /// Adds an error that is none where the missing part may be in text that could not be parsed.
     pub fn absent(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.kept = !self.partial;
-        if self.kept {
-            self.problems.error(span, message, hint);
-        }
+        self.keep(!self.partial, Severity::Error, span, message.into(), hint.into());
     }
 
     /// Adds a warning, likewise.
     pub fn lint(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
-        self.kept = !self.partial;
-        if self.kept {
-            self.problems.warning(span, message, hint);
-        }
+        self.keep(!self.partial, Severity::Warning, span, message.into(), hint.into());
     }
 }
 
@@ -120,12 +125,10 @@ impl<'t> Table<'t> {
     ) -> Option<Table<'t>> {
         let Some(table) = value.toml.as_table() else {
             let keys: Vec<_> = shape.keys.iter().map(|key| key.name).collect();
-            wrong_type(
-                cx,
-                shape.name,
-                value,
-                "a table is needed",
-                &format!("its keys are {}", suggest::list(&keys)),
+            cx.error(
+                value.span,
+                format!("{} is {}; a table is needed", called(shape), type_of(value)),
+                format!("its keys are {}", suggest::list(&keys)),
             );
             return None;
         };
@@ -139,8 +142,9 @@ impl<'t> Table<'t> {
                 unknown_key(cx, table.shape, *name);
             }
         }
+        let misspelt = table.misspelt();
         for key in table.shape.keys.iter().filter(|key| key.needed == Needed::Required) {
-            if table.get(key.name).is_none() {
+            if table.get(key.name).is_none() && !misspelt.contains(&key.name) {
                 cx.absent(
                     table.span,
                     format!("{} has no `{}`", table.called(), key.name),
@@ -149,17 +153,22 @@ impl<'t> Table<'t> {
             }
         }
         for set in table.shape.exactly_one {
-            table.check_exactly_one(cx, set);
+            if !set.iter().any(|key| misspelt.contains(key)) {
+                table.check_exactly_one(cx, set);
+            }
         }
         table
     }
 
-    /// "this monitor", "[server]".
+    /// The keys that unknown ones look like: they are not missing, they are misspelt.
+    fn misspelt(&self) -> Vec<&'static str> {
+        let keys: Vec<_> = self.shape.keys.iter().map(|key| key.name).collect();
+        let unknown = self.entries.iter().filter(|(name, _)| !keys.contains(&name.text));
+        unknown.filter_map(|(name, _)| suggest::near(name.text, &keys)).collect()
+    }
+
     fn called(&self) -> String {
-        match self.shape.name.starts_with('[') {
-            true => self.shape.name.to_owned(),
-            false => format!("this {}", self.shape.name),
-        }
+        called(self.shape)
     }
 
     fn check_exactly_one(&self, cx: &mut Context, set: &[&str]) {
@@ -168,7 +177,7 @@ impl<'t> Table<'t> {
         match (first, second) {
             (None, _) => cx.absent(
                 self.span,
-                format!("{} says nothing of {}", self.called(), suggest::list(set)),
+                format!("{} has none of {}", self.called(), suggest::list(set)),
                 "write exactly one of them",
             ),
             (Some((first, _)), Some((second, _))) => {
@@ -315,7 +324,7 @@ impl<'t> Value<'t> {
             _ => {
                 cx.error(
                     self.span,
-                    format!("`{key}` is {}, out of range", shortened(digits.as_str())),
+                    format!("`{key}` is {}, out of range", shortened(&digits.to_string())),
                     format!("from {min} to {max}"),
                 );
                 None
@@ -326,7 +335,9 @@ impl<'t> Value<'t> {
     /// A number, whole or not.
     pub fn number(self, cx: &mut Context, key: &str) -> Option<At<f64>> {
         let number = match self.toml {
-            DeValue::Integer(digits) if digits.radix() == 10 => digits.as_str().parse().ok(),
+            DeValue::Integer(digits) => {
+                i64::from_str_radix(digits.as_str(), digits.radix()).ok().map(|number| number as f64)
+            }
             DeValue::Float(float) => float.as_str().parse().ok(),
             _ => {
                 wrong_type(cx, key, self, "a number is needed", "write it without quotes");
@@ -382,13 +393,23 @@ impl<'t> Value<'t> {
         key: &str,
         words: &'static [&'static str],
     ) -> Option<At<&'static str>> {
+        if self.toml.as_str().is_none() {
+            wrong_type(
+                cx,
+                key,
+                self,
+                "a word is needed",
+                &format!("it can be {}, in quotes", suggest::any(words)),
+            );
+            return None;
+        }
         let text = self.text(cx, key)?;
         let found = words.iter().find(|word| **word == text.value);
         if found.is_none() {
             cx.error(
                 self.span,
                 format!("`{key}` cannot be `{}`", shortened(text.value)),
-                suggest::or_list(text.value, words, "it can be"),
+                suggest::or_any(text.value, words),
             );
         }
         found.map(|word| At { value: *word, span: self.span })
@@ -397,7 +418,19 @@ impl<'t> Value<'t> {
 
 /// Reports a value of the wrong type: "`port` is text; a whole number is needed".
 pub fn wrong_type(cx: &mut Context, key: &str, value: Value, needed: &str, hint: &str) {
-    let is = match value.toml {
+    cx.error(value.span, format!("`{key}` is {}; {needed}", type_of(value)), hint);
+}
+
+/// "this monitor", "[server]".
+fn called(shape: &Shape) -> String {
+    match shape.name.starts_with('[') {
+        true => shape.name.to_owned(),
+        false => format!("this {}", shape.name),
+    }
+}
+
+fn type_of(value: Value) -> &'static str {
+    match value.toml {
         DeValue::String(_) => "text",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a number with decimals",
@@ -405,8 +438,7 @@ pub fn wrong_type(cx: &mut Context, key: &str, value: Value, needed: &str, hint:
         DeValue::Datetime(_) => "a date or time",
         DeValue::Array(_) => "an array",
         DeValue::Table(_) => "a table",
-    };
-    cx.error(value.span, format!("`{key}` is {is}; {needed}"), hint);
+    }
 }
 
 fn unknown_key(cx: &mut Context, shape: &Shape, name: Name) {
@@ -417,12 +449,23 @@ fn unknown_key(cx: &mut Context, shape: &Shape, name: Name) {
     } else {
         format!("this {place}")
     };
+    let hint =
+        elsewhere(name.text, &keys).unwrap_or_else(|| suggest::or_list(name.text, &keys, "known keys:"));
     let joint = if place.starts_with("at") { "" } else { "in " };
-    cx.error(
-        name.span,
-        format!("unknown key `{}` {joint}{place}", shortened(name.text)),
-        suggest::or_list(name.text, &keys, "known keys:"),
-    );
+    cx.error(name.span, format!("unknown key `{}` {joint}{place}", shortened(name.text)), hint);
+}
+
+/// The tables that have a key of that name, where it is no slip of one of these keys.
+fn elsewhere(written: &str, keys: &[&str]) -> Option<String> {
+    if suggest::near(written, keys).is_some() {
+        return None;
+    }
+    let owners: Vec<_> =
+        shape::all().iter().filter(|shape| shape.key(written).is_some()).map(|shape| shape.name).collect();
+    match owners.as_slice() {
+        [] => None,
+        owners => Some(format!("it belongs in {}", owners.join(" or "))),
+    }
 }
 
 /// What a kind of value is, in words.

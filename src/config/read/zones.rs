@@ -29,12 +29,13 @@ pub fn zones(
                 "a zone file is called after its zone, such as example.com.zone",
             );
         }
-        if seen.insert(origin.to_ascii_lowercase(), first).is_some() {
+        if let Some(earlier) = seen.insert(origin.to_ascii_lowercase(), first) {
             cx.error(
                 top,
                 format!("the zone {origin} is there twice"),
                 "names of zones differ by more than upper and lower case",
             );
+            cx.also(Span { file: earlier, start: 0, end: 0 }, "the first one");
         }
         let Some(file) = *file else {
             cx.error(
@@ -131,7 +132,7 @@ fn steered(
         );
         return None;
     }
-    let text: At<&str> = value.text(cx, "the service of a name")?;
+    let text: At<&str> = value.text(cx, &shortened(name.text))?;
     let number = directory.refer(cx, text)?;
     let apex_alias = name.text == "@" && services.get(number).is_some_and(|service| service.alias);
     if apex_alias {

@@ -6,7 +6,7 @@ use super::*;
 use crate::health::Check;
 use crate::ids::{NodeId, RegionId};
 
-const SAMPLE: &str = r#"
+pub const SAMPLE: &str = r#"
 [server]
 listen = ["127.0.0.1:5300", "[::1]:5300"]
 hash_key = "${KEY}"
@@ -69,7 +69,8 @@ weighted = [ { use = "web", weight = 95 }, { use = "web-eu", weight = 5 } ]
 sticky = "client"
 "#;
 
-const NAMES: &str = "[names]\nwww = \"www\"\n\"shop\" = \"shop\"\n\"*.apps\" = \"www\"\n\"@\" = \"canary\"\n";
+pub const NAMES: &str =
+    "[names]\nwww = \"www\"\n\"shop\" = \"shop\"\n\"*.apps\" = \"www\"\n\"@\" = \"canary\"\n";
 
 #[test]
 fn the_sample() {

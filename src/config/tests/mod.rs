@@ -4,6 +4,8 @@
 use super::*;
 
 mod accepted;
+mod arbitrary;
+mod golden;
 
 /// The environment of all tests.
 fn environment(name: &str) -> Option<String> {
@@ -14,8 +16,11 @@ fn environment(name: &str) -> Option<String> {
     }
 }
 
-/// A main file and zones: `(origin, zone file, names file)`.
-fn sources(main: &[u8], zones: &[(&str, Option<&[u8]>, Option<&[u8]>)]) -> Sources {
+/// A zone: its origin, its zone file, its file of steered names.
+type TestZone<'z> = (&'z str, Option<&'z [u8]>, Option<&'z [u8]>);
+
+/// A main file and zones.
+fn sources(main: &[u8], zones: &[TestZone]) -> Sources {
     let mut sources = Sources {
         files: vec![SourceFile { path: "meridian.toml".to_owned(), bytes: main.to_vec() }],
         zones: Vec::new(),
