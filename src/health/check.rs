@@ -79,7 +79,8 @@ pub struct HttpCheck {
     pub headers: Vec<(String, String)>,
     /// Status codes that count as well (default 200-299).
     pub expect: Vec<RangeInclusive<u16>>,
-    /// Text that the first 64 KiB of the body must contain.
+    /// Text that the first 64 KiB of the body must contain; `None`: the status alone decides and the
+    /// body is not read.
     pub body: Option<String>,
 }
 

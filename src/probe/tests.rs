@@ -11,8 +11,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::health::{Cadence, HttpCheck, Ticket, TlsFailure};
+use crate::health::{Board, BoardLimits, Cadence, HttpCheck, Ticket, TlsCheck, TlsFailure};
 use crate::ids::{MonitorId, RegionId};
+use crate::now::Now;
 
 /// Long enough for anything that is going to happen at all on a busy machine.
 const PATIENT: Duration = Duration::from_secs(20);
@@ -92,6 +93,8 @@ fn answer(head: &str, body: &[u8]) -> Script {
 struct Server {
     port: u16,
     requests: Arc<Mutex<Vec<String>>>,
+    /// What it does with the next connection.
+    script: Arc<Mutex<Script>>,
 }
 
 impl Server {
@@ -101,10 +104,13 @@ impl Server {
 
     fn start_on(listener: TcpListener, script: Script) -> Server {
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let server = Server { port: listener.local_addr().unwrap().port(), requests: requests.clone() };
+        let script = Arc::new(Mutex::new(script));
+        let port = listener.local_addr().unwrap().port();
+        let server = Server { port, requests: requests.clone(), script: script.clone() };
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
-                tokio::spawn(serve(connection, script.clone(), requests.clone()));
+                let script = script.lock().unwrap().clone();
+                tokio::spawn(serve(connection, script, requests.clone()));
             }
         });
         server
@@ -418,7 +424,7 @@ async fn what_cannot_be_probed_is_told_and_is_no_evidence() {
         spec(
             good.clone(),
             with(|check| {
-                check.tls = Some(crate::health::TlsCheck { verify: false, ca: None });
+                check.tls = Some(TlsCheck { verify: false, ca: None });
                 check.host = text("127.0.0.1");
             }),
             PATIENT,
@@ -427,7 +433,7 @@ async fn what_cannot_be_probed_is_told_and_is_no_evidence() {
             good,
             with(|check| {
                 let ca = Some("/nonexistent/ca.pem".into());
-                check.tls = Some(crate::health::TlsCheck { verify: true, ca });
+                check.tls = Some(TlsCheck { verify: true, ca });
             }),
             PATIENT,
         ),
@@ -456,7 +462,7 @@ async fn what_cannot_be_probed_is_told_and_is_no_evidence() {
 async fn tls_that_never_comes_or_is_none_is_told_apart() {
     let hanging = Server::start(Script::Hold(vec![])).await;
     let mut check = http_check(hanging.port);
-    check.tls = Some(crate::health::TlsCheck { verify: false, ca: None });
+    check.tls = Some(TlsCheck { verify: false, ca: None });
     let outcome = probe(spec(loopback(), Check::Http(check.clone()), SHORT)).await;
     assert_eq!(outcome, Err(Failure::Tls(TlsFailure::Timeout)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -468,4 +474,31 @@ async fn tls_that_never_comes_or_is_none_is_told_apart() {
     });
     let outcome = probe(spec(loopback(), Check::Http(check), PATIENT)).await;
     assert_eq!(outcome, Err(Failure::Tls(TlsFailure::Failed)));
+}
+
+#[tokio::test]
+async fn board_and_prober_together_see_an_endpoint_die() {
+    let server = Server::start(answer("200 OK", b"")).await;
+    let mut spec = spec(loopback(), Check::Http(http_check(server.port)), PATIENT);
+    spec.cadence.interval = Duration::from_millis(20);
+    let (sender, mut observations) = mpsc::channel(4);
+    let mut prober = Prober::new(ProbeLimits { concurrency_max: 4, allow_loopback: true }, sender);
+    prober.retarget(std::slice::from_ref(&spec));
+    let begin = std::time::Instant::now();
+    let now = || Now { monotonic: begin.elapsed(), wall: Duration::ZERO };
+    let mut board = Board::new(vec![spec], 0, BoardLimits { under_way_max: 4 }, now(), 1);
+    let mut causes = Vec::new();
+    while causes.len() < 2 {
+        board.poll_due(now()).into_iter().for_each(|order| prober.start(order));
+        let sleep = board.poll_timeout(now()).unwrap_or(PATIENT);
+        if let Ok(observation) = tokio::time::timeout(sleep, observations.recv()).await {
+            board.observe(observation.unwrap(), now());
+        }
+        while let Some(transition) = board.poll_transition() {
+            causes.push(transition.cause);
+            *server.script.lock().unwrap() = answer("503 Service Unavailable", b"");
+        }
+    }
+    assert_eq!(causes, ["first result: well", "3 failures counted: status 503"]);
+    assert_eq!(board.table().target(TargetId(0)).verdict, crate::health::Verdict::Down);
 }

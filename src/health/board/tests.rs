@@ -478,6 +478,8 @@ proptest! {
             prop_assert_eq!(board.counters().late_skipped, 0);
             let expected = 40.0;
             for starts in &starts {
+                let shortest = starts[1..].windows(2).map(|pair| pair[1] - pair[0]).min().unwrap();
+                prop_assert!(shortest + round >= INTERVAL.mul_f64(0.8), "{shortest:?} {round:?}");
                 prop_assert!((starts.len() as f64 - expected).abs() <= 2.0, "{} starts", starts.len());
             }
         }
