@@ -241,7 +241,8 @@ impl Slot {
         let jitter = self.interval.mul_f64(JITTER_SHARE);
         let skipped = if self.first {
             // The second start waits until the first probe must have ended.
-            self.nominal += self.interval.saturating_mul(self.passed(now + self.timeout + jitter));
+            let busy = self.timeout.min(self.interval) + jitter;
+            self.nominal += self.interval.saturating_mul(self.passed(now + busy));
             0
         } else {
             let steps = self.passed(now).max(1);
