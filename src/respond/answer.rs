@@ -83,14 +83,14 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
     /// Writes the sections; what does not fit sets TC.
     pub(super) fn answer(mut self, class: ClientClass, writer: &mut ResponseWriter<'_>) -> Answered<'v> {
         let written = match Name::from_wire(self.query.question.name) {
-            Some(name) => self.from_catalog(class, name, writer),
+            Some(name) => self.look_up(class, name, writer),
             None => Ok(()),
         };
         self.answered.verdict.truncated = written.is_err();
         self.answered
     }
 
-    fn from_catalog(
+    fn look_up(
         &mut self,
         class: ClientClass,
         name: Name,
