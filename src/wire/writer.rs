@@ -513,3 +513,93 @@ fn same_name(message: &[u8], offset: usize, name: &[u8]) -> bool {
         rest = rest.get(octets..).unwrap_or(&[]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+    use hickory_proto::op::Message;
+    use proptest::prelude::*;
+
+    use super::super::name::{name_text, parse_name};
+    use super::super::types::Opcode;
+    use super::*;
+
+    const QUESTION: Question<'static> =
+        Question { name: b"\x03WWW\x07Example\x03com\x00", rtype: Rtype::NS, class: Class::IN };
+    const HEADER: Header = Header { id: 7, opcode: Opcode::QUERY, recursion_desired: false };
+    const VERDICT: Verdict = Verdict { rcode: Rcode::NoError, authoritative: true, truncated: false };
+
+    fn name() -> impl Strategy<Value = Vec<u8>> {
+        let labels =
+            proptest::sample::select(vec!["a", "B", "www", "example", "COM", "x-y", "long-label-here"]);
+        proptest::collection::vec(labels, 0..50).prop_map(|labels| {
+            let text = labels.join(".");
+            parse_name(format!("{text}.").as_bytes(), &[0]).unwrap_or(vec![0])
+        })
+    }
+
+    fn lower(text: String) -> String {
+        text.trim_end_matches('.').to_ascii_lowercase()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn rfc1035_4_1_4_compressed_names_are_read_as_they_were_meant(
+            sets in proptest::collection::vec((name(), proptest::collection::vec(name(), 1..8)), 1..60),
+            limit in 300..40_000usize,
+        ) {
+            let mut buffer = vec![0; 65_535];
+            let mut writer = ResponseWriter::new(&mut buffer, limit).unwrap();
+            writer.question(&QUESTION).unwrap();
+            let mut expected = Vec::new();
+            for (owner, targets) in &sets {
+                let rdata = targets.iter().map(Vec::as_slice);
+                if writer.rrset(Section::Answer, Owner::Name(owner), Rtype::NS, 9, rdata).is_ok() {
+                    let text = |wire: &[u8]| lower(name_text(wire));
+                    expected.extend(targets.iter().map(|target| (text(owner), text(target))));
+                }
+            }
+            let length = writer.finish(&HEADER, &VERDICT, None);
+            prop_assert!(length <= limit);
+            let message = Message::from_vec(&buffer[..length]).unwrap();
+            let read: Vec<_> = message
+                .answers
+                .iter()
+                .map(|record| (lower(record.name.to_ascii()), lower(record.data.to_string())))
+                .collect();
+            prop_assert_eq!(read, expected);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_leaves_no_trace() {
+        let mut buffer = [0xee; 512];
+        let mut writer = ResponseWriter::new(&mut buffer, 80).unwrap();
+        writer.question(&QUESTION).unwrap();
+        let server = b"\x02ns\x05other\x00";
+        let many = std::iter::repeat_n(&server[..], 9);
+        assert_eq!(writer.rrset(Section::Answer, Owner::Question(0), Rtype::NS, 1, many), Err(Full));
+        let one = std::iter::once(&server[..]);
+        assert_eq!(writer.rrset(Section::Answer, Owner::Question(4), Rtype::NS, 1, one), Ok(()));
+        let length = writer.finish(&HEADER, &VERDICT, None);
+        let message = Message::from_vec(&buffer[..length]).unwrap();
+        assert_eq!(message.answers.len(), 1);
+        assert_eq!(message.answers[0].name.to_string(), "Example.com.");
+        assert_eq!(message.answers[0].data.to_string(), "ns.other.");
+    }
+
+    #[test]
+    fn rfc3597_4_octets_that_hold_no_name_go_out_as_they_are() {
+        let mut buffer = [0; 512];
+        let mut writer = ResponseWriter::new(&mut buffer, 512).unwrap();
+        writer.question(&QUESTION).unwrap();
+        for (rtype, rdata) in [(Rtype::MX, &b"\x00"[..]), (Rtype::NS, b"\xc0\x0c"), (Rtype::SOA, b"\x01a")] {
+            let before = writer.end;
+            writer.rrset(Section::Answer, Owner::Question(0), rtype, 1, std::iter::once(rdata)).unwrap();
+            assert_eq!(writer.buffer[before + 12..writer.end], *rdata);
+        }
+    }
+}

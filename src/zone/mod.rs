@@ -7,6 +7,8 @@
 mod builder;
 mod catalog;
 mod lookup;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use builder::{OutOfZone, ZoneBuilder};
