@@ -1,1 +1,165 @@
-//! daemon
+//! The process: start, the supervisor's loop, stop.
+//!
+//! Start and reload take the same path: read, check, compile; on any problem nothing changes. The
+//! supervisor is the only one that publishes views, so everything that changes an answer is an input
+//! of its loop.
+
+mod command;
+mod notify;
+mod prepare;
+mod privileges;
+mod progress;
+mod status;
+mod supervisor;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+pub use command::{
+    AddressStatus, Command, Commands, EndpointStatus, Phase, ProbeCounts, RegionStatus, ReloadCounts, Reloaded,
+    ServiceStatus, Status,
+};
+pub use prepare::{EarlierMaps, Prepared, Reading, Refused, Source};
+pub use progress::Progress;
+
+use crate::control;
+use crate::health::Board;
+use crate::probe::Prober;
+use crate::publish::Cell;
+use crate::server::{self, Bound, Clock, Draws};
+use crate::telemetry::Telemetry;
+use crate::view::View;
+
+use privileges::{DropError, Privileges, drop_privileges, raise_descriptor_limit};
+use supervisor::{OBSERVATIONS_WAITING_MAX, Parts, Supervisor};
+
+/// Why the process could not start or go on.
+#[derive(Debug)]
+pub enum Failed {
+    /// The configuration was refused: every problem, as text.
+    Refused(Refused),
+    /// An address could not be opened.
+    Bind(SocketAddr, io::Error),
+    /// Privileges could not be dropped.
+    Privileges(DropError),
+    /// The system refused threads, signals or a listener.
+    System(io::Error),
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failed::Refused(refused) => f.write_str(refused.problems.trim_end()),
+            Failed::Bind(address, error) => write!(f, "cannot listen on {address}: {error}{}", bind_hint(error)),
+            Failed::Privileges(error) => write!(f, "{error}"),
+            Failed::System(error) => write!(f, "cannot start: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Failed {}
+
+const fn bind_hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EACCES) => " (ports below 1024 need root or CAP_NET_BIND_SERVICE)",
+        Some(libc::EADDRINUSE) => " (another server has it: `ss -lnptu` shows which)",
+        Some(libc::EADDRNOTAVAIL) => " (the machine does not have this address)",
+        _ => "",
+    }
+}
+
+/// Runs the server on a configuration until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, or the runtime fails.
+pub fn serve(path: &Path) -> Result<(), Failed> {
+    let telemetry = Arc::new(Telemetry::default());
+    let source = Source { path: path.to_owned() };
+    let reading = source.read(1, &EarlierMaps::default(), &mut |service, endpoint| telemetry.counter(service, endpoint));
+    let prepared = reading.outcome().map_err(Failed::Refused)?;
+    if !prepared.warnings.is_empty() {
+        tracing::warn!("{}", prepared.warnings.trim_end());
+    }
+
+    // Everything that needs privileges comes before the first thread.
+    let config = &prepared.config.server;
+    let workers = config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
+    let sockets = server::bind(&config.listen, workers).map_err(|(address, error)| Failed::Bind(address, error))?;
+    let control = match prepared.config.control.listen {
+        Some(address) => Some(control::bind(address).map_err(|error| Failed::Bind(address, error))?),
+        None => None,
+    };
+    let privileges = drop_privileges(config.user.as_deref(), config.group.as_deref());
+    tell_privileges(&privileges.map_err(Failed::Privileges)?, path);
+    raise_descriptor_limit();
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("runtime")
+        .enable_all()
+        .build()
+        .map_err(Failed::System)?;
+    let outcome = runtime.block_on(supervise(source, prepared, sockets, control, telemetry));
+    // Probes and control connections under way are not waited for.
+    runtime.shutdown_background();
+    outcome.map_err(Failed::System)
+}
+
+async fn supervise(
+    source: Source,
+    prepared: Prepared,
+    sockets: Vec<Bound>,
+    control: Option<std::net::TcpListener>,
+    telemetry: Arc<Telemetry>,
+) -> io::Result<()> {
+    let clock = Clock::start();
+    let now = clock.now();
+    let snapshot = prepared.snapshot.clone();
+    let endpoints = snapshot.fleet.endpoints.len();
+    let seed = Draws::seeded().next();
+    let board = Board::new(snapshot.targets.to_vec(), endpoints, prepared.board_limits(), now, seed);
+    let view = Arc::new(tokio::task::block_in_place(|| View::new(snapshot, board.table(), None)));
+    let cell = Arc::new(Cell::new(view.clone()));
+    let (commands_sender, commands) = mpsc::channel(command::COMMANDS_WAITING_MAX);
+    let (observations_sender, observations) = mpsc::channel(OBSERVATIONS_WAITING_MAX);
+    if let Some(listener) = control {
+        control::spawn(listener, commands_sender.clone(), cell.clone(), telemetry.clone())?;
+    }
+    let prober = Prober::new(prepared.probe_limits(), observations_sender.clone());
+    let supervisor = Supervisor::new(Parts {
+        source,
+        prepared,
+        sockets,
+        board,
+        view,
+        cell,
+        clock,
+        telemetry,
+        prober,
+        observations_sender,
+        observations,
+        commands,
+    })?;
+    let outcome = supervisor.run().await;
+    // Kept until here: without senders the loop would spin on a closed channel.
+    drop(commands_sender);
+    outcome
+}
+
+fn tell_privileges(privileges: &Privileges, path: &Path) {
+    match privileges {
+        Privileges::Unprivileged => {}
+        Privileges::Root => tracing::warn!("running as root: set server.user to drop privileges"),
+        Privileges::Dropped(uid, gid) => {
+            tracing::info!(%uid, %gid, "privileges dropped");
+            if let Err(error) = std::fs::File::open(path) {
+                tracing::warn!(%error, "this user cannot read the configuration: reloads will be refused");
+            }
+        }
+    }
+}

@@ -73,6 +73,8 @@ pub struct Parts {
     pub telemetry: Arc<Telemetry>,
     /// Runs the probes.
     pub prober: Prober,
+    /// Where probers report.
+    pub observations_sender: mpsc::Sender<Observation>,
     /// What the probes saw.
     pub observations: mpsc::Receiver<Observation>,
     /// What is asked.
@@ -90,6 +92,7 @@ pub struct Supervisor {
     clock: Clock,
     telemetry: Arc<Telemetry>,
     prober: Prober,
+    observations_sender: mpsc::Sender<Observation>,
     life: Life,
     listen: Vec<SocketAddr>,
     inputs: Inputs,
@@ -155,6 +158,7 @@ impl Supervisor {
             clock: parts.clock,
             telemetry: parts.telemetry,
             prober: parts.prober,
+            observations_sender: parts.observations_sender,
             listen: parts.sockets.iter().map(|bound| bound.address).collect(),
             life: Life::Starting { until, sockets: parts.sockets },
             inputs,
@@ -254,8 +258,8 @@ impl Supervisor {
 
     /// Makes a view of the snapshot and the health as they are, and puts it in force.
     fn publish(&mut self) {
-        self.published_health = self.board.generation();
         let table = self.board.table();
+        self.published_health = self.board.generation();
         let (snapshot, previous) = (self.prepared.snapshot.clone(), self.view.clone());
         // Deciding for every class of places can take a while: the runtime's other tasks go on elsewhere.
         let view = tokio::task::block_in_place(|| View::new(snapshot, table, Some(&previous)));
@@ -263,6 +267,13 @@ impl Supervisor {
         self.cell.publish(self.view.clone());
         self.published = self.clock.now();
         self.tell_last_resorts();
+    }
+
+    /// Tells telemetry where the endpoints of the generation to come are.
+    fn tell_places(&self) {
+        let fleet = &self.prepared.snapshot.fleet;
+        let regions = fleet.endpoints.iter().map(|own| (&*own.name, fleet.region_name(own.region)));
+        self.telemetry.place(regions);
     }
 
     /// One line per service that has lost its last healthy endpoint somewhere, or has one again (R9).
@@ -309,6 +320,7 @@ impl Supervisor {
         if !complete {
             tracing::warn!("start_timeout has passed: what has no verdict yet counts as eligible");
         }
+        self.tell_places();
         self.publish();
         let limits = ConnectionLimits::of(&self.prepared.config.server);
         let server = Server::start(sockets, &self.cell, self.clock, limits, &self.telemetry)?;
@@ -351,11 +363,15 @@ impl Supervisor {
         }
         tracing::info!(config = %self.source.path.display(), "reloading");
         self.reloading = Some(reply.into_iter().collect());
-        let (source, telemetry) = (self.source.clone(), self.telemetry.clone());
+        let (source, telemetry, earlier) =
+            (self.source.clone(), self.telemetry.clone(), self.prepared.maps());
         let generation = self.view.snapshot.generation + 1;
         let sender = self.inputs.compiled_sender.clone();
         tokio::spawn(async move {
-            let compiling = tokio::task::spawn_blocking(move || source.prepare(generation, &telemetry));
+            let compiling = tokio::task::spawn_blocking(move || {
+                let mut counter = |service: &str, endpoint: &str| telemetry.counter(service, endpoint);
+                source.read(generation, &earlier, &mut counter).outcome()
+            });
             let compiled = match compiling.await {
                 Ok(compiled) => compiled.map(Box::new),
                 Err(_) => Err(Refused { problems: "reading the configuration panicked".to_owned() }),
@@ -395,10 +411,15 @@ impl Supervisor {
         let targets = prepared.snapshot.targets.to_vec();
         let endpoints = prepared.snapshot.fleet.endpoints.len();
         let limits = prepared.board_limits();
-        take_mut(&mut self.board, |board| board.succeed(targets, endpoints, limits, now));
+        let board = std::mem::replace(&mut self.board, Board::new(Vec::new(), 0, limits, now, 0));
+        self.board = board.succeed(targets, endpoints, limits, now);
+        if prepared.probe_limits() != self.prepared.probe_limits() {
+            self.prober = Prober::new(prepared.probe_limits(), self.observations_sender.clone());
+        }
         self.prober.retarget(self.board.targets());
         let mut remarks = prepared.warnings.clone();
         self.prepared = prepared;
+        self.tell_places();
         self.publish();
         self.reloads.done += 1;
         for setting in restart {

@@ -1,0 +1,106 @@
+//! The supervisor's figures, beside those that telemetry counts.
+
+use crate::daemon::{Phase, Status};
+use crate::telemetry::{Exposition, Kind};
+
+/// The states that an address can be in.
+const STATES: [&str; 4] = ["up", "down", "unknown", "unmonitored"];
+
+/// Writes them.
+pub fn expose(status: &Status, to: &mut Exposition) {
+    life(status, to);
+    health(status, to);
+    probes(status, to);
+}
+
+fn life(status: &Status, to: &mut Exposition) {
+    to.family("meridian_build_info", Kind::Gauge, "1, with the version of the program.");
+    to.sample(&[("version", &status.version)], 1.0);
+    to.family("meridian_ready", Kind::Gauge, "1 while queries are answered and no stop is under way.");
+    to.sample(&[], f64::from(u8::from(status.phase == Phase::Serving)));
+    to.family("meridian_generation", Kind::Gauge, "The generation of the configuration in force.");
+    to.sample(&[], status.generation as f64);
+    to.family(
+        "meridian_view_published_timestamp_seconds",
+        Kind::Gauge,
+        "When the view in force was published, in seconds since 1970.",
+    );
+    to.sample(&[], status.published_s);
+    to.family("meridian_reloads_total", Kind::Counter, "Reloads, by outcome.");
+    to.sample(&[("outcome", "done")], status.reloads.done as f64);
+    to.sample(&[("outcome", "refused")], status.reloads.refused as f64);
+}
+
+fn health(status: &Status, to: &mut Exposition) {
+    to.family(
+        "meridian_endpoint_state",
+        Kind::Gauge,
+        "1 for the state that an address of an endpoint is in, 0 for the others.",
+    );
+    each_address(status, |labels, address| {
+        for state in STATES {
+            let [endpoint, region, own] = labels;
+            let labels = [endpoint, region, own, ("state", state)];
+            to.sample(&labels, f64::from(u8::from(address.state == state)));
+        }
+    });
+    to.family("meridian_endpoint_connect_seconds", Kind::Gauge, "The smoothed TCP handshake of the probes.");
+    each_address(status, |labels, address| {
+        if let Some(milliseconds) = address.connect_ms {
+            to.sample(&labels, milliseconds / 1000.0);
+        }
+    });
+    to.family(
+        "meridian_endpoint_first_byte_seconds",
+        Kind::Gauge,
+        "The smoothed time from a probe's request to the head of its answer.",
+    );
+    each_address(status, |labels, address| {
+        if let Some(milliseconds) = address.first_byte_ms {
+            to.sample(&labels, milliseconds / 1000.0);
+        }
+    });
+    to.family("meridian_region_eligible_endpoints", Kind::Gauge, "Endpoints of a region that may be answered with.");
+    for region in &status.regions {
+        to.sample(&[("region", &region.name)], region.eligible as f64);
+    }
+    to.family(
+        "meridian_service_all_down",
+        Kind::Gauge,
+        "1 while, for some clients, nothing is healthy and the last resort answers.",
+    );
+    for service in &status.services {
+        to.sample(&[("service", &service.name)], f64::from(u8::from(service.all_down)));
+    }
+    to.family("meridian_transitions_total", Kind::Counter, "Changes of health.");
+    to.sample(&[], status.transitions as f64);
+}
+
+fn probes(status: &Status, to: &mut Exposition) {
+    let probes = &status.probes;
+    to.family("meridian_probes_total", Kind::Counter, "Probes by outcome: success, or the kind of failure.");
+    to.sample(&[("outcome", "success")], probes.succeeded as f64);
+    for (kind, count) in &probes.failed {
+        to.sample(&[("outcome", kind)], *count as f64);
+    }
+    to.family("meridian_probes_started_total", Kind::Counter, "Probes started.");
+    to.sample(&[], probes.started as f64);
+    to.family("meridian_probes_skipped_total", Kind::Counter, "Probes left out because the one before was late.");
+    to.sample(&[], probes.late_skipped as f64);
+    to.family("meridian_probes_lost_total", Kind::Counter, "Probes that were never heard of again.");
+    to.sample(&[], probes.lost as f64);
+    to.family("meridian_probes_under_way", Kind::Gauge, "Probes under way.");
+    to.sample(&[], probes.under_way as f64);
+}
+
+fn each_address<'s>(
+    status: &'s Status,
+    mut visit: impl FnMut([(&'static str, &'s str); 3], &'s crate::daemon::AddressStatus),
+) {
+    for endpoint in &status.endpoints {
+        for address in &endpoint.addresses {
+            let own = ("address", address.address.as_str());
+            visit([("endpoint", &endpoint.name), ("region", &endpoint.region), own], address);
+        }
+    }
+}

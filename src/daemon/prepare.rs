@@ -1,0 +1,228 @@
+//! From files to something that can be put in force: the one path that a start, a reload and a check
+//! take.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::progress::Progress;
+use crate::compile::locations::{Atlas, Database, Overrides};
+use crate::compile::{Inputs, compile};
+use crate::config::{self, Config, Problems, SourceFile, Sources, Span, Style};
+use crate::geo::LocationMap;
+use crate::health::BoardLimits;
+use crate::ids::CounterId;
+use crate::load;
+use crate::probe::ProbeLimits;
+use crate::view::Snapshot;
+
+/// Where configurations come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Source {
+    /// The main file.
+    pub path: PathBuf,
+}
+
+/// A configuration that can be put in force.
+pub struct Prepared {
+    /// What was written.
+    pub config: Config,
+    /// What it was compiled to.
+    pub snapshot: Arc<Snapshot>,
+    /// Warnings as text; empty when there are none.
+    pub warnings: String,
+    /// What the location maps were made from.
+    places: Places,
+}
+
+/// A reading of the configuration: every problem, and what came of it where none of them forbids.
+pub struct Reading {
+    /// The texts that were read.
+    pub sources: Sources,
+    /// What is wrong with them.
+    pub problems: Problems,
+    /// `None` exactly where a problem is an error.
+    pub prepared: Option<Prepared>,
+}
+
+/// A configuration that was refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// Every problem, as text.
+    pub problems: String,
+}
+
+/// What location maps are made from: while these files stay as they are, maps can be taken over.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Places(Vec<(PathBuf, u64, Option<SystemTime>)>);
+
+/// Maps made earlier, and what from.
+#[derive(Clone, Default)]
+pub struct EarlierMaps {
+    places: Places,
+    maps: Vec<Arc<LocationMap>>,
+}
+
+impl Source {
+    /// Reads, checks and compiles everything. `counter` gives out counters by service and endpoint.
+    pub fn read(
+        &self,
+        generation: u64,
+        earlier: &EarlierMaps,
+        counter: &mut dyn FnMut(&str, &str) -> CounterId,
+    ) -> Reading {
+        let loaded = load::configuration(&self.path);
+        let (sources, mut problems) = (loaded.sources, loaded.problems);
+        let prepared = loaded
+            .config
+            .and_then(|config| self.compile(config, &sources, generation, earlier, counter, &mut problems));
+        Reading { sources, problems, prepared }
+    }
+
+    fn compile(
+        &self,
+        config: Config,
+        sources: &Sources,
+        generation: u64,
+        earlier: &EarlierMaps,
+        counter: &mut dyn FnMut(&str, &str) -> CounterId,
+        problems: &mut Problems,
+    ) -> Option<Prepared> {
+        let mut places = Places::default();
+        let atlas = self.atlas(&config, &mut places, problems);
+        let maps = if places == earlier.places { earlier.maps.as_slice() } else { &[] };
+        let mut progress = Progress::new("compiling the location map");
+        let inputs = Inputs {
+            sources,
+            atlas: &atlas,
+            maps,
+            generation,
+            counter,
+            progress: &mut |done, total| progress.at(done, total),
+        };
+        let (snapshot, found) = compile(&config, inputs);
+        problems.0.extend(found.0);
+        let snapshot = snapshot.filter(|_| !problems.has_errors())?;
+        let warnings = config::text(sources, problems, Style::Plain);
+        Some(Prepared { config, snapshot: Arc::new(snapshot), warnings, places })
+    }
+
+    /// Opens the location files. A file that cannot be used is an error at its place.
+    fn atlas(&self, config: &Config, places: &mut Places, problems: &mut Problems) -> Atlas {
+        let mut databases = Vec::new();
+        for (path, span) in &config.geoip.database {
+            databases.extend(self.database(path, *span, places, problems));
+        }
+        let mut asn = Vec::new();
+        if let Some((path, span)) = &config.geoip.asn {
+            asn.extend(self.database(path, *span, places, problems));
+        }
+        let overrides = match &config.geoip.overrides {
+            Some((path, span)) => self.overrides(path, *span, places, problems),
+            None => Overrides::default(),
+        };
+        Atlas::new(databases, asn, overrides)
+    }
+
+    fn database(
+        &self,
+        path: &Path,
+        span: Span,
+        places: &mut Places,
+        problems: &mut Problems,
+    ) -> Option<Database> {
+        let bytes = self.bytes(path, span, places, problems)?;
+        match Database::open(bytes, &path.display().to_string()) {
+            Ok(database) => Some(database),
+            Err(error) => {
+                problems.error(span, format!("{}: {}", error.file, error.problem), error.mend);
+                None
+            }
+        }
+    }
+
+    fn overrides(
+        &self,
+        path: &Path,
+        span: Span,
+        places: &mut Places,
+        problems: &mut Problems,
+    ) -> Overrides {
+        let bytes = self.bytes(path, span, places, problems).unwrap_or_default();
+        let source = SourceFile { path: path.display().to_string(), bytes };
+        Overrides::read(span.file, &source, problems)
+    }
+
+    fn bytes(
+        &self,
+        path: &Path,
+        span: Span,
+        places: &mut Places,
+        problems: &mut Problems,
+    ) -> Option<Vec<u8>> {
+        let beside = load::beside(&self.path, path);
+        if let Ok(about) = std::fs::metadata(&beside) {
+            places.0.push((beside.clone(), about.len(), about.modified().ok()));
+        }
+        match load::read_bytes(&beside, load::DATABASE_OCTETS_MAX) {
+            Ok(bytes) => Some(bytes),
+            Err(why) => {
+                let hint = "paths are relative to the configuration file";
+                problems.error(span, format!("{} cannot be read: {why}", beside.display()), hint);
+                None
+            }
+        }
+    }
+}
+
+impl Prepared {
+    /// What a board for it is held to.
+    pub fn board_limits(&self) -> BoardLimits {
+        BoardLimits { under_way_max: self.config.probes.concurrency_max }
+    }
+
+    /// What a prober for it is held to.
+    pub fn probe_limits(&self) -> ProbeLimits {
+        ProbeLimits {
+            concurrency_max: self.config.probes.concurrency_max,
+            allow_loopback: self.config.probes.allow_loopback,
+        }
+    }
+
+    /// Its maps, for the next reading.
+    pub fn maps(&self) -> EarlierMaps {
+        let maps = self.snapshot.maps.iter().map(|(map, _)| map.clone()).collect();
+        EarlierMaps { places: self.places.clone(), maps }
+    }
+}
+
+impl Reading {
+    /// What can be put in force, or every problem as text.
+    ///
+    /// # Errors
+    /// When a problem is an error.
+    pub fn outcome(self) -> Result<Prepared, Refused> {
+        let problems = || config::text(&self.sources, &self.problems, Style::Plain);
+        self.prepared.ok_or_else(|| Refused { problems: problems() })
+    }
+}
+
+/// The settings that have changed and that a running process keeps until it is restarted.
+pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let (was, is) = (&old.server, &new.server);
+    let settings = [
+        ("server.listen", was.listen != is.listen),
+        ("server.workers", was.workers != is.workers),
+        ("server.user", was.user != is.user),
+        ("server.group", was.group != is.group),
+        ("server.tcp_connections_max", was.tcp_connections_max != is.tcp_connections_max),
+        (
+            "server.tcp_connections_per_client_max",
+            was.tcp_connections_per_client_max != is.tcp_connections_per_client_max,
+        ),
+        ("server.tcp_idle_timeout", was.tcp_idle_timeout != is.tcp_idle_timeout),
+        ("server.tcp_message_timeout", was.tcp_message_timeout != is.tcp_message_timeout),
+        ("control.listen", old.control.listen != new.control.listen),
+    ];
+    settings.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
+}
