@@ -60,7 +60,11 @@ fn health(status: &Status, to: &mut Exposition) {
             to.sample(&labels, milliseconds / 1000.0);
         }
     });
-    to.family("meridian_region_eligible_endpoints", Kind::Gauge, "Endpoints of a region that may be answered with.");
+    to.family(
+        "meridian_region_eligible_endpoints",
+        Kind::Gauge,
+        "Endpoints of a region that may be answered with.",
+    );
     for region in &status.regions {
         to.sample(&[("region", &region.name)], region.eligible as f64);
     }
@@ -85,7 +89,11 @@ fn probes(status: &Status, to: &mut Exposition) {
     }
     to.family("meridian_probes_started_total", Kind::Counter, "Probes started.");
     to.sample(&[], probes.started as f64);
-    to.family("meridian_probes_skipped_total", Kind::Counter, "Probes left out because the one before was late.");
+    to.family(
+        "meridian_probes_skipped_total",
+        Kind::Counter,
+        "Probes left out because the one before was late.",
+    );
     to.sample(&[], probes.late_skipped as f64);
     to.family("meridian_probes_lost_total", Kind::Counter, "Probes that were never heard of again.");
     to.sample(&[], probes.lost as f64);

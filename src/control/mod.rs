@@ -23,7 +23,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
-pub use explain::{Candidate, Report, report};
+pub use explain::{Candidate, Question, Report, Steered, report};
 
 use crate::daemon::{Command, Commands, Phase, Reloaded, Status};
 use crate::publish::Cell;
@@ -208,8 +208,8 @@ async fn show_explanation(
     State(shared): State<Shared>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Json<Report>, Problem> {
-    let question = explain::Question::from_parameters(&parameters)
-        .map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why))?;
+    let question =
+        Question::from_parameters(&parameters).map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why))?;
     let view = shared.cell.load_full();
     // The walk over a policy tree with assumptions decides for every class of places: not here.
     let explained = tokio::task::spawn_blocking(move || report(&view, &question)).await;

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 pub use command::{
-    AddressStatus, Command, Commands, EndpointStatus, Phase, ProbeCounts, RegionStatus, ReloadCounts, Reloaded,
-    ServiceStatus, Status,
+    AddressStatus, Command, Commands, EndpointStatus, Phase, ProbeCounts, RegionStatus, ReloadCounts,
+    Reloaded, ServiceStatus, Status,
 };
 pub use prepare::{EarlierMaps, Prepared, Reading, Refused, Source};
 pub use progress::Progress;
@@ -56,7 +56,9 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failed::Refused(refused) => f.write_str(refused.problems.trim_end()),
-            Failed::Bind(address, error) => write!(f, "cannot listen on {address}: {error}{}", bind_hint(error)),
+            Failed::Bind(address, error) => {
+                write!(f, "cannot listen on {address}: {error}{}", bind_hint(error))
+            }
             Failed::Privileges(error) => write!(f, "{error}"),
             Failed::System(error) => write!(f, "cannot start: {error}"),
         }
@@ -65,7 +67,7 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-const fn bind_hint(error: &io::Error) -> &'static str {
+fn bind_hint(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EACCES) => " (ports below 1024 need root or CAP_NET_BIND_SERVICE)",
         Some(libc::EADDRINUSE) => " (another server has it: `ss -lnptu` shows which)",
@@ -81,7 +83,8 @@ const fn bind_hint(error: &io::Error) -> &'static str {
 pub fn serve(path: &Path) -> Result<(), Failed> {
     let telemetry = Arc::new(Telemetry::default());
     let source = Source { path: path.to_owned() };
-    let reading = source.read(1, &EarlierMaps::default(), &mut |service, endpoint| telemetry.counter(service, endpoint));
+    let reading = source
+        .read(1, &EarlierMaps::default(), &mut |service, endpoint| telemetry.counter(service, endpoint));
     let prepared = reading.outcome().map_err(Failed::Refused)?;
     if !prepared.warnings.is_empty() {
         tracing::warn!("{}", prepared.warnings.trim_end());
@@ -89,8 +92,10 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
 
     // Everything that needs privileges comes before the first thread.
     let config = &prepared.config.server;
-    let workers = config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
-    let sockets = server::bind(&config.listen, workers).map_err(|(address, error)| Failed::Bind(address, error))?;
+    let workers =
+        config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
+    let sockets =
+        server::bind(&config.listen, workers).map_err(|(address, error)| Failed::Bind(address, error))?;
     let control = match prepared.config.control.listen {
         Some(address) => Some(control::bind(address).map_err(|error| Failed::Bind(address, error))?),
         None => None,

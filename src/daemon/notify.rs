@@ -20,9 +20,8 @@ pub fn notify(state: State) {
         State::Ready => b"READY=1",
         State::Stopping => b"STOPPING=1",
     };
-    let outcome = address(path.as_bytes()).and_then(|address| {
-        UnixDatagram::unbound()?.send_to_addr(text, &address)
-    });
+    let outcome =
+        address(path.as_bytes()).and_then(|address| UnixDatagram::unbound()?.send_to_addr(text, &address));
     if let Err(error) = outcome {
         tracing::warn!(%error, "cannot notify the service manager");
     }

@@ -14,6 +14,7 @@ use crate::health::BoardLimits;
 use crate::ids::CounterId;
 use crate::load;
 use crate::probe::ProbeLimits;
+use crate::server::ConnectionLimits;
 use crate::view::Snapshot;
 
 /// Where configurations come from.
@@ -141,13 +142,7 @@ impl Source {
         }
     }
 
-    fn overrides(
-        &self,
-        path: &Path,
-        span: Span,
-        places: &mut Places,
-        problems: &mut Problems,
-    ) -> Overrides {
+    fn overrides(&self, path: &Path, span: Span, places: &mut Places, problems: &mut Problems) -> Overrides {
         let bytes = self.bytes(path, span, places, problems).unwrap_or_default();
         let source = SourceFile { path: path.display().to_string(), bytes };
         Overrides::read(span.file, &source, problems)
@@ -186,6 +181,17 @@ impl Prepared {
         ProbeLimits {
             concurrency_max: self.config.probes.concurrency_max,
             allow_loopback: self.config.probes.allow_loopback,
+        }
+    }
+
+    /// What the server is held to.
+    pub fn connection_limits(&self) -> ConnectionLimits {
+        let server = &self.config.server;
+        ConnectionLimits {
+            connections_max: server.tcp_connections_max,
+            connections_per_client_max: server.tcp_connections_per_client_max,
+            idle_timeout: server.tcp_idle_timeout,
+            message_timeout: server.tcp_message_timeout,
         }
     }
 

@@ -99,7 +99,7 @@ fn address_status(address: String, target: Option<TargetId>, board: &Board, now:
     let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
     AddressStatus {
         address,
-        state: match status.as_ref().map(|status| status.verdict) {
+        state: match status.as_ref().map(|status| status.health.verdict) {
             Some(Verdict::Up) => "up",
             Some(Verdict::Down) => "down",
             Some(Verdict::Unknown) => "unknown",

@@ -19,7 +19,7 @@ use crate::ids::ServiceId;
 use crate::now::Now;
 use crate::probe::Prober;
 use crate::publish::Cell;
-use crate::server::{Bound, Clock, ConnectionLimits, Server};
+use crate::server::{Bound, Clock, Server};
 use crate::telemetry::Telemetry;
 use crate::view::View;
 
@@ -280,7 +280,9 @@ impl Supervisor {
     fn tell_last_resorts(&mut self) {
         let plans = self.view.snapshot.plans.iter().enumerate();
         let all_down = plans
-            .filter(|(index, _)| self.view.table(ServiceId(*index as u32)).is_some_and(|table| table.all_down()))
+            .filter(|(index, _)| {
+                self.view.table(ServiceId(*index as u32)).is_some_and(|table| table.all_down())
+            })
             .map(|(_, plan)| plan.name.to_string())
             .collect::<BTreeSet<_>>();
         for service in all_down.difference(&self.all_down) {
@@ -322,7 +324,7 @@ impl Supervisor {
         }
         self.tell_places();
         self.publish();
-        let limits = ConnectionLimits::of(&self.prepared.config.server);
+        let limits = self.prepared.connection_limits();
         let server = Server::start(sockets, &self.cell, self.clock, limits, &self.telemetry)?;
         self.life = Life::Serving { server };
         let listen = self.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");

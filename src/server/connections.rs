@@ -103,7 +103,8 @@ impl Connections {
     }
 
     /// How many are open.
-    pub fn open(&self) -> usize {
+    #[cfg(test)]
+    fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 

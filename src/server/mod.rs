@@ -7,8 +7,6 @@ mod connections;
 mod draw;
 mod socket;
 mod tcp;
-#[cfg(test)]
-mod tests;
 mod udp;
 
 use std::io;
@@ -23,7 +21,6 @@ pub use clock::Clock;
 pub use draw::Draws;
 pub use socket::Bound;
 
-use crate::config;
 use crate::publish::Cell;
 use crate::respond::Transport;
 use crate::telemetry::{Telemetry, Writers};
@@ -39,18 +36,6 @@ pub struct ConnectionLimits {
     pub idle_timeout: Duration,
     /// A message, once begun, arrives within this; a reply is taken within this.
     pub message_timeout: Duration,
-}
-
-impl ConnectionLimits {
-    /// The limits that an operator set.
-    pub fn of(server: &config::Server) -> ConnectionLimits {
-        ConnectionLimits {
-            connections_max: server.tcp_connections_max,
-            connections_per_client_max: server.tcp_connections_per_client_max,
-            idle_timeout: server.tcp_idle_timeout,
-            message_timeout: server.tcp_message_timeout,
-        }
-    }
 }
 
 /// Opens all sockets, so many datagram sockets per address. Nothing is answered yet.
@@ -119,3 +104,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

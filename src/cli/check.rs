@@ -1,0 +1,36 @@
+//! `meridian check`
+
+use super::{CheckArgs, Exit, print_json, print_text, style};
+use crate::config;
+use crate::daemon::{EarlierMaps, Reading, Source};
+use crate::ids::CounterId;
+
+pub(super) fn run(args: &CheckArgs) -> Exit {
+    let path = args.config.path();
+    let reading = read(&path);
+    let exit = if reading.prepared.is_some() { Exit::Done } else { Exit::Refused };
+    if args.json {
+        print_json(&config::json(&reading.sources, &reading.problems));
+        return exit;
+    }
+    eprint!("{}", config::text(&reading.sources, &reading.problems, style()));
+    if let Some(prepared) = &reading.prepared {
+        let snapshot = &prepared.snapshot;
+        print_text(&format!(
+            "{}: {} zones, {} services, {} endpoints in {} regions, {} things to probe: ok\n",
+            path.display(),
+            snapshot.catalog.zones().len(),
+            snapshot.plans.len(),
+            snapshot.fleet.endpoints.len(),
+            snapshot.fleet.regions.len(),
+            snapshot.targets.len(),
+        ));
+    }
+    exit
+}
+
+/// Reads and compiles a configuration that will not be put in force: nothing is counted.
+pub(super) fn read(path: &std::path::Path) -> Reading {
+    let source = Source { path: path.to_owned() };
+    source.read(1, &EarlierMaps::default(), &mut |_, _| CounterId(0))
+}

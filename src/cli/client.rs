@@ -1,0 +1,107 @@
+//! Asking a running server over its control listener.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::load;
+
+/// Where the control listener is unless a configuration says otherwise.
+const CONTROL_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9853);
+/// Loopback connects at once or not at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A reload of the largest databases takes a minute.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What came of a request.
+pub(super) enum Answer<T> {
+    /// The server answered.
+    Given(T),
+    /// The server refused, and says why.
+    Refused(String),
+    /// No server is there, and why we think so.
+    Nobody(String),
+}
+
+/// Where to ask: as told, else as configured, else the default. A configuration that is refused may be the very
+/// reason for asking, so its problems are none here.
+pub(super) fn address(told: Option<SocketAddr>, config: &Path) -> Option<SocketAddr> {
+    if let Some(told) = told {
+        return Some(told);
+    }
+    match load::configuration(config).config {
+        Some(config) => config.control.listen,
+        None => Some(CONTROL_DEFAULT),
+    }
+}
+
+/// Gets a document.
+pub(super) fn get<T: DeserializeOwned>(
+    address: Option<SocketAddr>,
+    path: &str,
+    parameters: &[(String, String)],
+) -> Answer<T> {
+    ask(address, |client, address| {
+        let mut url = reqwest::Url::parse(&format!("http://{address}{path}")).ok()?;
+        if !parameters.is_empty() {
+            url.query_pairs_mut().extend_pairs(parameters);
+        }
+        Some(client.get(url))
+    })
+}
+
+/// Posts a request without a body.
+pub(super) fn post<T: DeserializeOwned>(address: Option<SocketAddr>, path: &str) -> Answer<T> {
+    ask(address, |client, address| Some(client.post(format!("http://{address}{path}"))))
+}
+
+fn ask<T: DeserializeOwned>(
+    address: Option<SocketAddr>,
+    request: impl FnOnce(&reqwest::Client, SocketAddr) -> Option<reqwest::RequestBuilder>,
+) -> Answer<T> {
+    let Some(address) = address else {
+        return Answer::Nobody("the configuration has no control listener".to_owned());
+    };
+    let asked = || -> Result<(u16, Vec<u8>), Box<dyn std::error::Error>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            .build()?;
+        let request = request(&client, address).ok_or("the address makes no URL")?;
+        runtime.block_on(async {
+            let response = request.send().await?;
+            let status = response.status().as_u16();
+            Ok((status, response.bytes().await?.to_vec()))
+        })
+    };
+    match asked() {
+        Ok((_, body)) => understand(&body, address),
+        Err(error) => {
+            let mut why = error.to_string();
+            let mut source = error.source();
+            while let Some(deeper) = source {
+                why = deeper.to_string();
+                source = deeper.source();
+            }
+            Answer::Nobody(format!("no server answers on {address}: {why}"))
+        }
+    }
+}
+
+/// A document, or problem details.
+fn understand<T: DeserializeOwned>(body: &[u8], address: SocketAddr) -> Answer<T> {
+    if let Ok(document) = serde_json::from_slice(body) {
+        return Answer::Given(document);
+    }
+    let detail = serde_json::from_slice::<serde_json::Value>(body)
+        .ok()
+        .and_then(|problem| problem.get("detail")?.as_str().map(str::to_owned));
+    match detail {
+        Some(detail) => Answer::Refused(detail),
+        None => Answer::Nobody(format!("what answers on {address} is not meridian, or another version")),
+    }
+}

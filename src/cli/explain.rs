@@ -1,0 +1,124 @@
+//! `meridian explain`
+
+use std::fmt::Write;
+
+use super::client::{self, Answer};
+use super::{Exit, ExplainArgs, check, fail, print_json, print_text, style};
+use crate::config;
+use crate::control::{Candidate, Question, Report, Steered, report};
+use crate::health::HealthTable;
+use crate::view::View;
+
+/// Shares are shown with this many digits after the point.
+const SHARE_DIGITS: usize = 1;
+
+pub(super) fn run(args: &ExplainArgs) -> Exit {
+    let parameters = parameters(args);
+    let question = match Question::from_parameters(&parameters) {
+        Ok(question) => question,
+        Err(why) => {
+            eprintln!("meridian: {why}");
+            return Exit::Usage;
+        }
+    };
+    let path = args.config.path();
+    if !args.offline {
+        let address = client::address(args.control.control, &path);
+        match client::get::<Report>(address, "/v1/explain", &parameters) {
+            Answer::Given(report) => return show(&report, "live", args.json),
+            Answer::Refused(why) => return fail(&why),
+            // Told where to ask, silence is an answer.
+            Answer::Nobody(why) if args.control.control.is_some() => return fail(&why),
+            Answer::Nobody(_) => {}
+        }
+    }
+    let reading = check::read(&path);
+    let Some(prepared) = &reading.prepared else {
+        eprint!("{}", config::text(&reading.sources, &reading.problems, style()));
+        return Exit::Refused;
+    };
+    let snapshot = prepared.snapshot.clone();
+    let health = HealthTable::unknown(snapshot.targets.len(), snapshot.fleet.endpoints.len());
+    match report(&View::new(snapshot, health, None), &question) {
+        Ok(report) => show(&report, "offline: every endpoint is taken to be eligible", args.json),
+        Err(why) => fail(&why),
+    }
+}
+
+fn parameters(args: &ExplainArgs) -> Vec<(String, String)> {
+    let mut parameters = vec![
+        ("name".to_owned(), args.name.clone()),
+        ("type".to_owned(), args.rtype.clone()),
+        ("client".to_owned(), args.client.clone()),
+        ("draw".to_owned(), args.draw.to_string()),
+    ];
+    parameters.extend(args.resolver.map(|resolver| ("resolver".to_owned(), resolver.to_string())));
+    parameters.extend(args.assume.iter().map(|assumed| ("assume".to_owned(), assumed.clone())));
+    parameters
+}
+
+fn show(report: &Report, health: &str, json: bool) -> Exit {
+    let printed = if json { print_json(report) } else { print_text(&text(report, health)) };
+    match (&report.steered, printed) {
+        (Some(_), printed) => printed,
+        (None, Exit::Done) => Exit::Failed,
+        (None, other) => other,
+    }
+}
+
+/// The report for people.
+fn text(report: &Report, health: &str) -> String {
+    // Writing to a String cannot fail.
+    let mut out = String::new();
+    let _ = writeln!(out, "{} {}", report.name, report.rtype);
+    let _ = writeln!(out, "health      {health}");
+    for step in &report.path {
+        let _ = writeln!(out, "path        {step}");
+    }
+    if let Some(steered) = &report.steered {
+        write_steered(&mut out, steered);
+    }
+    for attribution in &report.attributions {
+        let _ = writeln!(out, "\n{attribution}");
+    }
+    out
+}
+
+fn write_steered(out: &mut String, steered: &Steered) {
+    let _ = writeln!(out, "service     {}", steered.service);
+    let _ = writeln!(out, "client      {} (decided by the {})", steered.client, steered.decided_by);
+    if !steered.preference.is_empty() {
+        let _ = writeln!(out, "prefers     {}", steered.preference.join(", "));
+    }
+    let _ = writeln!(out, "policy");
+    for step in &steered.steps {
+        let indent = "  ".repeat(usize::from(step.depth) + 1);
+        let _ = writeln!(out, "{indent}{}: {}", step.node, step.what);
+    }
+    if steered.last_resort {
+        let _ = writeln!(out, "last resort nothing healthy was left");
+    }
+    let _ = writeln!(out, "candidates");
+    for candidate in &steered.candidates {
+        let _ = writeln!(out, "  {}", candidate_text(candidate));
+    }
+    let answer = match steered.answer.is_empty() {
+        true => "no data".to_owned(),
+        false => format!("{} {}", steered.answer_type, steered.answer.join(" ")),
+    };
+    let _ = writeln!(out, "answer      {} {answer}", steered.rcode);
+    let _ = writeln!(out, "ttl         {} s: {}", steered.ttl_s, steered.ttl_why);
+    let _ = writeln!(out, "scope       /{}: {}", steered.scope, steered.scope_why);
+}
+
+fn candidate_text(candidate: &Candidate) -> String {
+    let addresses = candidate.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    format!(
+        "{:>5.*} %  {}  {}  ({})",
+        SHARE_DIGITS,
+        candidate.share * 100.0,
+        candidate.endpoints.join(" "),
+        addresses,
+        candidate.regions.join(" ")
+    )
+}
