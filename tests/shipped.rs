@@ -1,0 +1,92 @@
+//! The shipped configuration on the shipped location data: users of each continent reach the region that a
+//! person would expect, with scopes that are neither whole nor single networks.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use meridian::compile::locations::{Atlas, Database, Overrides};
+use meridian::geo::ClientPrefix;
+use meridian::health::HealthTable;
+use meridian::ids::{CounterId, Family, RegionId, ServiceId};
+use meridian::steer::{Answer, Client, Wanted};
+use meridian::view::{View, assume};
+
+fn view() -> View {
+    let (sources, problems) = meridian::load::sources(Path::new("meridian.toml"));
+    assert!(problems.0.is_empty(), "{problems:#?}");
+    let (config, problems) = meridian::config::read(&sources, &|_| None);
+    assert!(problems.0.is_empty(), "{problems:#?}");
+    let config = config.unwrap();
+    let path = &config.geoip.database[0].0;
+    let database = Database::open(meridian::load::read_bytes(path).unwrap(), "world.mgeo").unwrap();
+    let atlas = Atlas::new(vec![database], vec![], Overrides::default());
+    let inputs = meridian::compile::Inputs {
+        sources: &sources,
+        atlas: &atlas,
+        maps: &[],
+        generation: 1,
+        counter: &mut |_, _| CounterId(0),
+        progress: &mut |_, _| {},
+    };
+    let (snapshot, problems) = meridian::compile::compile(&config, inputs);
+    assert!(problems.0.is_empty(), "{problems:#?}");
+    let snapshot = Arc::new(snapshot.unwrap());
+    let health = HealthTable::unknown(snapshot.targets.len(), snapshot.fleet.endpoints.len());
+    View::new(snapshot, health, None)
+}
+
+/// (address, scope) of the service `www` for a client network.
+fn ask(view: &View, service: &str, network: &str) -> (String, u8) {
+    let (address, length) = network.split_once('/').unwrap();
+    let subnet = ClientPrefix::new(address.parse().unwrap(), length.parse().unwrap());
+    let client = Client { resolver: "9.9.9.9".parse::<IpAddr>().unwrap(), subnet: Some(subnet) };
+    let service = view.snapshot.plans.iter().position(|plan| &*plan.name == service).unwrap();
+    let selection = view.steer(ServiceId(service as u32), Wanted::Addresses(Family::V4), &client, 0);
+    let Answer::Addresses(addresses) = selection.answer else { panic!("{selection:?}") };
+    (addresses[0].to_string(), selection.scope)
+}
+
+#[test]
+fn users_reach_the_region_that_a_person_would_expect() {
+    let view = view();
+    let expected = [
+        ("193.0.0.0/24", "127.0.10.3", "Amsterdam -> eu-west"),
+        ("133.11.0.0/24", "127.0.10.4", "Tokyo -> ap-northeast"),
+        ("18.7.0.0/24", "127.0.10.1", "Boston -> us-east"),
+        ("200.160.0.0/24", "127.0.10.2", "Sao Paulo -> sa-east"),
+        ("41.0.0.0/24", "127.0.10.2", "South Africa -> sa-east, by distance"),
+        ("2001:67c:2e8::/48", "127.0.10.3", "Amsterdam by IPv6 -> eu-west"),
+    ];
+    for (network, address, who) in expected {
+        let (found, scope) = ask(&view, "www", network);
+        println!("{network} -> {found} /{scope}");
+        assert_eq!(found, address, "{who}");
+        assert!((4..=48).contains(&scope), "{network}: scope {scope}");
+    }
+}
+
+#[test]
+fn losing_a_region_moves_its_users_and_nobody_else() {
+    let view = view();
+    let without = assume(&view, &[RegionId(2)], &[]);
+    let (mut moved, mut stayed) = (0, 0);
+    for index in 0..4000u32 {
+        let address = std::net::Ipv4Addr::from(index.wrapping_mul(0x9e37_79b9));
+        let network = format!("{address}/24");
+        for service in ["www", "api", "shop"] {
+            let (before, after) = (ask(&view, service, &network).0, ask(&without, service, &network).0);
+            if before == "127.0.10.3" {
+                moved += u32::from(after != before);
+            } else {
+                assert_eq!(before, after, "{service} {network}");
+                stayed += 1;
+            }
+        }
+    }
+    assert!(moved > 500 && stayed > 5000, "{moved} {stayed}");
+    // The fence: Europeans stay in Europe although it is down.
+    assert_eq!(ask(&without, "shop", "193.0.0.0/24").0, "127.0.10.3");
+    assert_eq!(ask(&without, "www", "193.0.0.0/24").0, "127.0.10.1");
+}
