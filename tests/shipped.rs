@@ -20,7 +20,7 @@ fn view() -> View {
     assert!(problems.0.is_empty(), "{problems:#?}");
     let config = config.unwrap();
     let path = &config.geoip.database[0].0;
-    let database = Database::open(meridian::load::read_bytes(path).unwrap(), "world.mgeo").unwrap();
+    let database = Database::open(meridian::load::read_bytes(path, 1 << 30).unwrap(), "world.mgeo").unwrap();
     let atlas = Atlas::new(vec![database], vec![], Overrides::default());
     let inputs = meridian::compile::Inputs {
         sources: &sources,
