@@ -20,15 +20,8 @@ impl ClassSets {
         ClassSets { members: members.into(), ends: ends.into() }
     }
 
-    /// The first member of a set.
-    fn first(&self, set: u32) -> ClassId {
-        let start =
-            (set as usize).checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |&end| end);
-        self.members.get(start as usize).map_or(UNKNOWN, |&class| ClassId(class))
-    }
-
     /// All sets in order.
-    fn iter(&self) -> impl Iterator<Item = &[u32]> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u32]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts
             .zip(&self.ends)
@@ -118,7 +111,7 @@ impl Fold {
         }
         for (octet, depth) in bits.to_be_bytes().into_iter().zip((0u8..).step_by(8)) {
             let Entry::Child(node) = entry else { break };
-            let runs = trie.runs(node);
+            let runs = trie.runs(trie.node(node));
             let at = run_of(runs, octet);
             entry = runs.get(at).map_or(Entry::Class(UNKNOWN), |&run| Entry::from_bits(run));
             if let Some(colour) = self.colour(map, entry) {
@@ -131,37 +124,36 @@ impl Fold {
     /// Widens a find over the neighbouring runs of its colour, to an aligned block of octets.
     fn widen(&self, map: &LocationMap, position: Position<'_>) -> Found {
         let Position { runs, at, octet, depth, entry, colour } = position;
+        let start_of = |index: usize| runs.get(index).map_or(256, |&run| u32::from(first_octet(run)));
         let has_colour = |index: usize| {
             runs.get(index).is_some_and(|&run| self.colour(map, Entry::from_bits(run)) == Some(colour))
         };
-        let mut left = at;
-        while left.checked_sub(1).is_some_and(has_colour) {
-            left -= 1;
+        // The runs `left..right` are known to be of the colour; each doubling of the block looks at
+        // no more runs than it needs.
+        let (mut left, mut right) = (at, at + 1);
+        let mut free_bits = 0;
+        while free_bits < 8 {
+            let (first, end) = block(octet, free_bits + 1);
+            while start_of(left) > first && has_colour(left - 1) {
+                left -= 1;
+            }
+            while start_of(left) <= first && start_of(right) < end && has_colour(right) {
+                right += 1;
+            }
+            if start_of(left) > first || start_of(right) < end {
+                break;
+            }
+            free_bits += 1;
         }
-        let mut right = at + 1;
-        while has_colour(right) {
-            right += 1;
-        }
-        let low = runs.get(left).map_or(0, |&run| u32::from(first_octet(run)));
-        let end = runs.get(right).map_or(256, |&run| u32::from(first_octet(run)));
-        let octet = u32::from(octet);
-        let fits = |free_bits: &u32| {
-            let first = octet >> free_bits << free_bits;
-            first >= low && first + (1 << free_bits) <= end
-        };
-        let free_bits = (1..=8).take_while(fits).last().unwrap_or(0);
-        let scope = depth + 8 - free_bits as u8;
+        let scope = depth + 8 - free_bits;
         if let Ttls::ByDecision(_) = self.ttls {
             return self.found(map, entry, scope, self.ttl_index(map, entry));
         }
-        let first = octet >> free_bits << free_bits;
-        let inside = runs.iter().enumerate().take(right).skip(left).filter(|(index, run)| {
-            let start = u32::from(first_octet(**run));
-            let end = runs.get(index + 1).map_or(256, |&next| u32::from(first_octet(next)));
-            start < first + (1 << free_bits) && end > first
-        });
-        let least = inside.map(|(_, &run)| self.ttl_index(map, Entry::from_bits(run))).min();
-        self.found(map, entry, scope, least.unwrap_or(0))
+        let (first, end) = block(octet, free_bits);
+        let inside = (left..right).filter(|&index| start_of(index) < end && start_of(index + 1) > first);
+        let indexes =
+            inside.filter_map(|index| runs.get(index)).map(|&run| self.ttl_index(map, Entry::from_bits(run)));
+        self.found(map, entry, scope, indexes.min().unwrap_or(0))
     }
 
     fn found(&self, map: &LocationMap, entry: Entry, scope: u8, ttl: usize) -> Found {
@@ -170,12 +162,13 @@ impl Fold {
 
     /// The colour of all classes below an entry; `None` where they differ.
     fn colour(&self, map: &LocationMap, entry: Entry) -> Option<Colour> {
-        if let Entry::Child(node) = entry
-            && self.is_mixed(map.trie.set(node))
-        {
-            return None;
+        match entry {
+            Entry::Class(class) => Some(colour_of(&self.decisions, class)),
+            Entry::Child(number) => {
+                let node = map.trie.node(number);
+                (!self.is_mixed(node.set())).then(|| colour_of(&self.decisions, node.first))
+            }
         }
-        Some(colour_of(&self.decisions, class_in(map, entry)))
     }
 
     fn is_mixed(&self, set: u32) -> bool {
@@ -185,7 +178,7 @@ impl Fold {
     fn ttl_index(&self, map: &LocationMap, entry: Entry) -> usize {
         match (&self.ttls, entry) {
             (Ttls::ByClass { sets, .. }, Entry::Child(node)) => {
-                sets.get(map.trie.set(node) as usize).map_or(0, |&index| usize::from(index))
+                sets.get(map.trie.node(node).set() as usize).map_or(0, |&index| usize::from(index))
             }
             _ => self.ttls.of_class(self, class_in(map, entry)),
         }
@@ -279,10 +272,16 @@ fn colour_of(decisions: &[u16], class: ClassId) -> Colour {
     decisions.get(class.index()).map_or(0, |&decision| u32::from(decision))
 }
 
+/// The aligned block of `1 << free_bits` octets around one: its first octet, and the one after it.
+fn block(octet: u8, free_bits: u8) -> (u32, u32) {
+    let first = u32::from(octet) >> free_bits << free_bits;
+    (first, first + (1 << free_bits))
+}
+
 /// A class below an entry.
 fn class_in(map: &LocationMap, entry: Entry) -> ClassId {
     match entry {
         Entry::Class(class) => class,
-        Entry::Child(node) => map.sets.first(map.trie.set(node)),
+        Entry::Child(node) => map.trie.node(node).first,
     }
 }

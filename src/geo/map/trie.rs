@@ -46,13 +46,48 @@ pub(super) fn first_octet(run: u32) -> u8 {
 pub(super) struct Trie {
     /// The whole of each family, by family index: entries as bits.
     pub(super) roots: [u32; 2],
-    /// By node: where its runs end in `runs` (they start where those of the node before end).
-    pub(super) run_ends: Box<[u32]>,
-    /// By node: the set of classes below it.
-    pub(super) sets: Box<[u32]>,
+    /// The nodes.
+    pub(super) nodes: Box<[Node]>,
     /// The runs of all nodes: the first octet in the top 8 bits, then the entry. The first run of a
     /// node starts at octet 0, the others ascend.
     pub(super) runs: Box<[u32]>,
+}
+
+/// A node: at least two runs, which make up all 256 octets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Node {
+    /// The index of its first run.
+    pub(super) runs_at: u32,
+    /// The number of its set of classes in the top 24 bits, its count of runs less one below.
+    set_and_count: u32,
+    /// The first class of the set: what the whole node is, where its set is uniform.
+    pub(super) first: ClassId,
+}
+
+impl Node {
+    pub(super) fn new(runs_at: u32, run_count: usize, set: u32, first: ClassId) -> Node {
+        Node { runs_at, set_and_count: set << 8 | (run_count as u32).saturating_sub(1) & 0xff, first }
+    }
+
+    /// As three numbers, for the flat form.
+    pub(super) fn to_words(self) -> [u32; 3] {
+        [self.runs_at, self.set_and_count, self.first.0]
+    }
+
+    /// From three numbers.
+    pub(super) fn from_words([runs_at, set_and_count, first]: [u32; 3]) -> Node {
+        Node { runs_at, set_and_count, first: ClassId(first) }
+    }
+
+    /// How many runs it has.
+    pub(super) fn run_count(self) -> usize {
+        (self.set_and_count & 0xff) as usize + 1
+    }
+
+    /// The set of classes below it.
+    pub(super) fn set(self) -> u32 {
+        self.set_and_count >> 8
+    }
 }
 
 impl Trie {
@@ -61,18 +96,16 @@ impl Trie {
         Entry::from_bits(self.roots.get(family.index()).copied().unwrap_or(0))
     }
 
-    /// The runs of a node.
-    pub(super) fn runs(&self, node: u32) -> &[u32] {
-        let node = node as usize;
-        let start =
-            node.checked_sub(1).and_then(|before| self.run_ends.get(before)).map_or(0, |&end| end as usize);
-        let end = self.run_ends.get(node).map_or(start, |&end| end as usize);
-        self.runs.get(start..end).unwrap_or(&[])
+    /// A node by number.
+    pub(super) fn node(&self, number: u32) -> Node {
+        let missing = Node::new(0, 1, 0, super::barrier::UNKNOWN);
+        self.nodes.get(number as usize).copied().unwrap_or(missing)
     }
 
-    /// The set of classes below a node.
-    pub(super) fn set(&self, node: u32) -> u32 {
-        self.sets.get(node as usize).copied().unwrap_or(0)
+    /// The runs of a node.
+    pub(super) fn runs(&self, node: Node) -> &[u32] {
+        let start = node.runs_at as usize;
+        self.runs.get(start..start + node.run_count()).unwrap_or(&[])
     }
 
     /// The class of an address.
@@ -82,7 +115,7 @@ impl Trie {
             match entry {
                 Entry::Class(class) => return class,
                 Entry::Child(node) => {
-                    let runs = self.runs(node);
+                    let runs = self.runs(self.node(node));
                     entry = runs.get(run_of(runs, octet)).map_or(entry, |&run| Entry::from_bits(run));
                 }
             }
@@ -192,12 +225,12 @@ impl TrieBuilder {
     /// The trie and its sets.
     pub(super) fn finish(self) -> (Trie, Sets) {
         let (runs, run_ends) = self.nodes.into_parts();
-        let trie = Trie {
-            roots: self.paths.map(|path| path.root),
-            run_ends: run_ends.into(),
-            sets: self.sets_of_nodes.into(),
-            runs: runs.into(),
+        let starts = std::iter::once(0).chain(run_ends.iter().copied());
+        let node = |((start, &end), &set): ((u32, &u32), &u32)| {
+            Node::new(start, (end - start) as usize, set, self.sets.first(set))
         };
+        let nodes = starts.zip(&run_ends).zip(&self.sets_of_nodes).map(node).collect();
+        let trie = Trie { roots: self.paths.map(|path| path.root), nodes, runs: runs.into() };
         (trie, self.sets)
     }
 }
@@ -278,6 +311,11 @@ impl Sets {
         }
         union.sort_unstable();
         lists.intern(union).number()
+    }
+
+    /// The first member of a set.
+    fn first(&self, set: u32) -> ClassId {
+        self.lists.get(set).first().map_or(super::barrier::UNKNOWN, |&class| ClassId(class))
     }
 
     /// All members in a row, and where each set ends.
