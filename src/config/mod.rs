@@ -10,6 +10,7 @@ mod countries;
 mod problem;
 mod read;
 mod render;
+mod schema;
 pub mod shape;
 mod suggest;
 mod types;
@@ -17,6 +18,7 @@ mod types;
 pub use problem::{FileId, Problem, Problems, Severity, SourceFile, Sources, Span};
 pub use read::{read, zones_folder};
 pub use render::{Style, json, summary, text};
+pub use schema::{main_schema, zone_schema};
 pub use types::*;
 
 #[cfg(test)]

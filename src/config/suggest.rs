@@ -31,23 +31,24 @@ const LISTED_MAX: usize = 8;
 
 /// The known name that is nearest, if it is near enough to be a slip.
 pub fn near<'k>(written: &str, known: &[&'k str]) -> Option<&'k str> {
-    if written.len() > COMPARED_OCTETS_MAX {
+    if written.is_empty() || written.len() > COMPARED_OCTETS_MAX {
         return None;
     }
     let written = written.to_lowercase();
-    known
-        .iter()
-        .map(|name| {
-            let lower = name.to_lowercase();
-            let slips = strsim::damerau_levenshtein(&written, &lower);
-            (slips, strsim::jaro_winkler(&written, &lower), *name)
-        })
-        .filter(|(slips, _, name)| {
-            let length = name.chars().count();
-            *slips <= (length / CHARS_PER_SLIP).max(1) && *slips < length && !written.is_empty()
-        })
-        .min_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)))
-        .map(|(.., name)| name)
+    let written_length = written.chars().count();
+    let nearness = |name: &&'k str| {
+        let length = name.chars().count();
+        let slips_max = (length / CHARS_PER_SLIP).max(1).min(length.saturating_sub(1));
+        // Comparing takes the product of the lengths: most names are ruled out by theirs.
+        if written_length.abs_diff(length) > slips_max {
+            return None;
+        }
+        let lower = name.to_lowercase();
+        let slips = strsim::damerau_levenshtein(&written, &lower);
+        (slips <= slips_max).then(|| (slips, strsim::jaro_winkler(&written, &lower), *name))
+    };
+    let nearest = known.iter().filter_map(nearness).min_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
+    nearest.map(|(.., name)| name)
 }
 
 /// Longer names are no slips of the pen, and comparing takes the square of the length.

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use directory::Directory;
 use policies::Forest;
 use reader::{Context, Environment, Table};
+pub(super) use scalar::spell_duration;
 use tree::Facts;
 
 use super::shape::MAIN;

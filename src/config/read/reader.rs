@@ -5,6 +5,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::scalar;
+use crate::config::schema::describe;
 use crate::config::shape::{self, Kind, Needed, Shape};
 use crate::config::suggest;
 use crate::config::{FileId, Problems, Severity, Span};
@@ -465,22 +466,6 @@ fn elsewhere(written: &str, keys: &[&str]) -> Option<String> {
     match owners.as_slice() {
         [] => None,
         owners => Some(format!("it belongs in {}", owners.join(" or "))),
-    }
-}
-
-/// What a kind of value is, in words.
-fn describe(kind: &Kind) -> String {
-    match kind {
-        Kind::Text(what) => (*what).to_owned(),
-        Kind::Word(words) => suggest::list(words),
-        Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
-        Kind::Number(min, max) => format!("a number from {min} to {max}"),
-        Kind::Span(..) => "a duration such as \"5s\"".to_owned(),
-        Kind::Flag => "true or false".to_owned(),
-        Kind::List(inner) => format!("an array of: {}", describe(inner)),
-        Kind::Table(shape) => format!("a table ({})", shape.name),
-        Kind::Names(what, _) => format!("a table of {what}s by name"),
-        Kind::Either(kinds) => kinds.iter().map(describe).collect::<Vec<_>>().join(", or "),
     }
 }
 

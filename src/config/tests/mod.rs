@@ -1,11 +1,18 @@
 //! The reader as a whole: what is accepted, the exact text of each problem, and arbitrary input.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods
+)]
 
 use super::*;
 
 mod accepted;
 mod arbitrary;
 mod golden;
+mod schema;
 
 /// The environment of all tests.
 fn environment(name: &str) -> Option<String> {
