@@ -20,31 +20,30 @@ pub struct City {
 
 /// The cities of that name, upper or lower case, in that country if one is given; the largest first.
 pub fn find(name: &str, country: Option<&str>) -> Vec<City> {
-    let matches = |city: &City| {
-        city.name.eq_ignore_ascii_case(name)
-            && country.is_none_or(|country| city.country.eq_ignore_ascii_case(country))
-    };
-    let mut found: Vec<_> = all().filter(matches).collect();
+    let lines = TABLE.lines().filter(|line| name_of(line).eq_ignore_ascii_case(name));
+    let mut found: Vec<_> = lines.filter_map(read).collect();
+    found.retain(|city| country.is_none_or(|country| city.country.eq_ignore_ascii_case(country)));
     found.sort_by_key(|city| std::cmp::Reverse(city.population));
     found
 }
 
 /// The largest city whose name is nearest to a misspelt one.
 pub fn near(name: &str) -> Option<City> {
-    let names: Vec<_> = all().map(|city| city.name).collect();
+    let names: Vec<_> = TABLE.lines().map(name_of).collect();
     let name = super::suggest::near(name, &names)?;
     find(name, None).into_iter().next()
 }
 
-/// Every city of the table.
-pub fn all() -> impl Iterator<Item = City> {
-    TABLE.lines().filter_map(|line| {
-        let mut fields = line.split('\t');
-        let (name, country) = (fields.next()?, fields.next()?);
-        let (latitude, longitude) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        let population = fields.next()?.parse().ok()?;
-        Some(City { name, country, coordinates: Coordinates::new(latitude, longitude)?, population })
-    })
+fn name_of(line: &'static str) -> &'static str {
+    line.split('\t').next().unwrap_or_default()
+}
+
+fn read(line: &'static str) -> Option<City> {
+    let mut fields = line.split('\t');
+    let (name, country) = (fields.next()?, fields.next()?);
+    let (latitude, longitude) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let population = fields.next()?.parse().ok()?;
+    Some(City { name, country, coordinates: Coordinates::new(latitude, longitude)?, population })
 }
 
 #[cfg(test)]
@@ -53,7 +52,7 @@ mod tests {
 
     #[test]
     fn every_line_of_the_table_is_read() {
-        assert_eq!(all().count(), TABLE.lines().filter(|line| !line.starts_with('#')).count());
+        assert!(TABLE.lines().all(|line| read(line).is_some()));
     }
 
     #[test]
