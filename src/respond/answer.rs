@@ -30,15 +30,16 @@ pub(super) struct Answering<'v, 'q, S> {
 }
 
 /// A name of the chain.
-struct Link {
-    name: Name,
+#[derive(Clone, Copy)]
+struct Link<'n> {
+    name: &'n Name,
     /// Whether it is QNAME itself, whose case is kept by pointing at it.
     asked: bool,
 }
 
-impl Link {
+impl<'n> Link<'n> {
     /// The name from label `index` on, as an owner.
-    fn owner(&self, index: usize) -> Owner<'_> {
+    fn owner(self, index: usize) -> Owner<'n> {
         if self.asked {
             Owner::Question(self.name.start(index))
         } else {
@@ -83,7 +84,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
     /// Writes the sections; what does not fit sets TC.
     pub(super) fn answer(mut self, class: ClientClass, writer: &mut ResponseWriter<'_>) -> Answered<'v> {
         let written = match Name::from_wire(self.query.question.name) {
-            Some(name) => self.look_up(class, name, writer),
+            Some(name) => self.look_up(class, &name, writer),
             None => Ok(()),
         };
         self.answered.verdict.truncated = written.is_err();
@@ -93,7 +94,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
     fn look_up(
         &mut self,
         class: ClientClass,
-        name: Name,
+        name: &Name,
         writer: &mut ResponseWriter<'_>,
     ) -> Result<(), Full> {
         let question = self.query.question;
@@ -102,9 +103,9 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             return Ok(());
         }
         let catalog = self.steering.catalog();
-        let mut found = catalog.find(class, &name);
-        if question.rtype == Rtype::DS && found.is_some_and(|(_, zone)| zone.origin() == &name) {
-            found = catalog.find_above(class, &name).or(found);
+        let mut found = catalog.find(class, name);
+        if question.rtype == Rtype::DS && found.is_some_and(|(_, zone)| zone.origin() == name) {
+            found = catalog.find_above(class, name).or(found);
         }
         let Some((id, zone)) = found else {
             self.refuse(Some(ExtendedError::NotAuthoritative));
@@ -115,22 +116,23 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             self.refuse(Some(ExtendedError::Prohibited));
             return Ok(());
         }
-        self.follow(zone, Link { name, asked: true }, writer)
+        self.follow(zone, name, writer)
     }
 
     /// Follows aliases inside the zone. Its response code is that of the end (RFC 6604).
-    fn follow(&mut self, zone: &'v Zone, asked: Link, writer: &mut ResponseWriter<'_>) -> Result<(), Full> {
+    fn follow(&mut self, zone: &'v Zone, asked: &Name, writer: &mut ResponseWriter<'_>) -> Result<(), Full> {
         let rtype = self.query.question.rtype;
         let (mut owners, mut redirects) = (Offsets::default(), Offsets::default());
-        let mut link = asked;
+        let mut target: Option<Name> = None;
         loop {
-            let next = match zone.lookup(&link.name, rtype) {
+            let link = Link { name: target.as_ref().unwrap_or(asked), asked: target.is_none() };
+            let next = match zone.lookup(link.name, rtype) {
                 Lookup::Answer(rrset) => return write(writer, Section::Answer, link.owner(0), &rrset),
                 Lookup::NoData => return self.negative(zone, Rcode::NoError, writer),
                 Lookup::NxDomain => return self.negative(zone, Rcode::NxDomain, writer),
-                Lookup::Steered(service) => return self.steered(zone, service, &link, writer),
+                Lookup::Steered(service) => return self.steered(zone, service, link, writer),
                 Lookup::Referral { servers, owner } => {
-                    return self.referral(zone, &link, owner, &servers, writer);
+                    return self.referral(zone, link, owner, &servers, writer);
                 }
                 Lookup::Alias(rrset) => {
                     owners.add(if link.asked { HEADER_OCTETS } else { writer.offset() });
@@ -138,7 +140,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
                     rrset.rdata().next().and_then(Name::from_wire)
                 }
                 Lookup::Redirect { rrset, owner } => {
-                    self.redirect(&link, owner, &rrset, (&mut owners, &mut redirects), writer)?
+                    self.redirect(link, owner, &rrset, (&mut owners, &mut redirects), writer)?
                 }
             };
             let Some(name) = next else { return Ok(()) };
@@ -147,14 +149,14 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             if ends {
                 return Ok(());
             }
-            link = Link { name, asked: false };
+            target = Some(name);
         }
     }
 
     /// A DNAME and the CNAME it stands for (RFC 6672 section 3.1): where that leads.
     fn redirect(
         &mut self,
-        link: &Link,
+        link: Link<'_>,
         owner: usize,
         rrset: &Rrset<'v>,
         (owners, redirects): (&mut Offsets, &mut Offsets),
@@ -190,7 +192,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
     fn referral(
         &mut self,
         zone: &Zone,
-        link: &Link,
+        link: Link<'_>,
         owner: usize,
         servers: &Rrset<'v>,
         writer: &mut ResponseWriter<'_>,
@@ -216,7 +218,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         &mut self,
         zone: &Zone,
         service: ServiceId,
-        link: &Link,
+        link: Link<'_>,
         writer: &mut ResponseWriter<'_>,
     ) -> Result<(), Full> {
         // R15: what is tailored is answered by itself.

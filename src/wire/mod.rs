@@ -2,6 +2,7 @@
 //!
 //! Nothing here allocates on the query path and nothing here knows zones, places or health.
 
+mod compression;
 mod edns;
 mod name;
 mod query;

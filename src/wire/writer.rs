@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::compression::{NameTable, Suffixes, same_name};
 use super::edns::{ClientSubnet, ExtendedError, OptionCode};
-use super::name::{LABEL_OCTETS_MAX, name_octets};
+use super::name::name_octets;
 use super::query::{Header, Question};
 use super::types::{Class, Rcode, Rtype};
 
@@ -12,13 +13,6 @@ pub const HEADER_OCTETS: usize = 12;
 
 /// The fixed part of OPT: root, type, class, TTL, RDLENGTH.
 const OPT_OCTETS: usize = 11;
-
-/// Names that later names are compared with. A referral with 13 servers and their names needs about
-/// 40; beyond the table names go out whole, which is right and only longer.
-const REMEMBERED_MAX: usize = 48;
-
-/// Names of more labels go out whole. Reverse names of IPv6 have 34.
-const COMPRESSED_LABELS_MAX: usize = 40;
 
 /// A pointer has 14 bits.
 const POINTER_MAX: usize = 0x3fff;
@@ -306,13 +300,7 @@ impl<'b> ResponseWriter<'b> {
     }
 
     fn find(&self, suffixes: &Suffixes, index: usize, name: &[u8]) -> Option<u16> {
-        let hash = suffixes.hash(index);
-        let suffix = name.get(suffixes.start(index)..)?;
-        let known = self.names.entries.get(..self.names.used)?;
-        known
-            .iter()
-            .find(|entry| entry.hash == hash && same_name(self.buffer, usize::from(entry.offset), suffix))
-            .map(|entry| entry.offset)
+        self.names.find(self.buffer, suffixes.hash(index), name.get(suffixes.start(index)..)?)
     }
 
     /// Remembers the suffixes before number `count` of the name about to be written at the end.
@@ -410,107 +398,6 @@ impl<'b> ResponseWriter<'b> {
         self.buffer.get_mut(self.end..end).ok_or(Full)?.copy_from_slice(octets);
         self.end = end;
         Ok(())
-    }
-}
-
-/// The names written so far, by the hash of each of their suffixes.
-struct NameTable {
-    entries: [Remembered; REMEMBERED_MAX],
-    used: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Remembered {
-    hash: u16,
-    offset: u16,
-}
-
-impl NameTable {
-    const EMPTY: NameTable =
-        NameTable { entries: [Remembered { hash: 0, offset: 0 }; REMEMBERED_MAX], used: 0 };
-
-    fn add(&mut self, hash: u16, offset: u16) {
-        if let Some(entry) = self.entries.get_mut(self.used) {
-            *entry = Remembered { hash, offset };
-            self.used += 1;
-        }
-    }
-}
-
-/// Where the suffixes of a name begin, the root left out, and their hashes.
-struct Suffixes {
-    starts: [u8; COMPRESSED_LABELS_MAX],
-    hashes: [u16; COMPRESSED_LABELS_MAX],
-    used: usize,
-}
-
-impl Suffixes {
-    /// `None` where the name has too many labels, or is none.
-    fn of(name: &[u8]) -> Option<Suffixes> {
-        let mut suffixes =
-            Suffixes { starts: [0; COMPRESSED_LABELS_MAX], hashes: [0; COMPRESSED_LABELS_MAX], used: 0 };
-        let mut position = 0;
-        loop {
-            let length = usize::from(*name.get(position)?);
-            if length == 0 {
-                break;
-            }
-            if length > LABEL_OCTETS_MAX {
-                return None;
-            }
-            *suffixes.starts.get_mut(suffixes.used)? = u8::try_from(position).ok()?;
-            suffixes.used += 1;
-            position += 1 + length;
-        }
-        let mut hash = 0u32;
-        let mut label_end = position;
-        for index in (0..suffixes.used).rev() {
-            let start = suffixes.start(index);
-            for octet in name.get(start..label_end)? {
-                hash = (hash ^ u32::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0193);
-            }
-            label_end = start;
-            *suffixes.hashes.get_mut(index)? = (hash ^ hash >> 16) as u16;
-        }
-        Some(suffixes)
-    }
-
-    fn start(&self, index: usize) -> usize {
-        self.starts.get(index).map_or(0, |start| usize::from(*start))
-    }
-
-    fn hash(&self, index: usize) -> u16 {
-        self.hashes.get(index).copied().unwrap_or(0)
-    }
-}
-
-/// Whether the name at `offset` of a message of our own, pointers followed, is `name` in any case.
-fn same_name(message: &[u8], offset: usize, name: &[u8]) -> bool {
-    let (mut position, mut rest) = (offset, name);
-    loop {
-        let Some(&length) = message.get(position) else { return false };
-        if length >= 0xc0 {
-            let Some(&low) = message.get(position + 1) else { return false };
-            let target = usize::from(u16::from_be_bytes([length & 0x3f, low]));
-            if target >= position {
-                return false;
-            }
-            position = target;
-            continue;
-        }
-        let octets = 1 + usize::from(length);
-        let (Some(ours), Some(theirs)) = (message.get(position..position + octets), rest.get(..octets))
-        else {
-            return false;
-        };
-        if !ours.eq_ignore_ascii_case(theirs) {
-            return false;
-        }
-        if length == 0 {
-            return true;
-        }
-        position += octets;
-        rest = rest.get(octets..).unwrap_or(&[]);
     }
 }
 

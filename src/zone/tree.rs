@@ -131,11 +131,20 @@ fn hash(parent: u32, label: &[u8]) -> u64 {
     for word in words {
         state = fold(state ^ u64::from_le_bytes(*word));
     }
-    let mut last = [0; 8];
-    for (place, octet) in last.iter_mut().zip(rest) {
-        *place = *octet;
+    fold(state ^ short_word(rest))
+}
+
+/// Up to seven octets as a number; together with their count no two are alike.
+fn short_word(octets: &[u8]) -> u64 {
+    match (octets, octets.first_chunk::<4>(), octets.last_chunk::<4>()) {
+        (_, Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        ([a], ..) => u64::from(*a),
+        ([a, b], ..) => u64::from(*a) | u64::from(*b) << 8,
+        ([a, b, c], ..) => u64::from(*a) | u64::from(*b) << 8 | u64::from(*c) << 16,
+        _ => 0,
     }
-    fold(state ^ u64::from_le_bytes(last))
 }
 
 fn fold(value: u64) -> u64 {
