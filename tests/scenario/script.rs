@@ -1,0 +1,300 @@
+//! The scenario format: text into steps. `tests/scenarios/README.md` explains it to people.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use meridian::health::{Failure, Forced, NotRun, TlsFailure, Verdict};
+
+use crate::expect::{Expected, expected};
+use crate::question::{Question, question};
+
+/// A scenario: what its header says, and what happens.
+pub struct Script {
+    /// The file, as messages call it.
+    pub path: String,
+    /// The comment at the top: the statements it shows, in one line each.
+    pub header: Vec<String>,
+    /// Whether it also runs against the real binary.
+    pub real: bool,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+}
+
+/// One step and where it is written.
+pub struct Step {
+    /// `FILE:LINE`
+    pub place: String,
+    /// What is done or expected.
+    pub action: Action,
+}
+
+/// What a step does.
+pub enum Action {
+    /// Text that the server's files are made of; from the next start or reload on.
+    Block(Block),
+    /// What probes see from now on.
+    Probe(Whose, Vec<Sight>),
+    /// Start: the first round of probes, then serve. Left out, it happens before the first query.
+    Start,
+    /// Read the files again.
+    Reload,
+    /// The files are refused with a problem that contains this.
+    Refused(String),
+    /// The files last read were accepted with a warning that contains this.
+    Warned(String),
+    /// Time passes.
+    Pass(Duration),
+    /// Time passes until so long after the start.
+    At(Duration),
+    /// Time passes until an endpoint's verdict is this, at most so long.
+    Await(Whose, Verdict, Duration),
+    /// The next change of verdict since the last step that let time pass.
+    Transition { endpoint: Whose, from: Verdict, to: Verdict, cause: Option<String> },
+    /// There is no other.
+    NoTransition,
+    /// An operator's word.
+    Force(Whose, Forced),
+    /// A question, or many.
+    Query(Question),
+    /// What the answers to the last question must be.
+    Expect(Expected),
+}
+
+/// A part of the server's files.
+#[derive(Clone)]
+pub enum Block {
+    /// Appended to the main file of the world, or replacing what an earlier block appended.
+    Config(String),
+    /// Lines of PREFIX COUNTRY[-SUBDIVISION] [LATITUDE LONGITUDE] [asN].
+    Locations(String),
+    /// A zone's master file.
+    Zone(String, String),
+    /// A zone's steered names.
+    Names(String, String),
+}
+
+/// Whose probes, whose state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// One address, whoever has it.
+    Address(IpAddr),
+    /// An endpoint: `pool/name`, or the name alone.
+    Endpoint(String),
+    /// All endpoints of a region.
+    Region(String),
+}
+
+/// What a probe sees.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sight {
+    /// It is well, after so long.
+    Up { connect: Duration, first_byte: Duration },
+    /// It is not.
+    Down(Failure),
+    /// The probe never ends.
+    Silent,
+}
+
+/// Reads a scenario. `worlds` is the folder of what `world NAME` takes in.
+pub fn read(path: &Path, worlds: &Path) -> Result<Script, String> {
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let mut script =
+        Script { path: name, header: Vec::new(), real: false, steps: Vec::new() };
+    let text = text(path)?;
+    script.header =
+        text.lines().map_while(|line| line.strip_prefix('#')).map(|line| line.trim().to_owned()).collect();
+    parse(&text, &script.path.clone(), worlds, &mut script)?;
+    Ok(script)
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn parse(text: &str, name: &str, worlds: &Path, script: &mut Script) -> Result<(), String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut at = 0;
+    while let Some(line) = lines.get(at) {
+        at += 1;
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let place = format!("{name}:{at}");
+        let fail = |why: String| format!("{place}: {why}\n    {line}");
+        if line.starts_with(char::is_whitespace) {
+            return Err(fail("this line is indented but belongs to no block".to_owned()));
+        }
+        // A blank line inside a block belongs to it.
+        let indented =
+            |line: &&&str| line.trim().is_empty() || line.starts_with(char::is_whitespace);
+        let block: Vec<&str> = lines.iter().skip(at).take_while(indented).copied().collect();
+        at += block.len();
+        let words = words(line).map_err(fail)?;
+        let (verb, rest) = words.split_first().ok_or_else(|| fail("an empty line".to_owned()))?;
+        let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+        match (verb.as_str(), rest.as_slice()) {
+            ("real", []) => script.real = true,
+            ("world", [world]) => {
+                let path = worlds.join(format!("{world}.txt"));
+                let inner = self::text(&path).map_err(|why| format!("{place}: {why}"))?;
+                parse(&inner, &format!("worlds/{world}.txt"), worlds, script)?;
+            }
+            (verb, rest) => {
+                let action = action(verb, rest, &dedented(&block)).map_err(|why| format!("{place}: {why}\n    {line}"))?;
+                script.steps.push(Step { place, action });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn action(verb: &str, rest: &[&str], block: &str) -> Result<Action, String> {
+    if !block.trim().is_empty() && !matches!(verb, "config" | "locations" | "zone" | "names" | "expect") {
+        return Err(format!("`{verb}` takes no indented lines"));
+    }
+    Ok(match (verb, rest) {
+        ("config", []) => Action::Block(Block::Config(block.to_owned())),
+        ("locations", []) => Action::Block(Block::Locations(block.to_owned())),
+        ("zone", [origin]) => Action::Block(Block::Zone((*origin).to_owned(), block.to_owned())),
+        ("names", [origin]) => Action::Block(Block::Names((*origin).to_owned(), block.to_owned())),
+        ("probe", ["region", region, sights @ ..]) => {
+            Action::Probe(Whose::Region((*region).to_owned()), self::sights(sights)?)
+        }
+        ("probe", [whose, sights @ ..]) => Action::Probe(self::whose(whose), self::sights(sights)?),
+        ("start", []) => Action::Start,
+        ("reload", []) => Action::Reload,
+        ("refused", [text]) => Action::Refused((*text).to_owned()),
+        ("warned", [text]) => Action::Warned((*text).to_owned()),
+        ("pass", [time]) => Action::Pass(duration(time)?),
+        ("at", [time]) => Action::At(duration(time)?),
+        ("await", [whose, state, "within", time]) => {
+            Action::Await(self::whose(whose), verdict(state)?, duration(time)?)
+        }
+        ("transition", [whose, from, to, cause @ ..]) => Action::Transition {
+            endpoint: self::whose(whose),
+            from: verdict(from)?,
+            to: verdict(to)?,
+            cause: match cause {
+                [] => None,
+                [cause] => Some((*cause).to_owned()),
+                _ => return Err("write the cause in quotes".to_owned()),
+            },
+        },
+        ("no", ["transition"]) => Action::NoTransition,
+        ("force", ["region", region, forced]) => {
+            Action::Force(Whose::Region((*region).to_owned()), self::forced(forced)?)
+        }
+        ("force", [whose, forced]) => Action::Force(self::whose(whose), self::forced(forced)?),
+        ("query", [name, rest @ ..]) => Action::Query(question(name, rest)?),
+        ("expect", rest) => Action::Expect(expected(rest, block)?),
+        _ => return Err("no such step".to_owned()),
+    })
+}
+
+fn whose(text: &str) -> Whose {
+    text.parse().map_or_else(|_| Whose::Endpoint(text.to_owned()), Whose::Address)
+}
+
+/// One sight for good, or several separated by commas, which repeat.
+fn sights(words: &[&str]) -> Result<Vec<Sight>, String> {
+    let text = words.join(" ");
+    text.split(',').map(|part| sight(&part.split_whitespace().collect::<Vec<_>>())).collect()
+}
+
+fn sight(words: &[&str]) -> Result<Sight, String> {
+    match words {
+        ["up", timings @ ..] => {
+            let (mut connect, mut first_byte) = (Duration::from_millis(10), None);
+            for pair in timings.chunks(2) {
+                match pair {
+                    ["connect", time] => connect = duration(time)?,
+                    ["first-byte", time] => first_byte = Some(duration(time)?),
+                    _ => return Err(format!("`{}` is no timing", pair.join(" "))),
+                }
+            }
+            Ok(Sight::Up { connect, first_byte: first_byte.unwrap_or(connect) })
+        }
+        ["silent"] => Ok(Sight::Silent),
+        ["not-run"] => Ok(Sight::Down(Failure::NotRun(NotRun::Exhausted))),
+        ["down", reason] => failure(reason).map(Sight::Down),
+        _ => Err(format!("a probe cannot see `{}`: up, down REASON, not-run or silent", words.join(" "))),
+    }
+}
+
+fn failure(reason: &str) -> Result<Failure, String> {
+    Ok(match reason {
+        "refused" => Failure::ConnectRefused,
+        "connect-timeout" => Failure::ConnectTimeout,
+        "unreachable" => Failure::Unreachable,
+        "timeout" => Failure::AnswerTimeout,
+        "closed" => Failure::Closed,
+        "name-not-found" => Failure::NameNotFound,
+        "tls-expired" => Failure::Tls(TlsFailure::Expired),
+        "body" => Failure::BodyLacksText,
+        _ => match reason.strip_prefix("status-").and_then(|status| status.parse().ok()) {
+            Some(status) => Failure::Status(status),
+            None => return Err(format!("`{reason}` is no failure")),
+        },
+    })
+}
+
+fn verdict(text: &str) -> Result<Verdict, String> {
+    match text {
+        "UP" => Ok(Verdict::Up),
+        "DOWN" => Ok(Verdict::Down),
+        "UNKNOWN" => Ok(Verdict::Unknown),
+        _ => Err(format!("`{text}` is no state: UP, DOWN or UNKNOWN")),
+    }
+}
+
+fn forced(text: &str) -> Result<Forced, String> {
+    match text {
+        "up" => Ok(Forced::Up),
+        "down" => Ok(Forced::Down),
+        "drained" => Ok(Forced::Drained),
+        "not" => Ok(Forced::Not),
+        _ => Err(format!("an endpoint cannot be forced `{text}`: up, down, drained or not")),
+    }
+}
+
+/// `20ms`, `1.5s`, `10m`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("`{text}` is no time: write 20ms, 1.5s, 10m")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("`{text}` is no time"))?;
+    Ok(Duration::from_secs_f64(number * seconds))
+}
+
+/// Words; what is in double quotes is one word. A `#` after a space begins a comment.
+pub fn words(line: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut rest = line.trim();
+    while !rest.is_empty() && !rest.starts_with('#') {
+        let (word, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').ok_or("a quote is not closed")?,
+            None => rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())),
+        };
+        words.push(word.to_owned());
+        rest = after.trim_start();
+    }
+    Ok(words)
+}
+
+/// The lines of a block without the indentation that all of them have.
+fn dedented(lines: &[&str]) -> String {
+    let indents = lines.iter().filter(|line| !line.trim().is_empty());
+    let least = indents.map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
+    let mut text: String =
+        lines.iter().map(|line| format!("{}\n", line.get(least..).unwrap_or(""))).collect();
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
