@@ -1,0 +1,212 @@
+//! A scenario played in this process.
+
+use std::collections::HashMap;
+
+use crate::expect::Expected;
+use crate::files::Files;
+use crate::question::{Draws, Question};
+use crate::reply::Reply;
+use crate::script::{Action, Script, Step};
+use crate::world::{Probes, World};
+
+/// How many other clients are asked for inside each announced scope (E1), besides its two ends.
+const CLIENTS_INSIDE: u32 = 14;
+
+/// Who asked, and what came back.
+type Replies = Vec<(Question, Option<Reply>)>;
+
+/// Plays all steps. An error says which step fails, what was expected and what was found.
+pub fn play(script: &Script) -> Result<(), String> {
+    let mut stage = Stage::default();
+    for step in &script.steps {
+        stage.step(step).map_err(|why| format!("{}: {why}", step.place))?;
+    }
+    stage.end().map_err(|why| format!("{}: {why}", stage.place))
+}
+
+/// What is there between two steps.
+#[derive(Default)]
+struct Stage {
+    files: Files,
+    /// Until the start.
+    probes: Probes,
+    world: Option<World>,
+    /// All problems of the last start or reload, if it was refused.
+    refused: Option<Refusal>,
+    /// The last question, and the replies to it.
+    asked: Option<Asked>,
+    /// What each question found when it was last asked, by the question as text.
+    before: HashMap<String, Replies>,
+    place: String,
+}
+
+struct Refusal {
+    problems: Vec<String>,
+    expected: bool,
+}
+
+struct Asked {
+    replies: Replies,
+    before: Option<Replies>,
+    expected: bool,
+}
+
+impl Stage {
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        if !matches!(step.action, Action::Refused(_)) {
+            self.end_refusal()?;
+        }
+        if !matches!(step.action, Action::Expect(_)) {
+            self.end_question().map_err(|why| format!("{why} (the query is at {})", self.place))?;
+        }
+        self.place.clone_from(&step.place);
+        match &step.action {
+            Action::Block(block) => self.files.take(block, step.place.starts_with("worlds/")),
+            Action::Probe(whose, sights) => match &mut self.world {
+                Some(world) => world.probe(whose.clone(), sights.clone())?,
+                None => self.probes.set(whose.clone(), sights.clone()),
+            },
+            Action::Start => self.start(),
+            Action::Reload => self.reload()?,
+            Action::Refused(text) => self.refused(text)?,
+            action => self.in_world(action)?,
+        }
+        Ok(())
+    }
+
+    fn start(&mut self) {
+        match World::start(&self.files, self.probes.clone()) {
+            Ok(world) => self.world = Some(world),
+            Err(problems) => self.refused = Some(Refusal { problems, expected: false }),
+        }
+    }
+
+    fn reload(&mut self) -> Result<(), String> {
+        let files = self.files.clone();
+        if let Err(problems) = self.world()?.reload(&files) {
+            self.refused = Some(Refusal { problems, expected: false });
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, text: &str) -> Result<(), String> {
+        if self.world.is_none() && self.refused.is_none() {
+            self.start();
+        }
+        let refusal = self.refused.as_mut().ok_or("the files were accepted")?;
+        refusal.expected = true;
+        match refusal.problems.iter().any(|problem| problem.contains(text)) {
+            true => Ok(()),
+            false => Err(format!("expected `{text}`\n    found    {}", refusal.problems.join("\n             "))),
+        }
+    }
+
+    /// The running server; it starts when it is first needed.
+    fn world(&mut self) -> Result<&mut World, String> {
+        if self.world.is_none() {
+            self.start();
+            self.end_refusal()?;
+        }
+        self.world.as_mut().ok_or_else(|| "nothing runs".to_owned())
+    }
+
+    fn in_world(&mut self, action: &Action) -> Result<(), String> {
+        match action {
+            Action::Query(question) => self.query(question),
+            Action::Expect(expected) => self.expect(expected),
+            Action::Warned(text) => match self.world()?.warnings.iter().any(|line| line.contains(text)) {
+                true => Ok(()),
+                false => Err(format!("expected `{text}`\n    found    {:?}", self.world()?.warnings)),
+            },
+            Action::Pass(time) => self.world()?.pass(*time),
+            Action::At(time) => {
+                let world = self.world()?;
+                match time.checked_sub(world.time()) {
+                    Some(rest) => world.pass(rest),
+                    None => Err(format!("it is {:?} already", world.time())),
+                }
+            }
+            Action::Await(whose, verdict, within) => self.world()?.wait(whose, *verdict, *within),
+            Action::Force(whose, forced) => self.world()?.force(whose, *forced),
+            Action::NoTransition => match self.world()?.transition() {
+                None => Ok(()),
+                Some(found) => Err(format!("expected no transition\n    found    {found:?}")),
+            },
+            Action::Transition { endpoint, from, to, cause } => {
+                let found = self.world()?.transition().ok_or("there is no (further) transition")?;
+                let concerns = self.world()?.concerns(&found, endpoint);
+                let cause = cause.as_ref().is_none_or(|cause| found.cause == *cause);
+                match concerns && found.from == *from && found.to == *to && cause {
+                    true => Ok(()),
+                    false => Err(format!("found    {found:?}")),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn query(&mut self, question: &Question) -> Result<(), String> {
+        let world = self.world()?;
+        let mut replies = Replies::new();
+        for one in question.series() {
+            for (number, draw) in question.draws.all().enumerate() {
+                let reply = world.ask(&one, draw)?;
+                if let (0, Some(reply)) = (number, &reply) {
+                    sound(world, &one, draw, reply)?;
+                }
+                replies.push((one.clone(), reply));
+            }
+        }
+        let before = self.before.insert(format!("{question:?}"), replies.clone());
+        self.asked = Some(Asked { replies, before, expected: false });
+        Ok(())
+    }
+
+    fn expect(&mut self, expected: &Expected) -> Result<(), String> {
+        let asked = self.asked.as_mut().ok_or("nothing has been asked")?;
+        asked.expected = true;
+        expected.check(&asked.replies, asked.before.as_deref())
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        self.end_refusal()?;
+        self.end_question()
+    }
+
+    fn end_refusal(&mut self) -> Result<(), String> {
+        match self.refused.take() {
+            Some(refusal) if !refusal.expected => {
+                Err(format!("the files are refused:\n    {}", refusal.problems.join("\n    ")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end_question(&mut self) -> Result<(), String> {
+        match self.asked.take() {
+            Some(asked) if !asked.expected => Err("nothing is expected of this query".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// E1: whoever is inside the announced scope, the ends included, has the same answer and the same scope.
+fn sound(world: &World, question: &Question, draw: u64, reply: &Reply) -> Result<(), String> {
+    let (Some(subnet), Some(scope)) = (question.subnet.filter(|subnet| subnet.length > 0), reply.scope) else {
+        return Ok(());
+    };
+    let rest = u128::MAX.checked_shr(u32::from(scope)).unwrap_or(0);
+    let around = subnet.sibling(subnet.bits(), scope).bits();
+    let mut bits = Draws::Spread(u64::from(CLIENTS_INSIDE)).all().map(|draw| u128::from(draw) << 64 | u128::from(draw));
+    let inside = [0, u128::MAX].into_iter().chain(&mut bits);
+    for bits in inside {
+        let other = question.of(subnet.sibling(around | bits & rest, subnet.bits_max()));
+        let answer = world.ask(&other, draw)?;
+        if answer.as_ref() != Some(reply) {
+            let address = other.subnet.map(|subnet| subnet.address);
+            let found = answer.map_or("nothing".to_owned(), |answer| answer.to_string());
+            return Err(format!("the scope {scope} holds a client with another answer: {address:?}\n    expected {reply}\n    found    {found}"));
+        }
+    }
+    Ok(())
+}

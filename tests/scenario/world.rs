@@ -1,0 +1,318 @@
+//! The server in a scenario's own time: the real configuration, board, view and responder, driven by
+//! steps; no socket, no thread, no clock.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use meridian::health::{
+    Board, BoardLimits, Failure, Forced, Observation, ProbeOrder, TargetAddress, Timings, Transition, Verdict,
+};
+use meridian::ids::{CounterId, EndpointId, TargetId};
+use meridian::now::Now;
+use meridian::respond::{self, Asked, Outcome, Transport};
+use meridian::view::View;
+use meridian::zone::ClientClass;
+
+use crate::files::{Compiled, Files};
+use crate::question::Question;
+use crate::reply::{self, Reply};
+use crate::script::{Sight, Whose};
+
+/// What probes that are not spoken of see.
+const WELL: Sight =
+    Sight::Up { connect: Duration::from_millis(10), first_byte: Duration::from_millis(10) };
+
+/// Where the wall clock stands when a scenario starts: 2026-01-01T00:00:00Z.
+const WALL: Duration = Duration::from_secs(1_767_225_600);
+
+/// Of jitter: any number will do, but always the same.
+const SEED: u64 = 7;
+
+/// Events in one step that lets time pass: more mean that time stands still.
+const EVENTS_MAX: usize = 1_000_000;
+
+/// A running server.
+pub struct World {
+    now: Now,
+    board: Board,
+    view: Arc<View>,
+    published: u64,
+    probes: Probes,
+    in_flight: BTreeMap<(Duration, u64), Observation>,
+    flown: u64,
+    transitions: VecDeque<Transition>,
+    forced: Vec<(Whose, Forced)>,
+    counters: RefCell<HashMap<(String, String), CounterId>>,
+    /// What the files last read were warned of.
+    pub warnings: Vec<String>,
+}
+
+/// What probes see: later rules go before earlier ones.
+#[derive(Clone, Default)]
+pub struct Probes(Vec<(Whose, Vec<Sight>, HashMap<TargetId, usize>)>);
+
+impl Probes {
+    /// From now on.
+    pub fn set(&mut self, whose: Whose, sights: Vec<Sight>) {
+        self.0.retain(|(other, ..)| *other != whose);
+        self.0.push((whose, sights, HashMap::new()));
+    }
+
+    fn see(&mut self, view: &View, target: TargetId) -> Sight {
+        let rule = self.0.iter_mut().rev().find(|(whose, ..)| targets(view, whose).contains(&target));
+        let Some((_, sights, seen)) = rule else { return WELL };
+        let number = seen.entry(target).or_default();
+        let sight = sights.get(*number % sights.len().max(1)).copied().unwrap_or(WELL);
+        *number += 1;
+        sight
+    }
+}
+
+impl World {
+    /// Reads the files and completes the first round of probes (H1). Problems come back instead.
+    pub fn start(files: &Files, probes: Probes) -> Result<World, Vec<String>> {
+        let counters = RefCell::new(HashMap::new());
+        let (compiled, warnings) = files.compile(1, &mut |service, endpoint| counted(&counters, service, endpoint))?;
+        let start_timeout = compiled.config.server.start_timeout;
+        let limits = limits(&compiled);
+        let now = Now { monotonic: Duration::ZERO, wall: WALL };
+        let snapshot = Arc::new(compiled.snapshot);
+        let board =
+            Board::new(snapshot.targets.to_vec(), snapshot.fleet.endpoints.len(), limits, now, SEED);
+        let view = Arc::new(View::new(snapshot, board.table(), None));
+        let mut world = World {
+            now,
+            published: board.generation(),
+            board,
+            view,
+            probes,
+            in_flight: BTreeMap::new(),
+            flown: 0,
+            transitions: VecDeque::new(),
+            forced: Vec::new(),
+            counters,
+            warnings,
+        };
+        for (whose, ..) in &world.probes.0 {
+            world.known(whose).map_err(|problem| vec![problem])?;
+        }
+        while !world.board.first_round_done() && world.now.monotonic < start_timeout {
+            world.step(start_timeout);
+        }
+        world.transitions.clear();
+        // A scenario's time begins when the server answers.
+        Ok(world)
+    }
+
+    /// Reads the files again: the new view, or all problems and nothing changes.
+    pub fn reload(&mut self, files: &Files) -> Result<(), Vec<String>> {
+        let counters = &self.counters;
+        let generation = self.view.snapshot.generation + 1;
+        let (compiled, warnings) =
+            files.compile(generation, &mut |service, endpoint| counted(counters, service, endpoint))?;
+        let limits = limits(&compiled);
+        let snapshot = Arc::new(compiled.snapshot);
+        let board = std::mem::replace(&mut self.board, Board::new(Vec::new(), 0, limits, self.now, SEED));
+        self.board = board.succeed(snapshot.targets.to_vec(), snapshot.fleet.endpoints.len(), limits, self.now);
+        self.warnings = warnings;
+        self.view = Arc::new(View::new(snapshot, self.board.table(), Some(&self.view)));
+        for (whose, forced) in self.forced.clone() {
+            // Who is gone needs no word any more.
+            let _ = self.force_now(&whose, forced);
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// From now on probes see this.
+    pub fn probe(&mut self, whose: Whose, sights: Vec<Sight>) -> Result<(), String> {
+        self.known(&whose)?;
+        self.probes.set(whose, sights);
+        Ok(())
+    }
+
+    /// Time passes.
+    pub fn pass(&mut self, time: Duration) -> Result<(), String> {
+        let until = self.now.monotonic + time;
+        self.transitions.clear();
+        for _ in 0..EVENTS_MAX {
+            if !self.step(until) {
+                return Ok(());
+            }
+        }
+        Err("time stands still".to_owned())
+    }
+
+    /// Time since the start.
+    pub fn time(&self) -> Duration {
+        self.now.monotonic
+    }
+
+    /// Time passes until a verdict is this.
+    pub fn wait(&mut self, whose: &Whose, verdict: Verdict, within: Duration) -> Result<(), String> {
+        self.known(whose)?;
+        let until = self.now.monotonic + within;
+        self.transitions.clear();
+        loop {
+            let own = targets(&self.view, whose);
+            if own.iter().all(|target| self.board.table().target(*target).verdict == verdict) {
+                return Ok(());
+            }
+            if !self.step(until) {
+                let found: Vec<_> = own.iter().map(|target| self.board.status(*target, self.now)).collect();
+                return Err(format!("expected {verdict:?} within {within:?}\n    found    {found:?}"));
+            }
+        }
+    }
+
+    /// Goes on to the next event, at most to `until`; whether there was one.
+    fn step(&mut self, until: Duration) -> bool {
+        let arrival = self.in_flight.keys().next().map(|(at, _)| *at);
+        let due = self.board.poll_timeout(self.now).map(|wait| self.now.monotonic + wait);
+        let next = arrival.into_iter().chain(due).min().filter(|next| *next <= until);
+        let Some(next) = next else {
+            self.now = self.now.after(until.saturating_sub(self.now.monotonic));
+            return false;
+        };
+        self.now = self.now.after(next.saturating_sub(self.now.monotonic));
+        while let Some(entry) = self.in_flight.first_entry().filter(|entry| entry.key().0 <= next) {
+            let observation = entry.remove();
+            self.board.observe(observation, self.now);
+        }
+        for order in self.board.poll_due(self.now) {
+            self.launch(order);
+        }
+        while let Some(transition) = self.board.poll_transition() {
+            self.transitions.push_back(transition);
+        }
+        self.publish();
+        true
+    }
+
+    /// A probe starts: what it will see arrives when it would have seen it.
+    fn launch(&mut self, order: ProbeOrder) {
+        let sight = self.probes.see(&self.view, order.target);
+        let Some(target) = self.board.targets().get(order.target.index()) else { return };
+        let asks = !matches!(target.check, meridian::health::Check::Tcp { .. });
+        let (took, outcome) = match sight {
+            Sight::Silent => return,
+            Sight::Up { connect, first_byte } => {
+                let total = if asks { connect + first_byte } else { connect };
+                let first_byte = asks.then_some(first_byte);
+                (total, Ok(Timings { connect, first_byte, total }))
+            }
+            Sight::Down(failure @ (Failure::ConnectTimeout | Failure::AnswerTimeout)) => {
+                (target.cadence.timeout, Err(failure))
+            }
+            Sight::Down(failure) => (Duration::from_millis(1), Err(failure)),
+        };
+        self.flown += 1;
+        self.in_flight.insert((self.now.monotonic + took, self.flown), Observation::local(order, outcome));
+    }
+
+    fn publish(&mut self) {
+        if self.published != self.board.generation() {
+            self.published = self.board.generation();
+            let snapshot = Arc::clone(&self.view.snapshot);
+            self.view = Arc::new(View::new(snapshot, self.board.table(), Some(&self.view)));
+        }
+    }
+
+    /// An operator's word, which outlasts reloads.
+    pub fn force(&mut self, whose: &Whose, forced: Forced) -> Result<(), String> {
+        self.known(whose)?;
+        self.forced.retain(|(other, _)| other != whose);
+        self.forced.push((whose.clone(), forced));
+        self.force_now(whose, forced)?;
+        self.publish();
+        Ok(())
+    }
+
+    fn force_now(&mut self, whose: &Whose, forced: Forced) -> Result<(), String> {
+        let own = endpoints(&self.view, whose);
+        if own.is_empty() {
+            return Err(format!("there is no {whose:?}"));
+        }
+        own.into_iter().for_each(|endpoint| self.board.force(endpoint, forced));
+        Ok(())
+    }
+
+    /// The next change of verdict that has not been looked at.
+    pub fn transition(&mut self) -> Option<Transition> {
+        self.transitions.pop_front()
+    }
+
+    /// Whether a transition is one of these.
+    pub fn concerns(&self, transition: &Transition, whose: &Whose) -> bool {
+        targets(&self.view, whose).contains(&transition.target)
+    }
+
+    /// Asks, and holds the reply against what every reply must be.
+    pub fn ask(&self, question: &Question, draw: u64) -> Result<Option<Reply>, String> {
+        let query = question.octets(draw as u16);
+        let asked = Asked {
+            source: question.from,
+            transport: if question.tcp { Transport::Tcp } else { Transport::Udp },
+            class: ClientClass::DEFAULT,
+        };
+        let mut buffer = vec![0; 65535];
+        match respond::respond(&self.view, &asked, self.now, draw, &query, &mut buffer) {
+            Outcome::Drop(_) => Ok(None),
+            Outcome::Reply { length, .. } => {
+                let octets = buffer.get(..length).ok_or("a reply longer than the buffer")?;
+                let reply = reply::read(question, &query, octets)
+                    .map_err(|why| format!("{why}\n    the reply is {octets:02x?}"))?;
+                Ok(Some(reply))
+            }
+        }
+    }
+
+    /// Whether there is such an endpoint, region or address.
+    fn known(&self, whose: &Whose) -> Result<(), String> {
+        match targets(&self.view, whose).is_empty() && endpoints(&self.view, whose).is_empty() {
+            true => Err(format!("there is no {whose:?}")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn limits(compiled: &Compiled) -> BoardLimits {
+    BoardLimits { under_way_max: compiled.config.probes.concurrency_max }
+}
+
+fn counted(counters: &RefCell<HashMap<(String, String), CounterId>>, service: &str, endpoint: &str) -> CounterId {
+    let mut counters = counters.borrow_mut();
+    let next = CounterId(counters.len() as u32);
+    *counters.entry((service.to_owned(), endpoint.to_owned())).or_insert(next)
+}
+
+fn endpoints(view: &View, whose: &Whose) -> Vec<EndpointId> {
+    let fleet = &view.snapshot.fleet;
+    let is = |endpoint: &meridian::steer::Endpoint| match whose {
+        Whose::Address(address) => endpoint.addresses.iter().any(|own| own.address == *address),
+        Whose::Region(region) => fleet.region_name(endpoint.region) == region,
+        Whose::Endpoint(name) => {
+            *endpoint.name == **name || endpoint.name.rsplit_once('/').is_some_and(|(_, own)| own == name)
+        }
+    };
+    let numbered = fleet.endpoints.iter().enumerate();
+    numbered.filter(|(_, endpoint)| is(endpoint)).map(|(number, _)| EndpointId(number as u32)).collect()
+}
+
+fn targets(view: &View, whose: &Whose) -> Vec<TargetId> {
+    if let Whose::Address(address) = whose {
+        let is = |own: &TargetAddress| *own == TargetAddress::Address(*address);
+        let numbered = view.snapshot.targets.iter().enumerate();
+        return numbered.filter(|(_, spec)| is(&spec.address)).map(|(at, _)| TargetId(at as u32)).collect();
+    }
+    let mut targets = Vec::new();
+    for id in endpoints(view, whose) {
+        let Some(endpoint) = view.snapshot.fleet.endpoint(id) else { continue };
+        targets.extend(endpoint.addresses.iter().filter_map(|own| own.target));
+        targets.extend(endpoint.alias.as_ref().and_then(|(_, target)| *target));
+    }
+    targets
+}
+
