@@ -14,8 +14,12 @@ pub enum Expected {
     Nothing,
     /// Each reply is this.
     Reply(Box<Wanted>),
-    /// So large a share of the replies has these data.
+    /// So large a share of the replies has exactly these data.
     Shares(Vec<(String, f64)>, f64),
+    /// So large a share of the replies has these data among others.
+    Named(Vec<(String, f64)>, f64),
+    /// All replies are the same.
+    Same,
     /// Compared with the last time the same was asked: exactly who had one of these data has others now.
     Moved(Vec<String>),
 }
@@ -56,8 +60,10 @@ const RCODES: [&str; 9] =
 pub fn expected(rest: &[&str], block: &str) -> Result<Expected, String> {
     match rest {
         ["nothing"] => Ok(Expected::Nothing),
-        ["shares", rest @ ..] => shares(rest),
+        ["shares", rest @ ..] => shares(rest).map(|(shares, within)| Expected::Shares(shares, within)),
+        ["named", rest @ ..] => shares(rest).map(|(shares, within)| Expected::Named(shares, within)),
         ["moved", "from", data @ ..] => Ok(Expected::Moved(data.iter().map(|one| (*one).to_owned()).collect())),
+        ["same"] => Ok(Expected::Same),
         ["nobody", "moved"] => Ok(Expected::Moved(Vec::new())),
         [rcode, rest @ ..] if RCODES.contains(rcode) => {
             let mut wanted = Wanted { no_data: *rcode == "NODATA", ..Wanted::default() };
@@ -66,20 +72,21 @@ pub fn expected(rest: &[&str], block: &str) -> Result<Expected, String> {
             wanted.lines(block)?;
             Ok(Expected::Reply(Box::new(wanted)))
         }
-        _ => Err(format!("expect what? One of {RCODES:?}, nothing, shares, moved from, nobody moved")),
+        _ => Err(format!("expect what? One of {RCODES:?}, nothing, same, shares, moved from, nobody moved")),
     }
 }
 
-fn shares(mut rest: &[&str]) -> Result<Expected, String> {
+/// `DATA SHARE% ... within SHARE%`
+fn shares(mut rest: &[&str]) -> Result<(Vec<(String, f64)>, f64), String> {
     let mut shares = Vec::new();
     loop {
         rest = match rest {
-            ["within", tolerance] => return Ok(Expected::Shares(shares, percent(tolerance)?)),
+            ["within", tolerance] => return Ok((shares, percent(tolerance)?)),
             [data, share, rest @ ..] => {
                 shares.push(((*data).to_owned(), percent(share)?));
                 rest
             }
-            _ => return Err("write: expect shares DATA SHARE% ... within SHARE%".to_owned()),
+            _ => return Err("write: DATA SHARE% ... within SHARE%".to_owned()),
         };
     }
 }
@@ -254,7 +261,25 @@ impl Expected {
                 });
                 Err(format!("expected {}\n    found    {reply}{client}", differences.join(" and ")))
             }),
-            Expected::Shares(shares, tolerance) => check_shares(shares, *tolerance, found),
+            Expected::Shares(shares, tolerance) => {
+                let counted: Vec<_> = found.iter().map(|(_, reply)| vec![data(reply.as_ref())]).collect();
+                check_shares(&counted, shares, *tolerance)
+            }
+            Expected::Named(shares, tolerance) => {
+                let records = |reply: &Reply| reply.answers.iter().map(|line| line.data.clone()).collect();
+                let counted: Vec<_> =
+                    found.iter().map(|(_, reply)| reply.as_ref().map_or_else(Vec::new, records)).collect();
+                check_shares(&counted, shares, *tolerance)
+            }
+            Expected::Same => {
+                let first = found.first().and_then(|(_, reply)| reply.as_ref());
+                match found.iter().find(|(_, reply)| reply.as_ref() != first) {
+                    None => Ok(()),
+                    Some((_, other)) => {
+                        Err(format!("expected the same\n    found    {} and {}", data(first), data(other.as_ref())))
+                    }
+                }
+            }
             Expected::Moved(from) => {
                 check_moved(from, found, before.ok_or("this has not been asked before")?)
             }
@@ -273,21 +298,26 @@ fn data(reply: Option<&Reply>) -> String {
     data.join("+")
 }
 
-fn check_shares(shares: &[(String, f64)], tolerance: f64, found: &Found<'_>) -> Result<(), String> {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for (_, reply) in found {
-        *counts.entry(data(reply.as_ref())).or_default() += 1;
+/// Each reply's data counts once, or each of its records.
+fn check_shares(
+    counted: &[Vec<String>],
+    shares: &[(String, f64)],
+    tolerance: f64,
+) -> Result<(), String> {
+    let mut counts: BTreeMap<&str, usize> = shares.iter().map(|(data, _)| (data.as_str(), 0)).collect();
+    for data in counted.iter().flatten() {
+        *counts.entry(data).or_default() += 1;
     }
-    let share = |count: usize| count as f64 * 100.0 / found.len() as f64;
-    let wanted = |data: &str| shares.iter().find(|(own, _)| own == data).map_or(0.0, |(_, share)| *share);
-    let absent = shares.iter().filter(|(own, _)| !counts.contains_key(own)).map(|(own, _)| (own.as_str(), 0));
-    let all = counts.iter().map(|(data, count)| (data.as_str(), *count)).chain(absent);
-    let wrong = all.clone().any(|(data, count)| {
-        let off = (share(count) - wanted(data)).abs();
-        off > tolerance || (wanted(data) == 0.0 && count > 0)
+    let share = |count: usize| count as f64 * 100.0 / counted.len() as f64;
+    let wrong = counts.iter().any(|(data, count)| match shares.iter().find(|(own, _)| own == data) {
+        Some((_, wanted)) => (share(*count) - wanted).abs() > tolerance,
+        None => true,
     });
-    let text: Vec<String> = all.map(|(data, count)| format!("{data} {:.2}%", share(count))).collect();
-    if wrong { Err(format!("expected shares {shares:?} within {tolerance}%\n    found    {}", text.join(" "))) } else { Ok(()) }
+    let found: Vec<String> = counts.iter().map(|(data, count)| format!("{data} {:.2}%", share(*count))).collect();
+    if wrong {
+        return Err(format!("expected {shares:?} within {tolerance}%\n    found    {}", found.join(" ")));
+    }
+    Ok(())
 }
 
 fn check_moved(from: &[String], found: &Found<'_>, before: &Found<'_>) -> Result<(), String> {

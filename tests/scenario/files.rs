@@ -76,7 +76,7 @@ impl Files {
     }
 
     fn places(&self) -> Result<Vec<Place>, String> {
-        let lines = self.locations.lines().filter(|line| !line.trim().is_empty());
+        let lines = self.locations.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
         lines.map(|line| place(line).ok_or_else(|| format!("`{line}` is no location"))).collect()
     }
 

@@ -24,8 +24,15 @@ const STATEMENTS: &str = "R1 R2 R3 R4 R5 R6 R7 R8 R9 R10 R14 R15 H1 H2 H6 H7 H13
 
 #[test]
 fn scenarios_hold() {
-    let failed: Vec<String> =
-        scripts().iter().filter_map(|script| play::play(script).err()).collect();
+    let failed: Vec<String> = scripts()
+        .iter()
+        .filter_map(|script| {
+            let t = std::time::Instant::now();
+            let r = play::play(script).err();
+            eprintln!("{} {:?}", script.path, t.elapsed());
+            r
+        })
+        .collect();
     assert!(failed.is_empty(), "{} scenarios fail:\n\n{}\n", failed.len(), failed.join("\n\n"));
 }
 

@@ -258,7 +258,8 @@ fn number<T: FromStr>(text: &str) -> Result<T, String> {
 }
 
 fn hex(text: &str) -> Result<Vec<u8>, String> {
-    let text = text.trim_start_matches('-');
+    // `-` is no octets; `_` parts groups.
+    let text = text.replace(['-', '_'], "");
     (0..text.len())
         .step_by(2)
         .map(|at| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
