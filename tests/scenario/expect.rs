@@ -62,7 +62,9 @@ pub fn expected(rest: &[&str], block: &str) -> Result<Expected, String> {
         ["nothing"] => Ok(Expected::Nothing),
         ["shares", rest @ ..] => shares(rest).map(|(shares, within)| Expected::Shares(shares, within)),
         ["named", rest @ ..] => shares(rest).map(|(shares, within)| Expected::Named(shares, within)),
-        ["moved", "from", data @ ..] => Ok(Expected::Moved(data.iter().map(|one| (*one).to_owned()).collect())),
+        ["moved", "from", data @ ..] => {
+            Ok(Expected::Moved(data.iter().map(|one| (*one).to_owned()).collect()))
+        }
         ["same"] => Ok(Expected::Same),
         ["nobody", "moved"] => Ok(Expected::Moved(Vec::new())),
         [rcode, rest @ ..] if RCODES.contains(rcode) => {
@@ -171,10 +173,10 @@ impl Wanted {
                 differences.push(what);
             }
         };
-        hold(reply.rcode == self.rcode, format!("{}", self.rcode));
+        hold(reply.rcode == self.rcode, self.rcode.clone());
         hold(reply.truncated == self.truncated, format!("tc {}", self.truncated));
-        let authoritative = !self.not_authoritative
-            && matches!(self.rcode.as_str(), "NOERROR" | "NXDOMAIN" | "YXDOMAIN");
+        let authoritative =
+            !self.not_authoritative && matches!(self.rcode.as_str(), "NOERROR" | "NXDOMAIN" | "YXDOMAIN");
         hold(reply.authoritative == authoritative, format!("aa {authoritative}"));
         let found = reply.answers.iter().map(|line| line.ttl_s);
         if let Some(ttl_s) = &self.ttl_s {
@@ -275,9 +277,11 @@ impl Expected {
                 let first = found.first().and_then(|(_, reply)| reply.as_ref());
                 match found.iter().find(|(_, reply)| reply.as_ref() != first) {
                     None => Ok(()),
-                    Some((_, other)) => {
-                        Err(format!("expected the same\n    found    {} and {}", data(first), data(other.as_ref())))
-                    }
+                    Some((_, other)) => Err(format!(
+                        "expected the same\n    found    {} and {}",
+                        data(first),
+                        data(other.as_ref())
+                    )),
                 }
             }
             Expected::Moved(from) => {
@@ -299,11 +303,7 @@ fn data(reply: Option<&Reply>) -> String {
 }
 
 /// Each reply's data counts once, or each of its records.
-fn check_shares(
-    counted: &[Vec<String>],
-    shares: &[(String, f64)],
-    tolerance: f64,
-) -> Result<(), String> {
+fn check_shares(counted: &[Vec<String>], shares: &[(String, f64)], tolerance: f64) -> Result<(), String> {
     let mut counts: BTreeMap<&str, usize> = shares.iter().map(|(data, _)| (data.as_str(), 0)).collect();
     for data in counted.iter().flatten() {
         *counts.entry(data).or_default() += 1;
@@ -313,7 +313,8 @@ fn check_shares(
         Some((_, wanted)) => (share(*count) - wanted).abs() > tolerance,
         None => true,
     });
-    let found: Vec<String> = counts.iter().map(|(data, count)| format!("{data} {:.2}%", share(*count))).collect();
+    let found: Vec<String> =
+        counts.iter().map(|(data, count)| format!("{data} {:.2}%", share(*count))).collect();
     if wrong {
         return Err(format!("expected {shares:?} within {tolerance}%\n    found    {}", found.join(" ")));
     }
@@ -329,7 +330,9 @@ fn check_moved(from: &[String], found: &Found<'_>, before: &Found<'_>) -> Result
         if from.contains(&then) != (now != then) {
             let client = question.subnet.map(|subnet| format!("{}/{}", subnet.address, subnet.length));
             let client = client.unwrap_or_default();
-            return Err(format!("expected only who was at {from:?} to move\n    found    {client} {then} -> {now}"));
+            return Err(format!(
+                "expected only who was at {from:?} to move\n    found    {client} {then} -> {now}"
+            ));
         }
     }
     Ok(())

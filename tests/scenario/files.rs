@@ -91,8 +91,14 @@ impl Files {
         let (config, mut problems) = config::read(&sources, &|_| None);
         let Some(config) = config else { return Err(shown(&sources, &problems)) };
         let atlas = atlas(places, &mut problems).map_err(|problem| vec![problem])?;
-        let inputs =
-            Inputs { sources: &sources, atlas: &atlas, maps: &[], generation, counter, progress: &mut |_, _| {} };
+        let inputs = Inputs {
+            sources: &sources,
+            atlas: &atlas,
+            maps: &[],
+            generation,
+            counter,
+            progress: &mut |_, _| {},
+        };
         let (snapshot, more) = compile(&config, inputs);
         problems.0.extend(more.0);
         match snapshot.filter(|_| !problems.has_errors()) {
@@ -119,7 +125,9 @@ impl Files {
 }
 
 fn bare_zone(origin: &str) -> String {
-    format!("$ORIGIN {origin}.\n$TTL 3600\n@ SOA ns hostmaster 1 7200 900 1209600 300\n@ NS ns\nns A 192.0.2.53\n")
+    format!(
+        "$ORIGIN {origin}.\n$TTL 3600\n@ SOA ns hostmaster 1 7200 900 1209600 300\n@ NS ns\nns A 192.0.2.53\n"
+    )
 }
 
 /// A line of the `locations` block.

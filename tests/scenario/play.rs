@@ -100,7 +100,9 @@ impl Stage {
         refusal.expected = true;
         match refusal.problems.iter().any(|problem| problem.contains(text)) {
             true => Ok(()),
-            false => Err(format!("expected `{text}`\n    found    {}", refusal.problems.join("\n             "))),
+            false => {
+                Err(format!("expected `{text}`\n    found    {}", refusal.problems.join("\n             ")))
+            }
         }
     }
 
@@ -195,12 +197,12 @@ impl Stage {
 
 /// E1: whoever is inside the announced scope, the ends included, has the same answer and the same scope.
 fn sound(world: &World, question: &Question, draw: u64, reply: &Reply) -> Result<(), String> {
-    let (Some(subnet), Some(scope)) = (question.subnet.filter(|subnet| subnet.length > 0), reply.scope) else {
-        return Ok(());
-    };
+    let subnet = question.subnet.filter(|subnet| subnet.length > 0 && !subnet.ends_before_embedded());
+    let (Some(subnet), Some(scope)) = (subnet, reply.scope) else { return Ok(()) };
     let rest = u128::MAX.checked_shr(u32::from(scope)).unwrap_or(0);
     let around = subnet.sibling(subnet.bits(), scope).bits();
-    let mut bits = Draws::Spread(u64::from(CLIENTS_INSIDE)).all().map(|draw| u128::from(draw) << 64 | u128::from(draw));
+    let mut bits =
+        Draws::Spread(u64::from(CLIENTS_INSIDE)).all().map(|draw| u128::from(draw) << 64 | u128::from(draw));
     let inside = [0, u128::MAX].into_iter().chain(&mut bits);
     for bits in inside {
         let other = question.of(subnet.sibling(around | bits & rest, subnet.bits_max()));
@@ -208,7 +210,9 @@ fn sound(world: &World, question: &Question, draw: u64, reply: &Reply) -> Result
         if answer.as_ref() != Some(reply) {
             let address = other.subnet.map(|subnet| subnet.address);
             let found = answer.map_or("nothing".to_owned(), |answer| answer.to_string());
-            return Err(format!("the scope {scope} holds a client with another answer: {address:?}\n    expected {reply}\n    found    {found}"));
+            return Err(format!(
+                "the scope {scope} holds a client with another answer: {address:?}\n    expected {reply}\n    found    {found}"
+            ));
         }
     }
     Ok(())

@@ -91,6 +91,16 @@ impl Subnet {
         if self.address.is_ipv4() { 32 } else { 128 }
     }
 
+    /// E4: whether it ends before the IPv4 address that addresses in its block carry. Its scope then ends
+    /// there too, and says nothing of those who tell more.
+    pub fn ends_before_embedded(self) -> bool {
+        let in_block = |first: u128, length: u8| {
+            self.address.is_ipv6() && self.sibling(self.bits(), length).bits() == first
+        };
+        let after_96 = in_block(0xffff << 32, 96) || in_block(0x0064_ff9b << 96, 96);
+        after_96 && self.length <= 96 || in_block(0x2002 << 112, 16) && self.length <= 16
+    }
+
     fn option(self) -> Vec<u8> {
         let (family, octets) = match self.address {
             IpAddr::V4(v4) => (1u8, v4.octets().to_vec()),
@@ -108,8 +118,10 @@ impl FromStr for Subnet {
     fn from_str(text: &str) -> Result<Subnet, String> {
         let bad = || format!("`{text}` is no network: write ADDRESS/LENGTH");
         let (address, length) = text.split_once('/').ok_or_else(bad)?;
-        let subnet =
-            Subnet { address: address.parse().map_err(|_| bad())?, length: length.parse().map_err(|_| bad())? };
+        let subnet = Subnet {
+            address: address.parse().map_err(|_| bad())?,
+            length: length.parse().map_err(|_| bad())?,
+        };
         if subnet.length > subnet.bits_max() || subnet.sibling(subnet.bits(), subnet.length) != subnet {
             return Err(format!("`{text}` has bits past its length"));
         }

@@ -1,10 +1,8 @@
 //! Replies as hickory-proto reads them, and what must hold for every one of them.
 
-use std::net::IpAddr;
-
 use hickory_proto::op::{Edns, Message, MessageType, ResponseCode};
-use hickory_proto::rr::Record;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
+use hickory_proto::rr::{RData, Record};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
 use crate::question::{Question, Subnet};
@@ -175,7 +173,20 @@ fn line(record: &Record) -> Line {
         owner: record.name.to_string(),
         ttl_s: record.ttl,
         rtype: record.record_type().to_string(),
-        data: record.data.to_string(),
+        data: match &record.data {
+            // The strings apart, as hickory does not show them.
+            RData::TXT(txt) => {
+                let strings = txt.txt_data.iter().map(|one| String::from_utf8_lossy(one));
+                strings.collect::<Vec<_>>().join(" ")
+            }
+            // As RFC 3597 writes what a program does not know.
+            RData::Unknown { rdata, .. } => {
+                let octets = &rdata.anything;
+                let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+                format!("\\# {} {hex}", octets.len())
+            }
+            data => data.to_string(),
+        },
     }
 }
 
@@ -184,9 +195,4 @@ fn rcode_name(rcode: ResponseCode) -> String {
         ResponseCode::Unknown(number) => format!("RCODE{number}"),
         known => format!("{known:?}").to_ascii_uppercase(),
     }
-}
-
-/// The address in a line of the answer section, if it is one.
-pub fn address(line: &Line) -> Option<IpAddr> {
-    line.data.parse().ok()
 }

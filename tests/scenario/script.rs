@@ -99,8 +99,7 @@ pub enum Sight {
 /// Reads a scenario. `worlds` is the folder of what `world NAME` takes in.
 pub fn read(path: &Path, worlds: &Path) -> Result<Script, String> {
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let mut script =
-        Script { path: name, header: Vec::new(), real: false, steps: Vec::new() };
+    let mut script = Script { path: name, header: Vec::new(), real: false, steps: Vec::new() };
     let text = text(path)?;
     script.header =
         text.lines().map_while(|line| line.strip_prefix('#')).map(|line| line.trim().to_owned()).collect();
@@ -126,8 +125,7 @@ fn parse(text: &str, name: &str, worlds: &Path, script: &mut Script) -> Result<(
             return Err(fail("this line is indented but belongs to no block".to_owned()));
         }
         // A blank line inside a block belongs to it.
-        let indented =
-            |line: &&&str| line.trim().is_empty() || line.starts_with(char::is_whitespace);
+        let indented = |line: &&&str| line.trim().is_empty() || line.starts_with(char::is_whitespace);
         let block: Vec<&str> = lines.iter().skip(at).take_while(indented).copied().collect();
         at += block.len();
         let words = words(line).map_err(fail)?;
@@ -141,7 +139,8 @@ fn parse(text: &str, name: &str, worlds: &Path, script: &mut Script) -> Result<(
                 parse(&inner, &format!("worlds/{world}.txt"), worlds, script)?;
             }
             (verb, rest) => {
-                let action = action(verb, rest, &dedented(&block)).map_err(|why| format!("{place}: {why}\n    {line}"))?;
+                let action = action(verb, rest, &dedented(&block))
+                    .map_err(|why| format!("{place}: {why}\n    {line}"))?;
                 script.steps.push(Step { place, action });
             }
         }

@@ -21,8 +21,7 @@ use crate::reply::{self, Reply};
 use crate::script::{Sight, Whose};
 
 /// What probes that are not spoken of see.
-const WELL: Sight =
-    Sight::Up { connect: Duration::from_millis(10), first_byte: Duration::from_millis(10) };
+const WELL: Sight = Sight::Up { connect: Duration::from_millis(10), first_byte: Duration::from_millis(10) };
 
 /// Where the wall clock stands when a scenario starts: 2026-01-01T00:00:00Z.
 const WALL: Duration = Duration::from_secs(1_767_225_600);
@@ -74,13 +73,13 @@ impl World {
     /// Reads the files and completes the first round of probes (H1). Problems come back instead.
     pub fn start(files: &Files, probes: Probes) -> Result<World, Vec<String>> {
         let counters = RefCell::new(HashMap::new());
-        let (compiled, warnings) = files.compile(1, &mut |service, endpoint| counted(&counters, service, endpoint))?;
+        let (compiled, warnings) =
+            files.compile(1, &mut |service, endpoint| counted(&counters, service, endpoint))?;
         let start_timeout = compiled.config.server.start_timeout;
         let limits = limits(&compiled);
         let now = Now { monotonic: Duration::ZERO, wall: WALL };
         let snapshot = Arc::new(compiled.snapshot);
-        let board =
-            Board::new(snapshot.targets.to_vec(), snapshot.fleet.endpoints.len(), limits, now, SEED);
+        let board = Board::new(snapshot.targets.to_vec(), snapshot.fleet.endpoints.len(), limits, now, SEED);
         let view = Arc::new(View::new(snapshot, board.table(), None));
         let mut world = World {
             now,
@@ -115,7 +114,8 @@ impl World {
         let limits = limits(&compiled);
         let snapshot = Arc::new(compiled.snapshot);
         let board = std::mem::replace(&mut self.board, Board::new(Vec::new(), 0, limits, self.now, SEED));
-        self.board = board.succeed(snapshot.targets.to_vec(), snapshot.fleet.endpoints.len(), limits, self.now);
+        self.board =
+            board.succeed(snapshot.targets.to_vec(), snapshot.fleet.endpoints.len(), limits, self.now);
         self.warnings = warnings;
         self.view = Arc::new(View::new(snapshot, self.board.table(), Some(&self.view)));
         for (whose, forced) in self.forced.clone() {
@@ -282,7 +282,11 @@ fn limits(compiled: &Compiled) -> BoardLimits {
     BoardLimits { under_way_max: compiled.config.probes.concurrency_max }
 }
 
-fn counted(counters: &RefCell<HashMap<(String, String), CounterId>>, service: &str, endpoint: &str) -> CounterId {
+fn counted(
+    counters: &RefCell<HashMap<(String, String), CounterId>>,
+    service: &str,
+    endpoint: &str,
+) -> CounterId {
     let mut counters = counters.borrow_mut();
     let next = CounterId(counters.len() as u32);
     *counters.entry((service.to_owned(), endpoint.to_owned())).or_insert(next)
@@ -315,4 +319,3 @@ fn targets(view: &View, whose: &Whose) -> Vec<TargetId> {
     }
     targets
 }
-
