@@ -17,7 +17,7 @@ pub(super) fn run(args: &CheckArgs) -> Exit {
     if let Some(prepared) = &reading.prepared {
         let snapshot = &prepared.snapshot;
         print_text(&format!(
-            "{}: {} zones, {} services, {} endpoints in {} regions, {} things to probe: ok\n",
+            "{}: ok; zones: {}, services: {}, endpoints: {}, regions: {}, probed addresses: {}\n",
             path.display(),
             snapshot.catalog.zones().len(),
             snapshot.plans.len(),

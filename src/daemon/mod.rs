@@ -126,7 +126,7 @@ async fn supervise(
     let now = clock.now();
     let snapshot = prepared.snapshot.clone();
     let endpoints = snapshot.fleet.endpoints.len();
-    let seed = Draws::seeded().next();
+    let seed = Draws::seeded().draw();
     let board = Board::new(snapshot.targets.to_vec(), endpoints, prepared.board_limits(), now, seed);
     let view = Arc::new(tokio::task::block_in_place(|| View::new(snapshot, board.table(), None)));
     let cell = Arc::new(Cell::new(view.clone()));

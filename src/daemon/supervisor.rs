@@ -420,6 +420,9 @@ impl Supervisor {
         }
         self.prober.retarget(self.board.targets());
         let mut remarks = prepared.warnings.clone();
+        if !remarks.is_empty() {
+            tracing::warn!("{}", remarks.trim_end());
+        }
         self.prepared = prepared;
         self.tell_places();
         self.publish();

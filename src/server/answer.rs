@@ -45,7 +45,7 @@ impl Answerer {
             // One class exists until classes can be configured (R16).
             class: ClientClass::DEFAULT,
         };
-        let draw = self.draws.next();
+        let draw = self.draws.draw();
         match respond(view, &asked, now, draw, packet, buffer) {
             Outcome::Reply { length, note } => {
                 self.count(view, draw, &note);
@@ -70,7 +70,7 @@ impl Answerer {
         self.counters.named(note.counters);
         // The lowest bits of a draw are independent of the choice that its value makes.
         if let Some((service, client)) = note.steered
-            && draw % SAMPLED_ONE_IN == 0
+            && draw.is_multiple_of(SAMPLED_ONE_IN)
         {
             self.counters.sample(Sample { generation: view.snapshot.generation, service, client });
         }

@@ -3,6 +3,8 @@
 //! The only module with `unsafe`. What it hands out is safe: a datagram's source and octets, room for
 //! the reply, and replies that leave from the address that was asked.
 #![allow(unsafe_code)]
+// What is one type in one C library has two in another.
+#![allow(clippy::unnecessary_cast)]
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -70,9 +72,13 @@ pub struct Batch {
 impl Batch {
     /// Allocates the buffers and points the headers at them.
     pub fn new() -> Batch {
-        // SAFETY: every field of `Slots` is made of integers, raw pointers and arrays of them, for
-        // which all zeros is a valid value.
-        let slots = unsafe { Box::<Slots>::new_zeroed().assume_init() };
+        let mut slots = Box::<Slots>::new_uninit();
+        // SAFETY: the box is writable for one `Slots`, and every field of it is made of integers, raw pointers
+        // and arrays of them, for which all zeros is a valid value.
+        let slots = unsafe {
+            slots.as_mut_ptr().write_bytes(0, 1);
+            slots.assume_init()
+        };
         let batch = Batch { slots: NonNull::from(Box::leak(slots)), received: 0, queued: 0 };
         for index in 0..BATCH_DATAGRAMS_MAX {
             batch.arm(index);

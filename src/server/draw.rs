@@ -17,7 +17,7 @@ impl Draws {
     }
 
     /// The next draw, uniform over `u64`.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -33,12 +33,12 @@ mod tests {
     #[test]
     fn draws_follow_the_published_vector() {
         let mut draws = Draws { state: 1_234_567 };
-        let drawn = [draws.next(), draws.next(), draws.next()];
+        let drawn = [draws.draw(), draws.draw(), draws.draw()];
         assert_eq!(drawn, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 
     #[test]
     fn two_seeds_differ() {
-        assert_ne!(Draws::seeded().next(), Draws::seeded().next());
+        assert_ne!(Draws::seeded().draw(), Draws::seeded().draw());
     }
 }

@@ -38,12 +38,28 @@ pub struct ConnectionLimits {
     pub message_timeout: Duration,
 }
 
-/// Opens all sockets, so many datagram sockets per address. Nothing is answered yet.
+/// Opens all sockets, so many datagram sockets per address. Nothing is answered yet. On a machine without IPv6
+/// `[::]` is passed over where there are other addresses: it is part of the default.
 ///
 /// # Errors
 /// The first address that could not be opened, and why.
 pub fn bind(listen: &[SocketAddr], workers: usize) -> Result<Vec<Bound>, (SocketAddr, io::Error)> {
-    listen.iter().map(|&address| socket::bind(address, workers).map_err(|error| (address, error))).collect()
+    let mut sockets = Vec::new();
+    for &address in listen {
+        match socket::bind(address, workers) {
+            Ok(bound) => sockets.push(bound),
+            Err(error) if listen.len() > 1 && lacks_ipv6(address, &error) => {
+                tracing::warn!(%address, "this machine has no IPv6: passed over");
+            }
+            Err(error) => return Err((address, error)),
+        }
+    }
+    Ok(sockets)
+}
+
+fn lacks_ipv6(address: SocketAddr, error: &io::Error) -> bool {
+    let absent = matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL));
+    absent && address.is_ipv6() && address.ip().is_unspecified()
 }
 
 /// A server that answers.

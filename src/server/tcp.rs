@@ -117,14 +117,12 @@ fn admit(
 }
 
 async fn pause_if_exhausted(error: &io::Error, service: &Service) {
-    match error.raw_os_error() {
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
-            tracing::warn!(%error, "cannot accept a connection; closing the longest idle one");
-            service.counters.happened(Event::ConnectionShed, service.connections.shed_one());
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-        }
-        // The connection that was to be accepted is gone already: the next one is another matter.
-        _ => {}
+    // In all other cases the connection that was to be accepted is gone already, and the next one is another
+    // matter.
+    if let Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) = error.raw_os_error() {
+        tracing::warn!(%error, "cannot accept a connection; closing the longest idle one");
+        service.counters.happened(Event::ConnectionShed, service.connections.shed_one());
+        tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }
 
@@ -236,7 +234,7 @@ impl Session {
             REPLY.with_borrow_mut(|reply| {
                 let reply_octets = self.answerer.answer_guarded(&view, now, self.source, message, reply);
                 let reply = reply_octets.and_then(|octets| reply.get(..octets)).unwrap_or_default();
-                if let Some(length @ 1..) = u16::try_from(reply.len()).ok() {
+                if let Ok(length @ 1..) = u16::try_from(reply.len()) {
                     self.unsent.extend_from_slice(&length.to_be_bytes());
                     self.unsent.extend_from_slice(reply);
                 }

@@ -177,7 +177,7 @@ fn a_stop_answers_every_datagram_that_was_received() {
                     break;
                 }
                 sent += 1;
-                if sent % 64 == 0 {
+                if sent.is_multiple_of(64) {
                     std::thread::yield_now();
                 }
             }
