@@ -382,4 +382,25 @@ proptest! {
         let text = format!("{HEAD}{}", words.join(if spaced { " " } else { "" }));
         report(text.as_bytes(), &[owner("www", true, 0)]);
     }
+
+    #[test]
+    fn no_data_of_a_known_type_makes_the_reader_panic(
+        rtype in proptest::sample::select(vec![
+            "A", "AAAA", "NS", "MD", "MF", "CNAME", "SOA", "MB", "MG", "MR", "NULL", "WKS", "PTR", "HINFO",
+            "MINFO", "MX", "TXT", "RP", "AFSDB", "SRV", "NAPTR", "CERT", "DNAME", "DS", "SSHFP", "IPSECKEY",
+            "RRSIG", "NSEC", "DNSKEY", "DHCID", "NSEC3", "NSEC3PARAM", "TLSA", "SMIMEA", "HIP", "CDS",
+            "CDNSKEY", "OPENPGPKEY", "CSYNC", "ZONEMD", "SVCB", "HTTPS", "SPF", "EUI48", "URI", "CAA", "LOC",
+        ]),
+        words in proptest::collection::vec(proptest::sample::select(vec![
+            "", "0", "1", "2", "3", "8", "255", "256", "65535", "65536", "4294967296", "-", ".", "*", "a", "a.",
+            "example.com.", "192.0.2.1", "::1", "\"\"", "\"x y\"", "\"\\\"\"", "\\000", "\\#", "c0000201", "00ff", "f",
+            "AwEAAQ==", "AwEAAQ", "=", "A", "TXT", "TYPE1", "TYPE65535", "RSASHA256", "20260101000000", "alpn=h2",
+            "alpn=", "port=443", "port=x", "ipv4hint=192.0.2.1,192.0.2.2", "ipv6hint=::1", "mandatory=alpn",
+            "no-default-alpn", "ech=AA==", "key65280=x", "key1=h2", "alpn=\"h2,h3\"", "issue", "\"ca\"", "\u{e9}",
+        ]), 0..10),
+    ) {
+        let text = format!("{HEAD}x {rtype} {}\nlast A 192.0.2.1\n", words.join(" "));
+        let (zone, lines) = report(text.as_bytes(), &[]);
+        prop_assert!(zone.is_some() || !lines.is_empty());
+    }
 }
