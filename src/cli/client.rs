@@ -14,6 +14,8 @@ const CONTROL_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Add
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A reload of the largest databases takes a minute.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+/// Whoever asks whether the server is ready asks again soon; the server itself gives up after five seconds.
+const READY_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// What came of a request.
 pub(super) enum Answer<T> {
@@ -57,19 +59,40 @@ pub(super) fn post<T: DeserializeOwned>(address: Option<SocketAddr>, path: &str)
     ask(address, |client, address| Some(client.post(format!("http://{address}{path}"))))
 }
 
+/// Whether the server is ready, with its own words for it.
+pub(super) fn ready(address: Option<SocketAddr>) -> Answer<String> {
+    let asked =
+        send(address, READY_TIMEOUT, |client, address| Some(client.get(format!("http://{address}/readyz"))));
+    match asked {
+        Ok((200, body, _)) => Answer::Given(String::from_utf8_lossy(&body).trim_end().to_owned()),
+        Ok((_, body, _)) => Answer::Refused(String::from_utf8_lossy(&body).trim_end().to_owned()),
+        Err(why) => Answer::Nobody(why),
+    }
+}
+
 fn ask<T: DeserializeOwned>(
     address: Option<SocketAddr>,
     request: impl FnOnce(&reqwest::Client, SocketAddr) -> Option<reqwest::RequestBuilder>,
 ) -> Answer<T> {
-    let Some(address) = address else {
-        return Answer::Nobody("the configuration has no control listener".to_owned());
-    };
+    match send(address, ANSWER_TIMEOUT, request) {
+        Ok((_, body, address)) => understand(&body, address),
+        Err(why) => Answer::Nobody(why),
+    }
+}
+
+/// Sends a request; gives the status, the body and who was asked, or why nobody answers.
+fn send(
+    address: Option<SocketAddr>,
+    answer_timeout: Duration,
+    request: impl FnOnce(&reqwest::Client, SocketAddr) -> Option<reqwest::RequestBuilder>,
+) -> Result<(u16, Vec<u8>, SocketAddr), String> {
+    let address = address.ok_or("the configuration has no control listener")?;
     let asked = || -> Result<(u16, Vec<u8>), Box<dyn std::error::Error>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let client = reqwest::Client::builder()
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
+            .timeout(answer_timeout)
             .build()?;
         let request = request(&client, address).ok_or("the address makes no URL")?;
         runtime.block_on(async {
@@ -78,18 +101,15 @@ fn ask<T: DeserializeOwned>(
             Ok((status, response.bytes().await?.to_vec()))
         })
     };
-    match asked() {
-        Ok((_, body)) => understand(&body, address),
-        Err(error) => {
-            let mut why = error.to_string();
-            let mut source = error.source();
-            while let Some(deeper) = source {
-                why = deeper.to_string();
-                source = deeper.source();
-            }
-            Answer::Nobody(format!("no server answers on {address}: {why}"))
+    asked().map(|(status, body)| (status, body, address)).map_err(|error| {
+        let mut why = error.to_string();
+        let mut source = error.source();
+        while let Some(deeper) = source {
+            why = deeper.to_string();
+            source = deeper.source();
         }
-    }
+        format!("no server answers on {address}: {why}")
+    })
 }
 
 /// A document, or problem details.

@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod explain;
 pub mod geoip;
+mod healthcheck;
 mod logging;
 mod serve;
 mod status;
@@ -59,6 +60,10 @@ enum Verb {
     Reload(ReloadArgs),
     /// Show regions, endpoints and their health in the running server
     Status(StatusArgs),
+    /// Ask the running server whether it is ready: exit 0, else 1
+    ///
+    /// For containers and service managers: it asks /readyz on the control listener.
+    Healthcheck(HealthcheckArgs),
     /// Print the JSON Schema of meridian.toml
     Schema,
     /// Work on location data
@@ -171,6 +176,14 @@ struct StatusArgs {
     control: ControlArg,
 }
 
+#[derive(Args, Debug)]
+struct HealthcheckArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(flatten)]
+    control: ControlArg,
+}
+
 /// Runs the program: reads the command line, does what it says, and ends with the documented code.
 pub fn main() -> ExitCode {
     let command = match Command::try_parse() {
@@ -188,6 +201,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(args) => explain::run(&args),
         Verb::Reload(args) => status::reload(&args),
         Verb::Status(args) => status::run(&args),
+        Verb::Healthcheck(args) => healthcheck::run(&args),
         Verb::Schema => print_text(&schema()),
         Verb::Geoip(GeoipVerb::Pack(args)) => match geoip::pack(&args) {
             Ok(said) => print_text(&format!("{said}\n")),
