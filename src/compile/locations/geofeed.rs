@@ -149,7 +149,7 @@ fn last_address(prefix: ClientPrefix) -> u128 {
 /// The reading of one file.
 struct Reader<'a> {
     file: FileId,
-    centroids: Centroids,
+    centroids: &'static Centroids,
     entries: Vec<(ClientPrefix, Option<Location>)>,
     /// The line that each prefix was first on.
     lines: HashMap<ClientPrefix, usize>,

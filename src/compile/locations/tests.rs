@@ -1,1 +1,159 @@
-//! Tests.
+//! Sources put together; and the shipped file.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use super::*;
+use crate::config::{FileId, Problems, SourceFile};
+use crate::geo::CountryCode;
+
+const CITY: &[u8] = include_bytes!("../../../tests/data/mmdb/nested-city.mmdb");
+const FLAT_V4: &[u8] = include_bytes!("../../../tests/data/mmdb/flat-city.mmdb");
+const FLAT_V6: &[u8] = include_bytes!("../../../tests/data/mmdb/flat-country.mmdb");
+const ASN: &[u8] = include_bytes!("../../../tests/data/mmdb/asn.mmdb");
+const WORLD: &[u8] = include_bytes!("../../../geoip/world.mgeo");
+
+fn open(bytes: &[u8]) -> Database {
+    Database::open(bytes.to_vec(), "test").unwrap()
+}
+
+fn overrides(text: &str) -> Overrides {
+    let mut problems = Problems::default();
+    let source = SourceFile { path: "o.csv".to_owned(), bytes: text.as_bytes().to_vec() };
+    let overrides = Overrides::read(FileId(0), &source, &mut problems);
+    assert_eq!(problems, Problems::default());
+    overrides
+}
+
+fn short(location: Option<&Location>) -> String {
+    let Some(location) = location else { return "-".to_owned() };
+    let country = location
+        .country
+        .map_or_else(|| "?".to_owned(), |CountryCode(code)| String::from_utf8_lossy(&code).into_owned());
+    match location.asn {
+        Some(asn) => format!("{country} AS{asn}"),
+        None => country,
+    }
+}
+
+/// Every stretch of IPv4, and that `locate` agrees at both ends of all stretches.
+fn scanned(atlas: &Atlas) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut all = Vec::new();
+    let mut list = Vec::new();
+    let mut reports = Vec::new();
+    let mut progress = |done, total| reports.push((done, total));
+    atlas
+        .scan(&mut progress, &mut |locations, stretch| {
+            list = locations.to_vec();
+            all.push(stretch);
+        })
+        .unwrap();
+    for stretch in &all {
+        let location = stretch.location.map(|number| list[number as usize].clone());
+        for bits in [stretch.first, stretch.last] {
+            let address = ClientPrefix::from_bits(stretch.family, bits, 128).address();
+            assert_eq!(atlas.locate(address).unwrap(), (location.clone(), stretch.origin), "{address}");
+        }
+        if stretch.family == Family::V4 {
+            let first = ClientPrefix::from_bits(Family::V4, stretch.first, 32).address();
+            lines.push(format!("{first} {} {:?}", short(location.as_ref()), stretch.origin));
+        }
+    }
+    assert!(reports.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 == pair[1].1), "{reports:?}");
+    assert!(reports.last().is_some_and(|(done, total)| done == total));
+    lines
+}
+
+#[test]
+fn nothing_is_known_without_sources() {
+    assert_eq!(scanned(&Atlas::default()), ["0.0.0.0 - Nothing"]);
+}
+
+#[test]
+fn databases_system_numbers_and_overrides_are_laid_together() {
+    let entries = overrides("81.2.71.0/24,ES\n198.51.100.128/25,PT\n81.2.69.0/25,,,,\n255.255.255.255,NZ\n");
+    let atlas = Atlas::new(vec![open(CITY)], vec![open(ASN)], entries);
+    assert_eq!(
+        scanned(&atlas),
+        [
+            "0.0.0.0 - Nothing",
+            "81.2.69.0 - Override",
+            "81.2.69.128 GB AS64500 Database",
+            "81.2.70.0 FR Database",
+            "81.2.71.0 ES Override",
+            "81.2.72.0 - Nothing",
+            "198.51.100.0 ? AS64501 Database",
+            "198.51.100.128 PT AS64501 Override",
+            "198.51.101.0 - Nothing",
+            "203.0.113.128 JP Database",
+            "203.0.114.0 - Nothing",
+            "255.255.255.255 NZ Override",
+        ]
+    );
+    assert_eq!(atlas.attributions(), ["GeoLite data created by MaxMind, https://www.maxmind.com"]);
+}
+
+#[test]
+fn each_family_comes_from_the_first_database_that_has_it() {
+    let atlas = Atlas::new(vec![open(FLAT_V6), open(FLAT_V4), open(CITY)], Vec::new(), Overrides::default());
+    assert_eq!(
+        scanned(&atlas),
+        [
+            "0.0.0.0 - Nothing",
+            "81.2.69.0 GB Database",
+            "81.2.70.0 FR Database",
+            "81.2.72.0 - Nothing",
+            "203.0.113.0 AU Database",
+            // The same country, but another subdivision.
+            "203.0.113.128 AU Database",
+            "203.0.114.0 - Nothing",
+        ]
+    );
+    let (found, _) = atlas.locate("2001:218::1".parse().unwrap()).unwrap();
+    assert_eq!(found.unwrap().city, None);
+}
+
+#[test]
+fn coarsened_and_packed_an_atlas_still_knows_its_places() {
+    let fine = Atlas::new(vec![open(CITY)], Vec::new(), Overrides::default());
+    let coarse = coarsen(&fine, Coarsening::SHIPPED, &mut |_, _| {}).unwrap();
+    let packed = pack(coarse, 5, "text", "out").unwrap();
+    let coarse = Atlas::new(vec![open(&packed)], Vec::new(), Overrides::default());
+    assert_eq!(
+        scanned(&coarse),
+        [
+            "0.0.0.0 - Nothing",
+            "81.2.69.0 GB Database",
+            "81.2.70.0 FR Database",
+            "81.2.72.0 - Nothing",
+            // Of 203.0.113.0/24 the first half has no place, and of equal halves the first counts.
+        ]
+    );
+    let (found, _) = coarse.locate("2001:218::1".parse().unwrap()).unwrap();
+    assert_eq!(found.unwrap().country, Some(CountryCode(*b"JP")));
+}
+
+#[test]
+fn the_shipped_file_knows_the_world() {
+    let world = open(WORLD);
+    assert!(world.attribution().unwrap().contains("DB-IP"));
+    let atlas = Atlas::new(vec![world], Vec::new(), Overrides::default());
+    // Networks that have been where they are for decades: operators, universities, registries.
+    for (address, country, subdivision) in [
+        ("8.8.8.8", "US", Some("CA")),
+        ("193.0.6.139", "NL", Some("NH")),
+        ("2001:67c:2e8::1", "NL", Some("NH")),
+        ("18.7.22.69", "US", Some("MA")),
+        ("129.132.1.1", "CH", None),
+        ("133.11.1.1", "JP", Some("13")),
+        ("200.160.2.3", "BR", Some("SP")),
+        ("202.12.29.1", "AU", None),
+    ] {
+        let (found, origin) = atlas.locate(address.parse().unwrap()).unwrap();
+        let found = found.unwrap();
+        assert_eq!(String::from_utf8_lossy(&found.country.unwrap().0), country, "{address}");
+        if subdivision.is_some() {
+            assert_eq!(found.subdivision.as_deref(), subdivision, "{address}");
+        }
+        assert!(found.coordinates.is_some() && found.continent.is_some() && origin == Origin::Database);
+    }
+}

@@ -22,8 +22,12 @@ use crate::ids::Family;
 /// numbered by their place in the file, in 32 bits.
 const FILE_OCTETS_MAX: usize = 2 << 30;
 
-/// More networks than this in one family are not a database but a trap: the largest have 15 million.
-const NETWORKS_MAX: u64 = 256 << 20;
+/// More leaves than this for each node, and a tree shares its nodes so much that it is not a database but
+/// a trap. A plain tree has one leaf more than nodes; ours of IPv6 avoids the parts that are shared.
+const LEAVES_PER_NODE_MAX: u64 = 8;
+
+/// Leaves that any tree may have besides: a walk over IPv6 has about 150 starting points.
+const LEAVES_FREE: u64 = 4096;
 
 /// How many networks are looked at to learn whether a file holds places or system numbers at all.
 const PROBED_NETWORKS_MAX: usize = 20_000;
@@ -51,7 +55,7 @@ pub(super) enum Content {
 pub(super) struct Mmdb {
     name: String,
     reader: Reader<Vec<u8>>,
-    centroids: Centroids,
+    centroids: &'static Centroids,
     content: Content,
     has: [bool; 2],
 }
@@ -109,7 +113,8 @@ impl Mmdb {
     pub(super) fn runs(&self, family: Family) -> Runs<'_> {
         let blocks = match family {
             Family::V4 => vec![(0, 0)],
-            Family::V6 => outside(&IPV4_INSIDE),
+            Family::V6 if self.reader.metadata().ip_version == 6 => outside(&IPV4_INSIDE),
+            Family::V6 => Vec::new(),
         };
         Runs {
             mmdb: self,
@@ -125,7 +130,7 @@ impl Mmdb {
     /// The place that a run's record tells; `None`: the record tells nothing.
     pub(super) fn location(&self, run: Run) -> Result<Option<Location>, LocationError> {
         let record = self.record(ClientPrefix::from_bits(run.family, run.first, 128).address())?;
-        Ok(record.and_then(|record| record.location(&self.centroids)))
+        Ok(record.and_then(|record| record.location(self.centroids)))
     }
 
     /// The place of an address.
@@ -133,7 +138,7 @@ impl Mmdb {
         if !self.has(Family::of(address)) {
             return Ok(None);
         }
-        Ok(self.record(address)?.and_then(|record| record.location(&self.centroids)))
+        Ok(self.record(address)?.and_then(|record| record.location(self.centroids)))
     }
 
     fn record(&self, address: IpAddr) -> Result<Option<Record<'_>>, LocationError> {
@@ -142,13 +147,6 @@ impl Mmdb {
     }
 
     fn holds_any(&self, family: Family) -> Result<bool, LocationError> {
-        let ours = match family {
-            Family::V4 => true,
-            Family::V6 => self.reader.metadata().ip_version == 6,
-        };
-        if !ours {
-            return Ok(false);
-        }
         Ok(self.runs(family).next().transpose()?.is_some())
     }
 
@@ -223,7 +221,7 @@ impl Runs<'_> {
             };
             let found = found.map_err(|error| damaged(&self.mmdb.name, &error))?;
             self.seen += 1;
-            if self.seen > NETWORKS_MAX {
+            if self.seen > LEAVES_FREE + LEAVES_PER_NODE_MAX * self.mmdb.leaves() {
                 return Err(self.mmdb.endless());
             }
             let Some(key) = found.offset() else { continue };
@@ -313,7 +311,11 @@ fn refused(name: &str, error: &MaxMindDbError) -> LocationError {
 
 /// The file begins well and turns out to be broken.
 fn damaged(name: &str, error: &MaxMindDbError) -> LocationError {
-    LocationError::new(name, format!("is damaged: {}", told(error)), MEND)
+    let kind = match error {
+        MaxMindDbError::Decoding { .. } => "has a record that cannot be read",
+        _ => "is damaged",
+    };
+    LocationError::new(name, format!("{kind}: {}", told(error)), MEND)
 }
 
 /// The crate's message on one line of bounded length: it can quote the file.

@@ -1,7 +1,8 @@
 //! One record, in either schema.
 //!
 //! MaxMind's nests (`location.latitude`, `country.iso_code`), ip-location-db's is flat (`latitude`,
-//! `country_code`). The two share names (`city`), so the value's shape decides.
+//! `country_code`). They share names (`city`), so the value's shape decides. IPinfo's is flat too, with names
+//! of its own (`lat`, `region`, `asn`).
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -32,28 +33,34 @@ pub(super) struct Record<'a> {
     #[serde(borrow)]
     country_code: Option<Place<'a>>,
     #[serde(borrow)]
+    continent_code: Option<Place<'a>>,
+    #[serde(borrow, alias = "region")]
     state1: Option<Place<'a>>,
+    #[serde(alias = "lat")]
     latitude: Option<Degrees>,
+    #[serde(alias = "lng")]
     longitude: Option<Degrees>,
-    autonomous_system_number: Option<u32>,
+    #[serde(alias = "asn")]
+    autonomous_system_number: Option<SystemNumber>,
 }
 
 impl Record<'_> {
     /// The place it tells, made whole from the tables; `None`: it tells nothing.
     pub(super) fn location(&self, centroids: &Centroids) -> Option<Location> {
-        let country = self.country.as_ref().or(self.country_code.as_ref()).and_then(Place::code);
+        let country = self.country_code.as_ref().or(self.country.as_ref()).and_then(Place::code);
         let country = country.and_then(country_of_code);
+        let continent = self.continent_code.as_ref().or(self.continent.as_ref()).and_then(Place::code);
         let region = self.subdivisions.as_ref().and_then(|first| first.0.as_ref()).or(self.state1.as_ref());
         let region = region.and_then(|region| region.code().or(region.name()));
         let location = Location {
             coordinates: self.coordinates(),
-            continent: self.continent.as_ref().and_then(Place::code).and_then(continent_of_code),
+            continent: continent.and_then(continent_of_code),
             country,
             subdivision: region
                 .and_then(short_name)
                 .map(|name| country.and_then(|country| centroids.code(country, &name)).unwrap_or(name)),
             city: self.city.as_ref().and_then(Place::name).and_then(short_name),
-            asn: self.autonomous_system_number.filter(|number| *number != 0),
+            asn: self.autonomous_system_number.as_ref().and_then(|number| number.0).filter(|n| *n != 0),
         };
         let location = centroids.completed(location);
         (location != Location::default()).then_some(location)
@@ -208,5 +215,32 @@ impl Visitor<'_> for DegreesVisitor {
 
     fn visit_str<E>(self, degrees: &str) -> Result<Self::Value, E> {
         Ok(Degrees(degrees.trim().parse().ok()))
+    }
+}
+
+/// A system number, as a number or as `AS64500`. `None`: neither.
+struct SystemNumber(Option<u32>);
+
+impl<'de> Deserialize<'de> for SystemNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SystemNumberVisitor)
+    }
+}
+
+struct SystemNumberVisitor;
+
+impl Visitor<'_> for SystemNumberVisitor {
+    type Value = SystemNumber;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an autonomous system number")
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(SystemNumber(u32::try_from(number).ok()))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(SystemNumber(text.strip_prefix("AS").unwrap_or(text).parse().ok()))
     }
 }

@@ -24,7 +24,7 @@ impl Count {
             0..=SMALL_MAX => (SMALL_BASE + count as u8, None),
             _ => {
                 let octets = (71 - count.leading_zeros() as usize) / 8;
-                (LONG_BASE + octets as u8 - 1, Some(octets))
+                (LONG_BASE + (octets as u8 - 1), Some(octets))
             }
         }
     }

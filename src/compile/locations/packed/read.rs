@@ -30,13 +30,13 @@ impl Packed {
         if octets.len() > FILE_OCTETS_MAX {
             return Err(refused("is larger than 128 MiB"));
         }
-        let after_magic = octets.get(MAGIC.len()).copied();
-        if after_magic.is_some_and(|version| version != VERSION) {
-            return Err(refused("is of a version that this meridian does not read"));
-        }
-        let Some((body, sum)) = octets.split_last_chunk::<CHECKSUM_OCTETS>() else {
+        let body = octets.split_last_chunk::<CHECKSUM_OCTETS>();
+        let Some((body, sum)) = body.filter(|(body, _)| body.len() > MAGIC.len()) else {
             return Err(refused("is cut short"));
         };
+        if octets.get(MAGIC.len()) != Some(&VERSION) {
+            return Err(refused("is of a version that this meridian does not read"));
+        }
         if checksum(body) != *sum {
             return Err(refused("is damaged: its checksum does not match"));
         }

@@ -42,7 +42,9 @@ pub fn write(
 
 fn compress(section: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
-    compressor.set_parameter(zstd::zstd_safe::CParameter::WindowLog(WINDOW_LOG_MAX))?;
+    if section.len() > 1 << WINDOW_LOG_MAX {
+        compressor.set_parameter(zstd::zstd_safe::CParameter::WindowLog(WINDOW_LOG_MAX))?;
+    }
     compressor.compress(section)
 }
 
