@@ -136,7 +136,7 @@ fn scope(question: &Question, edns: Option<&Edns>, rcode: ResponseCode) -> Resul
         Some(EdnsOption::Subnet(subnet)) => Some(*subnet),
         _ => None,
     });
-    let echoed = question.subnet.filter(|_| rcode != ResponseCode::FormErr && rcode != ResponseCode::BADVERS);
+    let echoed = question.subnet.filter(|_| !matches!(rcode_name(rcode).as_str(), "FORMERR" | "BADVERS"));
     match (echoed, option) {
         (None, None) => Ok(None),
         (None, Some(option)) => Err(format!("a client subnet nobody asked for: {option:?}")),
@@ -192,6 +192,8 @@ fn line(record: &Record) -> Line {
 
 fn rcode_name(rcode: ResponseCode) -> String {
     match rcode {
+        // 16 has two names; without TSIG it is this one.
+        ResponseCode::BADVERS | ResponseCode::BADSIG => "BADVERS".to_owned(),
         ResponseCode::Unknown(number) => format!("RCODE{number}"),
         known => format!("{known:?}").to_ascii_uppercase(),
     }
