@@ -64,8 +64,12 @@ enum Verb {
     ///
     /// For containers and service managers: it asks /readyz on the control listener.
     Healthcheck(HealthcheckArgs),
-    /// Print the JSON Schema of meridian.toml
-    Schema,
+    /// Print the JSON Schema of meridian.toml, for editors
+    Schema {
+        /// That of the files of steered names, zones/NAME.toml
+        #[arg(long)]
+        zone: bool,
+    },
     /// Work on location data
     #[command(subcommand)]
     Geoip(GeoipVerb),
@@ -202,7 +206,7 @@ pub fn main() -> ExitCode {
         Verb::Reload(args) => status::reload(&args),
         Verb::Status(args) => status::run(&args),
         Verb::Healthcheck(args) => healthcheck::run(&args),
-        Verb::Schema => print_text(&schema()),
+        Verb::Schema { zone } => print_text(&schema(zone)),
         Verb::Geoip(GeoipVerb::Pack(args)) => match geoip::pack(&args) {
             Ok(said) => print_text(&format!("{said}\n")),
             Err(error) => fail(&error),
@@ -216,8 +220,9 @@ pub fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-fn schema() -> String {
-    String::new()
+fn schema(zone: bool) -> String {
+    let schema = if zone { crate::config::zone_schema() } else { crate::config::main_schema() };
+    format!("{schema:#}\n")
 }
 
 impl ConfigArg {

@@ -11,6 +11,25 @@ use super::*;
 use crate::config::schema::describe;
 use crate::config::shape::{self, Needed, Shape};
 
+/// Every value of the samples blank, empty or of another kind: reading ends, and never with a
+/// configuration that holds a blank text.
+#[test]
+fn blank_and_empty_values() {
+    let (main, names) = samples();
+    let parsed = DeTable::parse(&main).unwrap();
+    let mut values = Vec::new();
+    collect(parsed.get_ref(), &mut values);
+    for (key, place) in values {
+        for blank in ["\"\"", "\" \"", "[]", "{}", "[\"\"]", "0", "-1", "1e300", "\"${\"", "\"\u{fffd}\""] {
+            let broken = format!("{}{blank}{}", &main[..place.start], &main[place.end..]);
+            let sources = sources(broken.as_bytes(), &[("example.com", Some(b""), Some(names.as_bytes()))]);
+            let (config, problems) = read(&sources, &environment);
+            assert_eq!(config.is_some(), !problems.has_errors());
+            assert!(config.is_none() || !blank.starts_with("\"\"") && blank != "\" \"", "{key} = {blank}");
+        }
+    }
+}
+
 /// What of JSON Schema our schemas use, so that they can be tried without another program.
 fn validate(root: &Value, schema: &Value, value: &Value, place: &str) -> Result<(), String> {
     let fail = |why: &str| Err(format!("{place}: {why}"));
