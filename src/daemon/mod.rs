@@ -19,6 +19,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
+use nix::sys::signal::{SigSet, Signal};
 use tokio::sync::mpsc;
 
 pub use command::{
@@ -81,6 +82,10 @@ fn bind_hint(error: &io::Error) -> &'static str {
 /// # Errors
 /// When it cannot start, or the runtime fails.
 pub fn serve(path: &Path) -> Result<(), Failed> {
+    // Until somebody listens for it, SIGHUP would end the process; kept back, it reloads a little later.
+    let mut hangup = SigSet::empty();
+    hangup.add(Signal::SIGHUP);
+    hangup.thread_block().map_err(|error| Failed::System(error.into()))?;
     let telemetry = Arc::new(Telemetry::default());
     let source = Source { path: path.to_owned() };
     let reading = source
@@ -109,7 +114,7 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
         .enable_all()
         .build()
         .map_err(Failed::System)?;
-    let outcome = runtime.block_on(supervise(source, prepared, sockets, control, telemetry));
+    let outcome = runtime.block_on(supervise(source, prepared, sockets, control, telemetry, hangup));
     // Probes and control connections under way are not waited for.
     runtime.shutdown_background();
     outcome.map_err(Failed::System)
@@ -121,6 +126,7 @@ async fn supervise(
     sockets: Vec<Bound>,
     control: Option<std::net::TcpListener>,
     telemetry: Arc<Telemetry>,
+    hangup: SigSet,
 ) -> io::Result<()> {
     let clock = Clock::start();
     let now = clock.now();
@@ -150,6 +156,7 @@ async fn supervise(
         observations,
         commands,
     })?;
+    hangup.thread_unblock()?;
     let outcome = supervisor.run().await;
     // Kept until here: without senders the loop would spin on a closed channel.
     drop(commands_sender);
