@@ -126,7 +126,7 @@ impl MapBuilder {
             lane.flush(&mut self.trie)?;
         }
         let (spec, classes) = self.classifier.finish();
-        let (trie, sets) = self.trie.finish();
+        let (trie, sets) = self.trie.finish().ok_or(MapError::TooLarge)?;
         Ok(LocationMap { spec, classes, trie, sets: ClassSets::new(sets) })
     }
 }

@@ -22,7 +22,7 @@ pub use fold::Fold;
 use self::barrier::ClassKind;
 use self::classes::{Classes, UNKNOWN_VALUE};
 use self::fold::ClassSets;
-use self::trie::{Node, Trie};
+use self::trie::Trie;
 use super::embedded::{LookUp, look_up};
 use super::lens::cell_centre;
 use super::{ClientPrefix, Coordinates, Lens, MapSpec};
@@ -175,7 +175,6 @@ impl LocationMap {
     pub fn figures(&self) -> MapFigures {
         let Classes { values, orders, rule_ends, rules, .. } = &self.classes;
         let classes = (values.len() + rule_ends.len()) * 4 + (orders.len() + rules.len()) * 2;
-        let trie = self.trie.nodes.len() * size_of::<Node>() + self.trie.runs.len() * 4;
         let sets = (self.sets.members.len() + self.sets.ends.len()) * 4;
         MapFigures {
             classes: self.class_count(),
@@ -183,7 +182,7 @@ impl LocationMap {
             runs: self.trie.runs.len(),
             sets: self.sets.ends.len(),
             members: self.sets.members.len(),
-            memory_octets: classes + trie + sets,
+            memory_octets: classes + self.trie.memory_octets() + sets,
         }
     }
 }

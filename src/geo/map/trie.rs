@@ -1,6 +1,7 @@
 //! The trie: eight bits a level, equal nodes shared, built from a stream of runs.
 
 use super::MapError;
+use super::barrier::UNKNOWN;
 use super::slices::{Interned, SliceTable};
 use crate::ids::{ClassId, Family};
 
@@ -51,54 +52,83 @@ pub(super) struct Trie {
     /// The runs of all nodes: the first octet in the top 8 bits, then the entry. The first run of a
     /// node starts at octet 0, the others ascend.
     pub(super) runs: Box<[u32]>,
+    /// Of nodes with more than [`UNRANKED_RUNS_MAX`] runs: by the top five bits of an octet, the run
+    /// that the first such octet is in. A search starts there.
+    ranks: Box<[[u8; 32]]>,
+    /// By family index and the first 16 bits of an address: the entry after two octets.
+    tops: [Box<[u32]>; 2],
 }
 
 /// A node: at least two runs, which make up all 256 octets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Node {
     /// The index of its first run.
-    pub(super) runs_at: u32,
-    /// The number of its set of classes in the top 24 bits, its count of runs less one below.
-    set_and_count: u32,
+    runs_at: u32,
+    /// The index of its ranks in the top 24 bits, its count of runs less one below.
+    ranks_and_count: u32,
+    /// The set of classes below it.
+    pub(super) set: u32,
     /// The first class of the set: what the whole node is, where its set is uniform.
     pub(super) first: ClassId,
 }
 
+/// Nodes with no more runs than this are searched from their first run.
+const UNRANKED_RUNS_MAX: usize = 8;
+
 impl Node {
-    pub(super) fn new(runs_at: u32, run_count: usize, set: u32, first: ClassId) -> Node {
-        Node { runs_at, set_and_count: set << 8 | (run_count as u32).saturating_sub(1) & 0xff, first }
-    }
-
-    /// As three numbers, for the flat form.
-    pub(super) fn to_words(self) -> [u32; 3] {
-        [self.runs_at, self.set_and_count, self.first.0]
-    }
-
-    /// From three numbers.
-    pub(super) fn from_words([runs_at, set_and_count, first]: [u32; 3]) -> Node {
-        Node { runs_at, set_and_count, first: ClassId(first) }
-    }
-
     /// How many runs it has.
     pub(super) fn run_count(self) -> usize {
-        (self.set_and_count & 0xff) as usize + 1
-    }
-
-    /// The set of classes below it.
-    pub(super) fn set(self) -> u32 {
-        self.set_and_count >> 8
+        (self.ranks_and_count & 0xff) as usize + 1
     }
 }
 
 impl Trie {
+    /// A trie with its search tables. `nodes` are (count of runs, set, first class of the set), and
+    /// `runs` those of all nodes in a row. `None` if the counts do not fit the runs.
+    pub(super) fn new(
+        roots: [u32; 2],
+        nodes: impl Iterator<Item = (usize, u32, ClassId)>,
+        runs: Box<[u32]>,
+    ) -> Option<Trie> {
+        let mut ranks = Vec::new();
+        let mut runs_at = 0usize;
+        let node = |(count, set, first): (usize, u32, ClassId)| {
+            let of_node = runs.get(runs_at..runs_at.checked_add(count)?)?;
+            if !(1..=256).contains(&count) {
+                return None;
+            }
+            let ranks_and_count = (ranks.len() as u32) << 8 | (count as u32 - 1);
+            if count > UNRANKED_RUNS_MAX {
+                ranks.push(std::array::from_fn(|top| run_from(of_node, 0, top as u8 * 8) as u8));
+            }
+            let node = Node { runs_at: runs_at as u32, ranks_and_count, set, first };
+            runs_at += count;
+            Some(node)
+        };
+        let nodes: Box<[Node]> = nodes.map(node).collect::<Option<_>>()?;
+        if runs_at != runs.len() {
+            return None;
+        }
+        let mut trie = Trie { roots, nodes, runs, ranks: ranks.into(), tops: Default::default() };
+        let top = |family| (0..=u16::MAX).map(|bits| trie.walk_two_octets(family, bits)).collect();
+        trie.tops = Family::ALL.map(top);
+        Some(trie)
+    }
+
     /// Where a family starts.
     pub(super) fn root(&self, family: Family) -> Entry {
         Entry::from_bits(self.roots.get(family.index()).copied().unwrap_or(0))
     }
 
+    /// Where an address is after its first two octets.
+    pub(super) fn after_two_octets(&self, family: Family, bits: u128) -> Entry {
+        let entry = self.tops.get(family.index()).and_then(|tops| tops.get((bits >> 112) as usize));
+        entry.map_or(Entry::Class(UNKNOWN), |&bits| Entry::from_bits(bits))
+    }
+
     /// A node by number.
     pub(super) fn node(&self, number: u32) -> Node {
-        let missing = Node::new(0, 1, 0, super::barrier::UNKNOWN);
+        let missing = Node { runs_at: 0, ranks_and_count: 0, set: 0, first: UNKNOWN };
         self.nodes.get(number as usize).copied().unwrap_or(missing)
     }
 
@@ -108,28 +138,53 @@ impl Trie {
         self.runs.get(start..start + node.run_count()).unwrap_or(&[])
     }
 
+    /// The index of the run of a node that an octet is in.
+    pub(super) fn run_of(&self, node: Node, runs: &[u32], octet: u8) -> usize {
+        if runs.len() <= UNRANKED_RUNS_MAX {
+            return run_from(runs, 0, octet);
+        }
+        let ranks = self.ranks.get((node.ranks_and_count >> 8) as usize);
+        let start =
+            ranks.and_then(|ranks| ranks.get(usize::from(octet >> 3))).map_or(0, |&rank| usize::from(rank));
+        run_from(runs, start, octet)
+    }
+
     /// The class of an address.
     pub(super) fn class_of(&self, family: Family, bits: u128) -> ClassId {
-        let mut entry = self.root(family);
-        for octet in bits.to_be_bytes() {
-            match entry {
-                Entry::Class(class) => return class,
-                Entry::Child(node) => {
-                    let runs = self.runs(self.node(node));
-                    entry = runs.get(run_of(runs, octet)).map_or(entry, |&run| Entry::from_bits(run));
-                }
-            }
-        }
-        match entry {
+        let octets = bits.to_be_bytes().into_iter();
+        match octets.fold(self.root(family), |entry, octet| self.step(entry, octet)) {
             Entry::Class(class) => class,
-            Entry::Child(_) => super::barrier::UNKNOWN,
+            Entry::Child(_) => UNKNOWN,
         }
+    }
+
+    /// The memory of the tables, in octets.
+    pub(super) fn memory_octets(&self) -> usize {
+        let tops: usize = self.tops.iter().map(|tops| tops.len() * 4).sum();
+        self.nodes.len() * size_of::<Node>() + self.runs.len() * 4 + self.ranks.len() * 32 + tops
+    }
+
+    fn walk_two_octets(&self, family: Family, bits: u16) -> u32 {
+        let octets = bits.to_be_bytes().into_iter();
+        octets.fold(self.root(family), |entry, octet| self.step(entry, octet)).to_bits()
+    }
+
+    /// The entry below an entry; classes stay what they are.
+    fn step(&self, entry: Entry, octet: u8) -> Entry {
+        let Entry::Child(number) = entry else { return entry };
+        let node = self.node(number);
+        let runs = self.runs(node);
+        runs.get(self.run_of(node, runs, octet)).map_or(entry, |&run| Entry::from_bits(run))
     }
 }
 
-/// The index of the run that an octet is in.
-pub(super) fn run_of(runs: &[u32], octet: u8) -> usize {
-    runs.partition_point(|&run| first_octet(run) <= octet).saturating_sub(1)
+/// The index of the run that an octet is in, from a run that starts no later.
+fn run_from(runs: &[u32], start: usize, octet: u8) -> usize {
+    let mut at = start;
+    while runs.get(at + 1).is_some_and(|&next| first_octet(next) <= octet) {
+        at += 1;
+    }
+    at
 }
 
 /// Builds a trie from ascending runs; of each family, only the nodes on the path to the current
@@ -159,11 +214,7 @@ struct Level {
 
 impl Path {
     fn new() -> Path {
-        Path {
-            levels: std::array::from_fn(|_| Level::default()),
-            deepest: 0,
-            root: super::barrier::UNKNOWN.0,
-        }
+        Path { levels: std::array::from_fn(|_| Level::default()), deepest: 0, root: UNKNOWN.0 }
     }
 }
 
@@ -223,15 +274,14 @@ impl TrieBuilder {
     }
 
     /// The trie and its sets.
-    pub(super) fn finish(self) -> (Trie, Sets) {
+    pub(super) fn finish(self) -> Option<(Trie, Sets)> {
         let (runs, run_ends) = self.nodes.into_parts();
         let starts = std::iter::once(0).chain(run_ends.iter().copied());
-        let node = |((start, &end), &set): ((u32, &u32), &u32)| {
-            Node::new(start, (end - start) as usize, set, self.sets.first(set))
-        };
-        let nodes = starts.zip(&run_ends).zip(&self.sets_of_nodes).map(node).collect();
-        let trie = Trie { roots: self.paths.map(|path| path.root), nodes, runs: runs.into() };
-        (trie, self.sets)
+        let counts = starts.zip(&run_ends).map(|(start, &end)| (end - start) as usize);
+        let sets = self.sets_of_nodes.iter().map(|&set| (set, self.sets.first(set)));
+        let nodes = counts.zip(sets).map(|(count, (set, first))| (count, set, first));
+        let trie = Trie::new(self.paths.map(|path| path.root), nodes, runs.into())?;
+        Some((trie, self.sets))
     }
 }
 
@@ -315,7 +365,7 @@ impl Sets {
 
     /// The first member of a set.
     fn first(&self, set: u32) -> ClassId {
-        self.lists.get(set).first().map_or(super::barrier::UNKNOWN, |&class| ClassId(class))
+        self.lists.get(set).first().map_or(UNKNOWN, |&class| ClassId(class))
     }
 
     /// All members in a row, and where each set ends.

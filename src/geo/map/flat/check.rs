@@ -75,15 +75,8 @@ fn trie_holds(map: &LocationMap) -> Option<()> {
     if map.trie.nodes.len() > NUMBER_MAX as usize + 1 {
         return None;
     }
-    let firsts: Vec<u32> = map.sets.iter().map(|set| set.first().copied().unwrap_or(0)).collect();
     let mut heights: Vec<u8> = Vec::with_capacity(map.trie.nodes.len());
-    let mut runs_at = 0;
     for &node in &map.trie.nodes {
-        let first_known = firsts.get(node.set() as usize) == Some(&node.first.0);
-        if node.runs_at as usize != runs_at || !first_known {
-            return None;
-        }
-        runs_at += node.run_count();
         heights.push(height(map, node, &heights)?);
     }
     let root_holds = |(root, height_max): (&u32, u8)| {
@@ -91,12 +84,12 @@ fn trie_holds(map: &LocationMap) -> Option<()> {
             .is_some_and(|height| height <= height_max)
     };
     let roots_hold = map.trie.roots.iter().zip(HEIGHTS_MAX).all(root_holds);
-    (runs_at == map.trie.runs.len() && roots_hold).then_some(())
+    roots_hold.then_some(())
 }
 
 /// The levels of a node, if its runs are whole; `below` are the heights of the nodes before it.
 fn height(map: &LocationMap, node: Node, below: &[u8]) -> Option<u8> {
-    let runs = map.trie.runs.get(node.runs_at as usize..node.runs_at as usize + node.run_count())?;
+    let runs = map.trie.runs(node);
     let ascends = runs.is_sorted_by(|a, b| first_octet(*a) < first_octet(*b));
     let starts = runs.first().is_some_and(|&run| first_octet(run) == 0);
     if !ascends || !starts || runs.len() < 2 {

@@ -65,8 +65,7 @@ fn read(bytes: &[u8]) -> Option<LocationMap> {
     let mut reader = Reader::new(payload);
     let spec = reader.spec()?;
     let classes = reader.classes(&spec)?;
-    let trie = reader.trie()?;
-    let sets = reader.sets()?;
+    let (trie, sets) = reader.trie_and_sets()?;
     reader.rest().is_empty().then_some(LocationMap { spec, classes, trie, sets })
 }
 

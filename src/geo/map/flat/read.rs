@@ -4,7 +4,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::geo::map::classes::Classes;
 use crate::geo::map::fold::ClassSets;
-use crate::geo::map::trie::{Node, Trie};
+use crate::geo::map::trie::Trie;
 use crate::geo::{Continent, Coordinates, CountryCode, GeoKey, Lens, MapSpec};
 use crate::ids::RegionId;
 
@@ -40,17 +40,20 @@ impl<'b> Reader<'b> {
         })
     }
 
-    pub(super) fn trie(&mut self) -> Option<Trie> {
+    pub(super) fn trie_and_sets(&mut self) -> Option<(Trie, ClassSets)> {
         let roots = [self.u32()?, self.u32()?];
-        let words = self.u32s()?;
-        let (nodes, rest) = words.as_chunks();
-        let nodes = nodes.iter().map(|words| Node::from_words(*words)).collect();
-        rest.is_empty().then_some(())?;
-        Some(Trie { roots, nodes, runs: self.u32s()? })
-    }
-
-    pub(super) fn sets(&mut self) -> Option<ClassSets> {
-        Some(ClassSets { ends: self.u32s()?, members: self.u32s()? })
+        let counts = self.u32s()?;
+        let sets_of_nodes = self.u32s()?;
+        let runs = self.u32s()?;
+        let sets = ClassSets { ends: self.u32s()?, members: self.u32s()? };
+        let known = |&set: &u32| (set as usize) < sets.ends.len();
+        if counts.len() != sets_of_nodes.len() || !sets_of_nodes.iter().all(known) {
+            return None;
+        }
+        let nodes =
+            counts.iter().zip(&sets_of_nodes).map(|(&count, &set)| (count as usize, set, sets.first(set)));
+        let trie = Trie::new(roots, nodes, runs)?;
+        Some((trie, sets))
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {

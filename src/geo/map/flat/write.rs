@@ -43,7 +43,8 @@ impl Writer {
 
     pub(super) fn trie(&mut self, trie: &Trie) {
         trie.roots.into_iter().for_each(|root| self.u32(root));
-        self.u32s(trie.nodes.iter().flat_map(|node| node.to_words()));
+        self.u32s(trie.nodes.iter().map(|node| node.run_count() as u32));
+        self.u32s(trie.nodes.iter().map(|node| node.set));
         self.u32s(trie.runs.iter().copied());
     }
 
