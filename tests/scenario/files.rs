@@ -15,8 +15,12 @@ use crate::script::Block;
 pub const LOCATIONS: &str = "locations.csv";
 
 /// All texts.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Files {
+    /// Stands for `$PORT`: where endpoints answer probes.
+    pub port: u16,
+    /// What goes before everything else in the main file.
+    head: &'static str,
     /// What the world says.
     world: String,
     /// What the scenario says; a later block takes the place of an earlier one.
@@ -33,6 +37,13 @@ pub struct Compiled {
     pub config: config::Config,
     /// The snapshot.
     pub snapshot: Snapshot,
+}
+
+impl Default for Files {
+    fn default() -> Files {
+        let (world, config, locations) = Default::default();
+        Files { port: 8080, head: "", world, config, locations, zones: BTreeMap::new() }
+    }
 }
 
 impl Files {
@@ -52,9 +63,15 @@ impl Files {
         }
     }
 
+    /// The same for a server of its own.
+    pub fn with(&self, port: u16, head: &'static str) -> Files {
+        Files { port, head, ..self.clone() }
+    }
+
     /// The main file.
     pub fn main(&self) -> String {
-        let mut main = format!("{}\n{}", self.world, self.config);
+        let mut main = format!("{}{}\n{}", self.head, self.world, self.config);
+        main = main.replace("$PORT", &self.port.to_string());
         if !self.locations.is_empty() && !main.contains("[geoip]") {
             main.push_str(&format!("\n[geoip]\noverrides = \"{LOCATIONS}\"\n"));
         }

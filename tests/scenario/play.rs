@@ -1,13 +1,16 @@
-//! A scenario played in this process.
+//! A scenario played, step by step, on a server: the one of this process or the real program.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use meridian::health::{Forced, Verdict};
 
 use crate::expect::Expected;
 use crate::files::Files;
 use crate::question::{Draws, Question};
 use crate::reply::Reply;
-use crate::script::{Action, Script, Step};
-use crate::world::{Probes, World};
+use crate::script::{Action, Script, Sight, Step, Whose};
+use crate::world::Probes;
 
 /// How many other clients are asked for inside each announced scope (E1), besides its two ends.
 const CLIENTS_INSIDE: u32 = 14;
@@ -18,9 +21,51 @@ const SERIES_STEP: usize = 64;
 /// Who asked, and what came back.
 type Replies = Vec<(Question, Option<Reply>)>;
 
+/// What steps act on.
+pub trait Server: Sized {
+    /// How long an expectation may take to come true. None where time is the scenario's own.
+    const PATIENCE: Duration;
+
+    /// Reads the files and completes the first round of probes. Problems come back instead.
+    fn start(files: &Files, probes: Probes) -> Result<Self, Vec<String>>;
+    /// Reads the files again; all problems, and nothing changes.
+    fn reload(&mut self, files: &Files) -> Result<(), Vec<String>>;
+    /// What the files last read were warned of.
+    fn warnings(&self) -> &[String];
+    /// From now on probes see this.
+    fn probe(&mut self, whose: Whose, sights: Vec<Sight>) -> Result<(), String>;
+    /// Time passes.
+    fn pass(&mut self, time: Duration) -> Result<(), String>;
+    /// Time passes until so long after the start.
+    fn at(&mut self, time: Duration) -> Result<(), String>;
+    /// Time passes until a verdict is this.
+    fn wait(&mut self, whose: &Whose, verdict: Verdict, within: Duration) -> Result<(), String>;
+    /// An operator's word.
+    fn force(&mut self, whose: &Whose, forced: Forced) -> Result<(), String>;
+    /// The next change of verdict that has not been looked at.
+    fn transition(&mut self) -> Result<Option<Change>, String>;
+    /// Whether a change is one of theirs.
+    fn concerns(&self, change: &Change, whose: &Whose) -> bool;
+    /// Asks, and holds the reply against what every reply must be.
+    fn ask(&self, question: &Question, draw: u64) -> Result<Option<Reply>, String>;
+}
+
+/// A change of verdict as it is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// The target's label.
+    pub label: String,
+    /// Before.
+    pub from: Verdict,
+    /// After.
+    pub to: Verdict,
+    /// Why.
+    pub cause: String,
+}
+
 /// Plays all steps. An error says which step fails, what was expected and what was found.
-pub fn play(script: &Script) -> Result<(), String> {
-    let mut stage = Stage::default();
+pub fn play<S: Server>(script: &Script) -> Result<(), String> {
+    let mut stage = Stage::<S>::new();
     for step in &script.steps {
         stage.step(step).map_err(|why| format!("{}: {why}", step.place))?;
     }
@@ -28,12 +73,11 @@ pub fn play(script: &Script) -> Result<(), String> {
 }
 
 /// What is there between two steps.
-#[derive(Default)]
-struct Stage {
+struct Stage<S> {
     files: Files,
     /// Until the start.
     probes: Probes,
-    world: Option<World>,
+    world: Option<S>,
     /// All problems of the last start or reload, if it was refused.
     refused: Option<Refusal>,
     /// The last question, and the replies to it.
@@ -49,12 +93,25 @@ struct Refusal {
 }
 
 struct Asked {
+    question: Question,
     replies: Replies,
     before: Option<Replies>,
     expected: bool,
 }
 
-impl Stage {
+impl<S: Server> Stage<S> {
+    fn new() -> Self {
+        Stage {
+            files: Files::default(),
+            probes: Probes::default(),
+            world: None,
+            refused: None,
+            asked: None,
+            before: HashMap::new(),
+            place: String::new(),
+        }
+    }
+
     fn step(&mut self, step: &Step) -> Result<(), String> {
         if !matches!(step.action, Action::Refused(_)) {
             self.end_refusal()?;
@@ -78,7 +135,7 @@ impl Stage {
     }
 
     fn start(&mut self) {
-        match World::start(&self.files, self.probes.clone()) {
+        match S::start(&self.files, self.probes.clone()) {
             Ok(world) => self.world = Some(world),
             Err(problems) => self.refused = Some(Refusal { problems, expected: false }),
         }
@@ -107,7 +164,7 @@ impl Stage {
     }
 
     /// The running server; it starts when it is first needed.
-    fn world(&mut self) -> Result<&mut World, String> {
+    fn world(&mut self) -> Result<&mut S, String> {
         if self.world.is_none() {
             self.start();
             self.end_refusal()?;
@@ -119,26 +176,23 @@ impl Stage {
         match action {
             Action::Query(question) => self.query(question),
             Action::Expect(expected) => self.expect(expected),
-            Action::Warned(text) => match self.world()?.warnings.iter().any(|line| line.contains(text)) {
-                true => Ok(()),
-                false => Err(format!("expected `{text}`\n    found    {:?}", self.world()?.warnings)),
-            },
-            Action::Pass(time) => self.world()?.pass(*time),
-            Action::At(time) => {
-                let world = self.world()?;
-                match time.checked_sub(world.time()) {
-                    Some(rest) => world.pass(rest),
-                    None => Err(format!("it is {:?} already", world.time())),
+            Action::Warned(text) => {
+                let warnings = self.world()?.warnings();
+                match warnings.iter().any(|line| line.contains(text)) {
+                    true => Ok(()),
+                    false => Err(format!("expected `{text}`\n    found    {warnings:?}")),
                 }
             }
+            Action::Pass(time) => self.world()?.pass(*time),
+            Action::At(time) => self.world()?.at(*time),
             Action::Await(whose, verdict, within) => self.world()?.wait(whose, *verdict, *within),
             Action::Force(whose, forced) => self.world()?.force(whose, *forced),
-            Action::NoTransition => match self.world()?.transition() {
+            Action::NoTransition => match self.world()?.transition()? {
                 None => Ok(()),
                 Some(found) => Err(format!("expected no transition\n    found    {found:?}")),
             },
             Action::Transition { endpoint, from, to, cause } => {
-                let found = self.world()?.transition().ok_or("there is no (further) transition")?;
+                let found = self.world()?.transition()?.ok_or("there is no (further) transition")?;
                 let concerns = self.world()?.concerns(&found, endpoint);
                 let cause = cause.as_ref().is_none_or(|cause| found.cause == *cause);
                 match concerns && found.from == *from && found.to == *to && cause {
@@ -151,26 +205,25 @@ impl Stage {
     }
 
     fn query(&mut self, question: &Question) -> Result<(), String> {
-        let world = self.world()?;
-        let mut replies = Replies::new();
-        for (member, one) in question.series().into_iter().enumerate() {
-            for (number, draw) in question.draws.all().enumerate() {
-                let reply = world.ask(&one, draw)?;
-                if let (0, 0, Some(reply)) = (number, member % SERIES_STEP, &reply) {
-                    sound(world, &one, draw, reply)?;
-                }
-                replies.push((one.clone(), reply));
-            }
-        }
+        let replies = replies(self.world()?, question)?;
         let before = self.before.insert(format!("{question:?}"), replies.clone());
-        self.asked = Some(Asked { replies, before, expected: false });
+        self.asked = Some(Asked { question: question.clone(), replies, before, expected: false });
         Ok(())
     }
 
     fn expect(&mut self, expected: &Expected) -> Result<(), String> {
         let asked = self.asked.as_mut().ok_or("nothing has been asked")?;
         asked.expected = true;
-        expected.check(&asked.replies, asked.before.as_deref())
+        let begun = Instant::now();
+        loop {
+            match expected.check(&asked.replies, asked.before.as_deref()) {
+                Err(_) if begun.elapsed() < S::PATIENCE => {
+                    let world = self.world.as_mut().ok_or("nothing runs")?;
+                    asked.replies = replies(world, &asked.question)?;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     fn end(&mut self) -> Result<(), String> {
@@ -195,8 +248,24 @@ impl Stage {
     }
 }
 
+/// Asks for every client and every draw.
+fn replies<S: Server>(world: &S, question: &Question) -> Result<Replies, String> {
+    let mut replies = Replies::new();
+    for (member, one) in question.series().into_iter().enumerate() {
+        for (number, draw) in question.draws.all().enumerate() {
+            let reply = world.ask(&one, draw)?;
+            // Where time is not the scenario's own, nor are draws and the moment.
+            if let (0, 0, true, Some(reply)) = (number, member % SERIES_STEP, S::PATIENCE.is_zero(), &reply) {
+                sound(world, &one, draw, reply)?;
+            }
+            replies.push((one.clone(), reply));
+        }
+    }
+    Ok(replies)
+}
+
 /// E1: whoever is inside the announced scope, the ends included, has the same answer and the same scope.
-fn sound(world: &World, question: &Question, draw: u64, reply: &Reply) -> Result<(), String> {
+fn sound<S: Server>(world: &S, question: &Question, draw: u64, reply: &Reply) -> Result<(), String> {
     let subnet = question.subnet.filter(|subnet| subnet.length > 0 && !subnet.ends_before_embedded());
     let (Some(subnet), Some(scope)) = (subnet, reply.scope) else { return Ok(()) };
     let rest = u128::MAX.checked_shr(u32::from(scope)).unwrap_or(0);

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meridian::health::{
-    Board, BoardLimits, Failure, Forced, Observation, ProbeOrder, TargetAddress, Timings, Transition, Verdict,
+    Board, BoardLimits, Failure, Forced, Observation, ProbeOrder, Timings, Transition, Verdict,
 };
-use meridian::ids::{CounterId, EndpointId, TargetId};
+use meridian::ids::{CounterId, TargetId};
 use meridian::now::Now;
 use meridian::respond::{self, Asked, Outcome, Transport};
-use meridian::view::View;
+use meridian::view::{Snapshot, View};
 use meridian::zone::ClientClass;
 
 use crate::files::{Compiled, Files};
+use crate::names::{self, endpoints, targets};
+use crate::play::{Change, Server};
 use crate::question::Question;
 use crate::reply::{self, Reply};
 use crate::script::{Sight, Whose};
@@ -45,7 +47,7 @@ pub struct World {
     forced: Vec<(Whose, Forced)>,
     counters: RefCell<HashMap<(String, String), CounterId>>,
     /// What the files last read were warned of.
-    pub warnings: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// What probes see: later rules go before earlier ones.
@@ -59,8 +61,14 @@ impl Probes {
         self.0.push((whose, sights, HashMap::new()));
     }
 
-    fn see(&mut self, view: &View, target: TargetId) -> Sight {
-        let rule = self.0.iter_mut().rev().find(|(whose, ..)| targets(view, whose).contains(&target));
+    /// What probes of a target see that stays the same.
+    pub fn standing(&self, snapshot: &Snapshot, target: TargetId) -> Sight {
+        let rule = self.0.iter().rev().find(|(whose, ..)| targets(snapshot, whose).contains(&target));
+        rule.and_then(|(_, sights, _)| sights.first().copied()).unwrap_or(WELL)
+    }
+
+    fn see(&mut self, snapshot: &Snapshot, target: TargetId) -> Sight {
+        let rule = self.0.iter_mut().rev().find(|(whose, ..)| targets(snapshot, whose).contains(&target));
         let Some((_, sights, seen)) = rule else { return WELL };
         let number = seen.entry(target).or_default();
         let sight = sights.get(*number % sights.len().max(1)).copied().unwrap_or(WELL);
@@ -69,9 +77,10 @@ impl Probes {
     }
 }
 
-impl World {
-    /// Reads the files and completes the first round of probes (H1). Problems come back instead.
-    pub fn start(files: &Files, probes: Probes) -> Result<World, Vec<String>> {
+impl Server for World {
+    const PATIENCE: Duration = Duration::ZERO;
+
+    fn start(files: &Files, probes: Probes) -> Result<Self, Vec<String>> {
         let counters = RefCell::new(HashMap::new());
         let (compiled, warnings) =
             files.compile(1, &mut |service, endpoint| counted(&counters, service, endpoint))?;
@@ -95,7 +104,7 @@ impl World {
             warnings,
         };
         for (whose, ..) in &world.probes.0 {
-            world.known(whose).map_err(|problem| vec![problem])?;
+            names::known(&world.view.snapshot, whose).map_err(|problem| vec![problem])?;
         }
         while !world.board.first_round_done() && world.now.monotonic < start_timeout {
             world.step(start_timeout);
@@ -105,8 +114,7 @@ impl World {
         Ok(world)
     }
 
-    /// Reads the files again: the new view, or all problems and nothing changes.
-    pub fn reload(&mut self, files: &Files) -> Result<(), Vec<String>> {
+    fn reload(&mut self, files: &Files) -> Result<(), Vec<String>> {
         let counters = &self.counters;
         let generation = self.view.snapshot.generation + 1;
         let (compiled, warnings) =
@@ -126,15 +134,13 @@ impl World {
         Ok(())
     }
 
-    /// From now on probes see this.
-    pub fn probe(&mut self, whose: Whose, sights: Vec<Sight>) -> Result<(), String> {
-        self.known(&whose)?;
+    fn probe(&mut self, whose: Whose, sights: Vec<Sight>) -> Result<(), String> {
+        names::known(&self.view.snapshot, &whose)?;
         self.probes.set(whose, sights);
         Ok(())
     }
 
-    /// Time passes.
-    pub fn pass(&mut self, time: Duration) -> Result<(), String> {
+    fn pass(&mut self, time: Duration) -> Result<(), String> {
         let until = self.now.monotonic + time;
         self.transitions.clear();
         for _ in 0..EVENTS_MAX {
@@ -145,18 +151,23 @@ impl World {
         Err("time stands still".to_owned())
     }
 
-    /// Time since the start.
-    pub fn time(&self) -> Duration {
-        self.now.monotonic
+    fn at(&mut self, time: Duration) -> Result<(), String> {
+        match time.checked_sub(self.now.monotonic) {
+            Some(rest) => self.pass(rest),
+            None => Err(format!("it is {:?} already", self.now.monotonic)),
+        }
     }
 
-    /// Time passes until a verdict is this.
-    pub fn wait(&mut self, whose: &Whose, verdict: Verdict, within: Duration) -> Result<(), String> {
-        self.known(whose)?;
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    fn wait(&mut self, whose: &Whose, verdict: Verdict, within: Duration) -> Result<(), String> {
+        names::known(&self.view.snapshot, whose)?;
         let until = self.now.monotonic + within;
         self.transitions.clear();
         loop {
-            let own = targets(&self.view, whose);
+            let own = targets(&self.view.snapshot, whose);
             if own.iter().all(|target| self.board.table().target(*target).verdict == verdict) {
                 return Ok(());
             }
@@ -167,6 +178,49 @@ impl World {
         }
     }
 
+    fn force(&mut self, whose: &Whose, forced: Forced) -> Result<(), String> {
+        names::known(&self.view.snapshot, whose)?;
+        self.forced.retain(|(other, _)| other != whose);
+        self.forced.push((whose.clone(), forced));
+        self.force_now(whose, forced)?;
+        self.publish();
+        Ok(())
+    }
+
+    fn transition(&mut self) -> Result<Option<Change>, String> {
+        Ok(self.transitions.pop_front().map(|transition| Change {
+            label: transition.label,
+            from: transition.from,
+            to: transition.to,
+            cause: transition.cause,
+        }))
+    }
+
+    fn concerns(&self, change: &Change, whose: &Whose) -> bool {
+        names::concerns(&self.view.snapshot, &change.label, whose)
+    }
+
+    fn ask(&self, question: &Question, draw: u64) -> Result<Option<Reply>, String> {
+        let query = question.octets(draw as u16);
+        let asked = Asked {
+            source: question.from,
+            transport: if question.tcp { Transport::Tcp } else { Transport::Udp },
+            class: ClientClass::DEFAULT,
+        };
+        let mut buffer = vec![0; 65535];
+        match respond::respond(&self.view, &asked, self.now, draw, &query, &mut buffer) {
+            Outcome::Drop(_) => Ok(None),
+            Outcome::Reply { length, .. } => {
+                let octets = buffer.get(..length).ok_or("a reply longer than the buffer")?;
+                let reply = reply::read(question, &query, octets)
+                    .map_err(|why| format!("{why}\n    the reply is {octets:02x?}"))?;
+                Ok(Some(reply))
+            }
+        }
+    }
+}
+
+impl World {
     /// Goes on to the next event, at most to `until`; whether there was one.
     fn step(&mut self, until: Duration) -> bool {
         let arrival = self.in_flight.keys().next().map(|(at, _)| *at);
@@ -193,7 +247,7 @@ impl World {
 
     /// A probe starts: what it will see arrives when it would have seen it.
     fn launch(&mut self, order: ProbeOrder) {
-        let sight = self.probes.see(&self.view, order.target);
+        let sight = self.probes.see(&self.view.snapshot, order.target);
         let Some(target) = self.board.targets().get(order.target.index()) else { return };
         let asks = !matches!(target.check, meridian::health::Check::Tcp { .. });
         let (took, outcome) = match sight {
@@ -220,61 +274,13 @@ impl World {
         }
     }
 
-    /// An operator's word, which outlasts reloads.
-    pub fn force(&mut self, whose: &Whose, forced: Forced) -> Result<(), String> {
-        self.known(whose)?;
-        self.forced.retain(|(other, _)| other != whose);
-        self.forced.push((whose.clone(), forced));
-        self.force_now(whose, forced)?;
-        self.publish();
-        Ok(())
-    }
-
     fn force_now(&mut self, whose: &Whose, forced: Forced) -> Result<(), String> {
-        let own = endpoints(&self.view, whose);
+        let own = endpoints(&self.view.snapshot, whose);
         if own.is_empty() {
             return Err(format!("there is no {whose:?}"));
         }
         own.into_iter().for_each(|endpoint| self.board.force(endpoint, forced));
         Ok(())
-    }
-
-    /// The next change of verdict that has not been looked at.
-    pub fn transition(&mut self) -> Option<Transition> {
-        self.transitions.pop_front()
-    }
-
-    /// Whether a transition is one of these.
-    pub fn concerns(&self, transition: &Transition, whose: &Whose) -> bool {
-        targets(&self.view, whose).contains(&transition.target)
-    }
-
-    /// Asks, and holds the reply against what every reply must be.
-    pub fn ask(&self, question: &Question, draw: u64) -> Result<Option<Reply>, String> {
-        let query = question.octets(draw as u16);
-        let asked = Asked {
-            source: question.from,
-            transport: if question.tcp { Transport::Tcp } else { Transport::Udp },
-            class: ClientClass::DEFAULT,
-        };
-        let mut buffer = vec![0; 65535];
-        match respond::respond(&self.view, &asked, self.now, draw, &query, &mut buffer) {
-            Outcome::Drop(_) => Ok(None),
-            Outcome::Reply { length, .. } => {
-                let octets = buffer.get(..length).ok_or("a reply longer than the buffer")?;
-                let reply = reply::read(question, &query, octets)
-                    .map_err(|why| format!("{why}\n    the reply is {octets:02x?}"))?;
-                Ok(Some(reply))
-            }
-        }
-    }
-
-    /// Whether there is such an endpoint, region or address.
-    fn known(&self, whose: &Whose) -> Result<(), String> {
-        match targets(&self.view, whose).is_empty() && endpoints(&self.view, whose).is_empty() {
-            true => Err(format!("there is no {whose:?}")),
-            false => Ok(()),
-        }
     }
 }
 
@@ -290,32 +296,4 @@ fn counted(
     let mut counters = counters.borrow_mut();
     let next = CounterId(counters.len() as u32);
     *counters.entry((service.to_owned(), endpoint.to_owned())).or_insert(next)
-}
-
-fn endpoints(view: &View, whose: &Whose) -> Vec<EndpointId> {
-    let fleet = &view.snapshot.fleet;
-    let is = |endpoint: &meridian::steer::Endpoint| match whose {
-        Whose::Address(address) => endpoint.addresses.iter().any(|own| own.address == *address),
-        Whose::Region(region) => fleet.region_name(endpoint.region) == region,
-        Whose::Endpoint(name) => {
-            *endpoint.name == **name || endpoint.name.rsplit_once('/').is_some_and(|(_, own)| own == name)
-        }
-    };
-    let numbered = fleet.endpoints.iter().enumerate();
-    numbered.filter(|(_, endpoint)| is(endpoint)).map(|(number, _)| EndpointId(number as u32)).collect()
-}
-
-fn targets(view: &View, whose: &Whose) -> Vec<TargetId> {
-    if let Whose::Address(address) = whose {
-        let is = |own: &TargetAddress| *own == TargetAddress::Address(*address);
-        let numbered = view.snapshot.targets.iter().enumerate();
-        return numbered.filter(|(_, spec)| is(&spec.address)).map(|(at, _)| TargetId(at as u32)).collect();
-    }
-    let mut targets = Vec::new();
-    for id in endpoints(view, whose) {
-        let Some(endpoint) = view.snapshot.fleet.endpoint(id) else { continue };
-        targets.extend(endpoint.addresses.iter().filter_map(|own| own.target));
-        targets.extend(endpoint.alias.as_ref().and_then(|(_, target)| *target));
-    }
-    targets
 }

@@ -1,0 +1,52 @@
+//! Whose: endpoints and targets by the names that a scenario uses.
+
+use meridian::health::TargetAddress;
+use meridian::ids::{EndpointId, TargetId};
+use meridian::view::Snapshot;
+
+use crate::script::Whose;
+
+/// The endpoints that are meant.
+pub fn endpoints(snapshot: &Snapshot, whose: &Whose) -> Vec<EndpointId> {
+    let fleet = &snapshot.fleet;
+    let is = |endpoint: &meridian::steer::Endpoint| match whose {
+        Whose::Address(address) => endpoint.addresses.iter().any(|own| own.address == *address),
+        Whose::Region(region) => fleet.region_name(endpoint.region) == region,
+        Whose::Endpoint(name) => {
+            *endpoint.name == **name || endpoint.name.rsplit_once('/').is_some_and(|(_, own)| own == name)
+        }
+    };
+    let numbered = fleet.endpoints.iter().enumerate();
+    numbered.filter(|(_, endpoint)| is(endpoint)).map(|(number, _)| EndpointId(number as u32)).collect()
+}
+
+/// What is probed of them.
+pub fn targets(snapshot: &Snapshot, whose: &Whose) -> Vec<TargetId> {
+    if let Whose::Address(address) = whose {
+        let is = |own: &TargetAddress| *own == TargetAddress::Address(*address);
+        let numbered = snapshot.targets.iter().enumerate();
+        return numbered.filter(|(_, spec)| is(&spec.address)).map(|(at, _)| TargetId(at as u32)).collect();
+    }
+    let mut targets = Vec::new();
+    for id in endpoints(snapshot, whose) {
+        let Some(endpoint) = snapshot.fleet.endpoint(id) else { continue };
+        targets.extend(endpoint.addresses.iter().filter_map(|own| own.target));
+        targets.extend(endpoint.alias.as_ref().and_then(|(_, target)| *target));
+    }
+    targets
+}
+
+/// Whether there is such an endpoint, region or address.
+pub fn known(snapshot: &Snapshot, whose: &Whose) -> Result<(), String> {
+    match targets(snapshot, whose).is_empty() && endpoints(snapshot, whose).is_empty() {
+        true => Err(format!("there is no {whose:?}")),
+        false => Ok(()),
+    }
+}
+
+/// Whether a change of state, told by its label, is theirs.
+pub fn concerns(snapshot: &Snapshot, label: &str, whose: &Whose) -> bool {
+    let specs =
+        targets(snapshot, whose).into_iter().filter_map(|target| snapshot.targets.get(target.index()));
+    specs.into_iter().any(|spec| spec.label == label)
+}
