@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use meridian::compile::archive::Archive;
 use meridian::compile::locations::{Atlas, Overrides};
 use meridian::config::{FileId, Problems, SourceFile, Sources};
 use meridian::geo::ClientPrefix;
@@ -332,5 +333,41 @@ fn r4_shares_of_a_million_draws_are_within_half_a_point() {
     }
     for (hit, weight) in hits.iter().zip([70.0, 20.0, 10.0]) {
         assert!((f64::from(*hit) / 10_000.0 - weight).abs() < 0.5, "{hits:?}");
+    }
+}
+
+/// The flat form of a snapshot answers like the snapshot, without any location source.
+#[test]
+fn an_archive_compiles_to_the_same_answers() {
+    for seed in 0..20 {
+        let mut dice = Dice(seed ^ 0xa5c1);
+        let world = World::new(&mut dice);
+        let snapshot = Arc::new(snapshot(&world));
+        let sources = Sources {
+            files: vec![SourceFile { path: "meridian.toml".into(), bytes: world.toml().into_bytes() }],
+            zones: vec![],
+        };
+        let maps: Vec<_> = snapshot.maps.iter().map(|(map, _)| Arc::clone(map)).collect();
+        let archive = Archive::from_bytes(&Archive::to_bytes(&sources, &maps)).unwrap();
+        let (config, _) = meridian::config::read(&archive.sources, &|_| None);
+        let inputs = meridian::compile::Inputs {
+            sources: &archive.sources,
+            atlas: &Atlas::default(),
+            maps: &archive.maps,
+            generation: 2,
+            counter: &mut |_, _| CounterId(0),
+            progress: &mut |_, _| {},
+        };
+        let again = Arc::new(meridian::compile::compile(&config.unwrap(), inputs).0.unwrap());
+        let health = table(&snapshot, &world, &world.health(&mut dice));
+        let (one, two) = (View::new(snapshot, health.clone(), None), View::new(again, health, None));
+        let borders = world.borders();
+        for _ in 0..200 {
+            let (client, draw) = (client(near(&mut dice, &borders), 24), dice.roll());
+            let ask = |view: &View| {
+                format!("{:?}", view.steer(ServiceId(0), Wanted::Addresses(Family::V4), &client, draw))
+            };
+            assert_eq!(ask(&one), ask(&two));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod client;
+mod demo;
 mod explain;
 pub mod geoip;
 mod healthcheck;
@@ -70,6 +71,8 @@ enum Verb {
         #[arg(long)]
         zone: bool,
     },
+    /// Run the server with stand-in regions on loopback, to watch and to break
+    Demo(demo::DemoArgs),
     /// Work on location data
     #[command(subcommand)]
     Geoip(GeoipVerb),
@@ -207,6 +210,10 @@ pub fn main() -> ExitCode {
         Verb::Status(args) => status::run(&args),
         Verb::Healthcheck(args) => healthcheck::run(&args),
         Verb::Schema { zone } => print_text(&schema(zone)),
+        Verb::Demo(args) => match demo::run(&args) {
+            Ok(()) => Exit::Done,
+            Err(error) => fail(&error),
+        },
         Verb::Geoip(GeoipVerb::Pack(args)) => match geoip::pack(&args) {
             Ok(said) => print_text(&format!("{said}\n")),
             Err(error) => fail(&error),

@@ -5,6 +5,7 @@
 //! ask, `maps` makes these from one scan of the location sources, `zonefile` reads zones, `archive` is
 //! the flat form of it all.
 
+pub mod archive;
 mod fleet;
 pub mod locations;
 mod maps;

@@ -22,7 +22,8 @@ pub async fn show(scene: &Scene) -> Result<(), String> {
     scene.lines_to_try().iter().for_each(|line| println!("try: {line}"));
     println!("ready");
     let stopped = |kind: SignalKind| signal(kind).map_err(|error| format!("no signals here: {error}"));
-    let (mut interrupt, mut terminate) = (stopped(SignalKind::interrupt())?, stopped(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) =
+        (stopped(SignalKind::interrupt())?, stopped(SignalKind::terminate())?);
     let (mut seen, mut before) = (0u64, Vec::new());
     let mut id = 1u16;
     loop {

@@ -34,8 +34,8 @@ pub async fn tell(verb: &str, region: &str) -> Result<(), String> {
 /// Listens for words, until the demo ends.
 pub async fn listen(stand_ins: Arc<[StandIn]>) -> Result<(), String> {
     let listener = TcpListener::bind(ADDRESS).await;
-    let listener =
-        listener.map_err(|error| format!("cannot listen on {ADDRESS}: {error}; another demo may be running"))?;
+    let listener = listener
+        .map_err(|error| format!("cannot listen on {ADDRESS}: {error}; another demo may be running"))?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let stand_ins = Arc::clone(&stand_ins);

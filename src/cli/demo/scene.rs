@@ -141,8 +141,13 @@ impl Scene {
             .filter(|person| ["Boston", "Amsterdam", "Tokyo"].contains(&person.city))
             .map(|person| line(person.network, person.city))
             .collect();
-        if let Some(stand_in) = self.stand_ins.iter().find(|own| own.region.starts_with("eu")).or(self.stand_ins.first()) {
-            lines.push(format!("meridian demo fail {}   # then ask again; `heal` brings it back", stand_in.region));
+        if let Some(stand_in) =
+            self.stand_ins.iter().find(|own| own.region.starts_with("eu")).or(self.stand_ins.first())
+        {
+            lines.push(format!(
+                "meridian demo fail {}   # then ask again; `heal` brings it back",
+                stand_in.region
+            ));
         }
         lines.push(format!("meridian explain {} --client 193.0.0.0/24   # the whole why", self.name));
         lines
@@ -158,7 +163,7 @@ impl Scene {
 fn read(path: &Path) -> Result<Config, String> {
     let loaded = load::configuration(path);
     loaded.config.ok_or_else(|| {
-        let text = config::render(&loaded.problems, &loaded.sources, config::Style::Plain);
+        let text = config::text(&loaded.sources, &loaded.problems, config::Style::Plain);
         format!("{text}\n(the demo runs the shipped configuration: start it in the repository, or name one with --config)")
     })
 }
@@ -167,7 +172,9 @@ fn read(path: &Path) -> Result<Config, String> {
 fn stand_ins(config: &Config) -> Vec<StandIn> {
     let mut all: Vec<(String, Vec<SocketAddr>)> = Vec::new();
     for pool in &config.pools {
-        let Some(monitor) = pool.monitor.and_then(|monitor| config.monitors.get(monitor.index())) else { continue };
+        let Some(monitor) = pool.monitor.and_then(|monitor| config.monitors.get(monitor.index())) else {
+            continue;
+        };
         let port = match &monitor.check {
             Check::Http(check) if check.tls.is_none() => check.port,
             Check::Tcp { port } => *port,

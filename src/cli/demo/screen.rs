@@ -32,7 +32,8 @@ struct Picture {
 
 /// Draws until a key ends it.
 pub async fn show(scene: &Scene) -> Result<(), String> {
-    let mut terminal = ratatui::try_init().map_err(|error| format!("cannot draw here: {error}; try --plain"))?;
+    let mut terminal =
+        ratatui::try_init().map_err(|error| format!("cannot draw here: {error}; try --plain"))?;
     let outcome = run(scene, &mut terminal).await;
     ratatui::restore();
     outcome
@@ -115,7 +116,10 @@ impl Picture {
             Line::from(vec![
                 Span::styled(" meridian ", bold.fg(Color::Cyan)),
                 Span::raw(format!("answers {} on {}", scene.name, scene.address)),
-                Span::styled(source.map_or(String::new(), |by| format!("   {by}")), Style::new().fg(Color::DarkGray)),
+                Span::styled(
+                    source.map_or(String::new(), |by| format!("   {by}")),
+                    Style::new().fg(Color::DarkGray),
+                ),
             ]),
             title,
         );
@@ -127,7 +131,8 @@ impl Picture {
         frame.render_widget(Paragraph::new(tail).block(framed("the server's log")), log);
         let lines: Vec<Line> = lines.into_iter().map(Line::from).collect();
         frame.render_widget(Paragraph::new(lines).block(framed("try in another terminal")), tries);
-        let hint = format!(" 1-{} kill or revive a region   q quit   {}", scene.stand_ins.len(), self.message);
+        let hint =
+            format!(" 1-{} kill or revive a region   q quit   {}", scene.stand_ins.len(), self.message);
         frame.render_widget(Line::styled(hint, bold), keys);
     }
 
@@ -141,7 +146,8 @@ impl Picture {
                 let own: Vec<_> = own.filter(|endpoint| endpoint.region == stand_in.region).collect();
                 let probed = own.iter().flat_map(|endpoint| &endpoint.addresses);
                 let probed = probed.filter(|address| address.state != "unmonitored");
-                let state = probed.clone().map(|address| address.state.as_str()).next().unwrap_or("?").to_owned();
+                let state =
+                    probed.clone().map(|address| address.state.as_str()).next().unwrap_or("?").to_owned();
                 let why = probed.clone().find_map(|address| {
                     let failing = address.failures > 0 || address.state == "down";
                     address.last_failure.clone().filter(|_| failing)
@@ -176,15 +182,21 @@ impl Picture {
             .iter()
             .enumerate()
             .map(|(index, seen)| {
-                let moved = self.moved.get(index).copied().flatten().is_some_and(|at| at.elapsed() < MARK_TIME);
+                let moved =
+                    self.moved.get(index).copied().flatten().is_some_and(|at| at.elapsed() < MARK_TIME);
                 let reply = seen.reply.as_ref();
-                let addresses = reply.map(|reply| reply.addresses.iter().map(ToString::to_string).collect::<Vec<_>>());
+                let addresses =
+                    reply.map(|reply| reply.addresses.iter().map(ToString::to_string).collect::<Vec<_>>());
                 let row = Row::new(vec![
                     Cell::from(format!(" {}", seen.person.city)),
                     Cell::from(seen.person.network),
                     Cell::from(seen.region.clone().unwrap_or_else(|| "no answer".to_owned())),
                     Cell::from(addresses.map_or(String::new(), |all| all.join(" "))),
-                    Cell::from(reply.and_then(|reply| reply.scope).map_or(String::new(), |scope| format!("/{scope}"))),
+                    Cell::from(
+                        reply
+                            .and_then(|reply| reply.scope)
+                            .map_or(String::new(), |scope| format!("/{scope}")),
+                    ),
                     Cell::from(reply.map_or(String::new(), |reply| format!("{} s", reply.ttl_s))),
                     Cell::from(if moved { "moved" } else { "" }),
                 ]);
@@ -199,7 +211,10 @@ impl Picture {
 }
 
 fn framed(title: &str) -> Block<'_> {
-    Block::new().borders(Borders::TOP).title(format!(" {title} ")).border_style(Style::new().fg(Color::DarkGray))
+    Block::new()
+        .borders(Borders::TOP)
+        .title(format!(" {title} "))
+        .border_style(Style::new().fg(Color::DarkGray))
 }
 
 fn header<const N: usize>(names: [&'static str; N]) -> Row<'static> {

@@ -33,7 +33,8 @@ struct Log {
 impl Server {
     /// Starts this very program with `serve`.
     pub fn start(config: &Path) -> Result<Server, String> {
-        let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+        let program =
+            std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
         let mut child = Command::new(program)
             .arg("serve")
             .arg("--config")

@@ -80,7 +80,7 @@ async fn serve(listener: TcpListener, region: String) {
 }
 
 async fn answer(mut stream: TcpStream, region: &str) -> std::io::Result<()> {
-    let mut request = Vec::new();
+    let mut request: Vec<u8> = Vec::new();
     let mut chunk = [0u8; 1024];
     while !request.windows(4).any(|window| window == b"\r\n\r\n") {
         let read = stream.read(&mut chunk).await?;
