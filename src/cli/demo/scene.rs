@@ -134,6 +134,8 @@ impl Scene {
 
     /// Lines to try in another terminal.
     pub fn lines_to_try(&self) -> Vec<String> {
+        // As this program was called: `meridian` may not be on the reader's PATH.
+        let program = std::env::args().next().unwrap_or_else(|| "meridian".to_owned());
         let at = format!("dig @{} -p {}", self.address.ip(), self.address.port());
         let line = |network: &str, city: &str| format!("{at} {} +subnet={network}   # {city}", self.name);
         let mut lines: Vec<String> = PEOPLE
@@ -145,11 +147,11 @@ impl Scene {
             self.stand_ins.iter().find(|own| own.region.starts_with("eu")).or(self.stand_ins.first())
         {
             lines.push(format!(
-                "meridian demo fail {}   # then ask again; `heal` brings it back",
+                "{program} demo fail {}   # then ask again; `heal` brings it back",
                 stand_in.region
             ));
         }
-        lines.push(format!("meridian explain {} --client 193.0.0.0/24   # the whole why", self.name));
+        lines.push(format!("{program} explain {} --client 193.0.0.0/24   # the whole why", self.name));
         lines
     }
 
