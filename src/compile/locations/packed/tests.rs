@@ -16,8 +16,8 @@ fn places(count: usize) -> Vec<Location> {
     let place = |number: usize| Location {
         coordinates: (number % 5 != 4)
             .then(|| Coordinates::new(number as f64 % 90.0 - 12.25, -(number as f64) % 180.0).unwrap()),
-        continent: (number % 3 != 0).then_some(Continent::Asia),
-        country: (number % 7 != 0).then_some(CountryCode(*b"JP")),
+        continent: (!number.is_multiple_of(3)).then_some(Continent::Asia),
+        country: (!number.is_multiple_of(7)).then_some(CountryCode(*b"JP")),
         subdivision: (number % 2 == 1).then(|| format!("{number}").into()),
         ..Location::default()
     };
