@@ -149,7 +149,7 @@ impl<'a> Walk<'a, '_> {
 
     fn pool(&mut self, node: &'a Node, answers: u8, only: Option<RegionId>, regard: Regard) -> Outcome {
         let members = self.eligible_of(&node.members, only, regard);
-        self.from_members(members, answers, regard)
+        self.draw_among(members, answers, regard)
     }
 
     fn failover(
@@ -228,7 +228,7 @@ impl<'a> Walk<'a, '_> {
         }
         members.sort_unstable();
         members.dedup();
-        if let Outcome::Chosen(mix) = self.from_members(members, answers, regard) {
+        if let Outcome::Chosen(mix) = self.draw_among(members, answers, regard) {
             parts.push((1, mix));
         }
         Mix::drawn(parts).map_or(Outcome::Failed, Outcome::Chosen)
@@ -367,11 +367,11 @@ impl<'a> Walk<'a, '_> {
         }
         members.sort_unstable();
         members.dedup();
-        self.from_members(members, answers, regard)
+        self.draw_among(members, answers, regard)
     }
 
     /// A draw among eligible endpoints: those with a weight, else the standby tier in equal shares.
-    fn from_members(&mut self, mut members: Vec<EndpointId>, answers: u8, regard: Regard) -> Outcome {
+    fn draw_among(&mut self, mut members: Vec<EndpointId>, answers: u8, regard: Regard) -> Outcome {
         let fleet = self.inputs.fleet;
         let weight = |id: &EndpointId| fleet.endpoint(*id).map_or(0, |endpoint| u32::from(endpoint.weight));
         if members.iter().any(|id| weight(id) > 0) {
@@ -437,7 +437,7 @@ impl<'a> Walk<'a, '_> {
             // empty answer while an endpoint exists.
             let members = self.eligible_of(&node.members, None, regard);
             if !members.is_empty() {
-                return self.from_members(members, 1, regard);
+                return self.draw_among(members, 1, regard);
             }
         }
         Outcome::Failed

@@ -65,8 +65,8 @@ pub struct Endpoint {
 pub enum Rule {
     Pool(usize),
     Failover(Vec<usize>),
-    Nearest(Vec<usize>, usize),
-    Latency(Vec<usize>, usize),
+    Nearest(Vec<usize>),
+    Latency(Vec<usize>),
     Weighted(Vec<(usize, u16)>),
     Geo(Vec<(GeoKey, usize)>, usize),
     Multivalue(Vec<usize>, usize),
@@ -165,8 +165,8 @@ impl World {
         match dice.below(7) {
             0 => Rule::Failover(some(dice, &any)),
             // Under nearest and latency only pools: what a composite child means there is its own test.
-            1 | 2 => Rule::Nearest(some(dice, &pools), usize::MAX),
-            3 => Rule::Latency(some(dice, &pools), usize::MAX),
+            1 | 2 => Rule::Nearest(some(dice, &pools)),
+            3 => Rule::Latency(some(dice, &pools)),
             4 => {
                 let children = some(dice, &any);
                 Rule::Weighted(
@@ -238,7 +238,7 @@ impl World {
                 Rule::Failover(children) => {
                     writeln!(text, "[policies.{name}]\nfailover = [{}]", list(children)).unwrap();
                 }
-                Rule::Nearest(children, _) => {
+                Rule::Nearest(children) => {
                     let unknown = self.first_region(children);
                     writeln!(
                         text,
@@ -247,7 +247,7 @@ impl World {
                     )
                     .unwrap();
                 }
-                Rule::Latency(children, _) => {
+                Rule::Latency(children) => {
                     let unknown = self.first_region(children);
                     writeln!(
                         text,
@@ -322,10 +322,9 @@ impl World {
                 let pool = *pool;
                 (0..self.endpoints.len()).filter(move |e| self.endpoints[*e].pool == pool).collect::<Vec<_>>()
             }
-            Rule::Failover(own)
-            | Rule::Nearest(own, _)
-            | Rule::Latency(own, _)
-            | Rule::Multivalue(own, _) => self.members(own),
+            Rule::Failover(own) | Rule::Nearest(own) | Rule::Latency(own) | Rule::Multivalue(own, _) => {
+                self.members(own)
+            }
             Rule::Weighted(own) => self.members(&own.iter().map(|(child, _)| *child).collect::<Vec<_>>()),
             Rule::Geo(rules, default) => {
                 let all: Vec<usize> = rules.iter().map(|(_, child)| *child).chain([*default]).collect();
@@ -363,7 +362,7 @@ impl World {
         match &self.nodes[node] {
             Rule::Pool(_) => Some(healthy(&[node])).filter(|h| !h.is_empty()).map(|h| self.draw(&h, 1)),
             Rule::Failover(children) => children.iter().find_map(|child| self.eval(*child, address, well)),
-            Rule::Nearest(children, _) | Rule::Latency(children, _) => {
+            Rule::Nearest(children) | Rule::Latency(children) => {
                 let cells = matches!(self.nodes[node], Rule::Latency(..));
                 let from = self.network(address).map_or(self.regions[self.first_region(children)], |own| {
                     let (lat, lon) = (round2(own.at.0), round2(own.at.1));
