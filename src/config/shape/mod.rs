@@ -3,7 +3,14 @@
 //! The reader takes ranges and known keys from here, the JSON Schema is made from here, and a test
 //! holds the manual against it: none of the three can drift from the others.
 
+mod monitor;
+mod policy;
+
 use std::time::Duration;
+
+pub use monitor::{HTTP, HTTPS, METHODS, MONITOR, TCP};
+use policy::NAME;
+pub use policy::{ALL_DOWN, BRANCH, MODES, POLICY, RULES, SHARE};
 
 /// A table of the written form.
 pub struct Shape {
@@ -309,99 +316,6 @@ pub static REGION: Shape = Shape {
     exactly_one: &[],
 };
 
-/// `[monitors.NAME]`
-pub static MONITOR: Shape = Shape {
-    name: "monitor",
-    doc: "How endpoints are probed, how often, and what makes them down and up.",
-    keys: &[
-        optional("http", Kind::Table(&HTTP), "one of http, https and tcp is needed", "An HTTP request."),
-        optional(
-            "https",
-            Kind::Table(&HTTPS),
-            "one of http, https and tcp is needed",
-            "An HTTPS request; the certificate is verified.",
-        ),
-        optional("tcp", Kind::Table(&TCP), "one of http, https and tcp is needed", "A TCP connection."),
-        optional("interval", Kind::Span(ms(100), s(3600)), r#""5s""#, "How often."),
-        optional(
-            "timeout",
-            Kind::Span(ms(10), s(600)),
-            r#""2s", at most the interval"#,
-            "How long one probe may take.",
-        ),
-        optional("fall", Kind::Integer(1, 100), "3", "Failures that take an endpoint down."),
-        optional("rise", Kind::Integer(1, 32), "2", "Successes in a row that bring it back."),
-        optional(
-            "ok",
-            Kind::Integer(1, 255),
-            "10",
-            "Successes in a row that forget earlier failures while it is up.",
-        ),
-        optional(
-            "relapse_window",
-            Kind::Span(ms(0), s(86_400)),
-            r#""10m""#,
-            "A relapse within this doubles the successes needed.",
-        ),
-    ],
-    exactly_one: &[&["http", "https", "tcp"]],
-};
-
-/// The keys that `http` and `https` share.
-macro_rules! http_keys {
-    ($port:literal, $($more:expr),* $(,)?) => {
-        &[
-            optional("path", Kind::Text("a path beginning with /"), r#""/""#, "Path and query."),
-            optional("port", Kind::Integer(1, 65_535), $port, "The port."),
-            optional("host", Kind::Text("a host name, perhaps with a port"), "the endpoint's own address", "The Host field, and the name that TLS asks for and verifies."),
-            optional("method", Kind::Word(METHODS), r#""GET""#, "The request method."),
-            optional("headers", Kind::Names("field", &Kind::Text("the field's value; ${VARIABLE} is read from the environment")), "none", "Further header fields."),
-            optional("expect", Kind::Either(&[STATUS, Kind::Integer(100, 599), Kind::List(&Kind::Either(&[STATUS, Kind::Integer(100, 599)]))]), r#""200-299""#, "Status codes that count as well."),
-            optional("body", Kind::Text("any text"), "not looked at", "Text that the first 64 KiB of the body must contain."),
-            $($more),*
-        ]
-    };
-}
-
-/// Methods that make sense for a probe.
-pub const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "OPTIONS"];
-
-/// A status code or a range of them.
-const STATUS: Kind = Kind::Text("a status code or a range: 200-299");
-
-/// `http = {...}`
-pub static HTTP: Shape = Shape {
-    name: "http",
-    doc: "An HTTP request to the endpoint's own address; redirects are not followed.",
-    keys: http_keys!("80",),
-    exactly_one: &[],
-};
-
-/// `https = {...}`
-pub static HTTPS: Shape = Shape {
-    name: "https",
-    doc: "An HTTPS request to the endpoint's own address; redirects are not followed.",
-    keys: http_keys!(
-        "443",
-        optional(
-            "verify",
-            Kind::Flag,
-            "true",
-            "Whether the certificate's chain, name and expiry are verified."
-        ),
-        optional("ca", FILE, "the public authorities", "A file of PEM certificates to trust instead."),
-    ),
-    exactly_one: &[],
-};
-
-/// `tcp = {...}`
-pub static TCP: Shape = Shape {
-    name: "tcp",
-    doc: "A TCP connection to the endpoint's own address.",
-    keys: &[required("port", Kind::Integer(1, 65_535), "The port.")],
-    exactly_one: &[],
-};
-
 /// `[pools.NAME]`
 pub static POOL: Shape = Shape {
     name: "pool",
@@ -470,150 +384,6 @@ pub static ENDPOINT: Shape = Shape {
 
 /// An IP address.
 const ADDRESS: Kind = Kind::Text("an IP address");
-
-/// The words for the kinds of policy.
-pub const RULES: &[&str] = &["failover", "nearest", "latency", "geo", "weighted", "multivalue"];
-
-/// `[policies.NAME]` and policies written in place.
-pub static POLICY: Shape = Shape {
-    name: "policy",
-    doc: "A node of a policy tree: exactly one rule, and its options.",
-    keys: &[
-        optional("failover", Kind::List(&CHILD), RULE_NEEDED, "The first child that has not failed."),
-        optional(
-            "nearest",
-            Kind::List(&CHILD),
-            RULE_NEEDED,
-            "The region at the least great-circle distance.",
-        ),
-        optional(
-            "latency",
-            Kind::List(&CHILD),
-            RULE_NEEDED,
-            "The region with the least expected round trip and service time.",
-        ),
-        optional(
-            "geo",
-            Kind::Names("rule", &GEO_VALUE),
-            RULE_NEEDED,
-            "The most specific rule that matches: \"continent:EU\", \"country:SA\", \"subdivision:US-CA\", \"asn:64500\", \"203.0.113.0/24\", default, unknown.",
-        ),
-        optional(
-            "weighted",
-            Kind::List(&Kind::Either(&[NAME, Kind::Table(&SHARE)])),
-            RULE_NEEDED,
-            "A share for each child.",
-        ),
-        optional(
-            "multivalue",
-            Kind::List(&CHILD),
-            RULE_NEEDED,
-            "Several healthy endpoints of all children in one answer.",
-        ),
-        optional(
-            "min_healthy",
-            MIN_HEALTHY,
-            "1",
-            "With fewer healthy members the node has failed: a count, or a share as \"50%\".",
-        ),
-        optional(
-            "all_down",
-            Kind::Either(&[Kind::Word(MODES), Kind::Table(&ALL_DOWN)]),
-            "fails to its parent; at the root \"serve-all\"",
-            "What happens when nothing below is healthy; a node that says so never fails to its parent.",
-        ),
-        optional(
-            "unknown",
-            Kind::Text("a region's name"),
-            "the region of the first endpoint",
-            "`nearest`, `latency`: where clients without a known location count as being.",
-        ),
-        optional(
-            "answers",
-            Kind::Integer(1, 32),
-            "1; 8 for `multivalue`",
-            "`nearest`, `latency`, `multivalue`: how many endpoints one answer names.",
-        ),
-        optional(
-            "bias",
-            Kind::Names("region", &Kind::Integer(-99, 99)),
-            "0",
-            "`nearest`: in percent by region; above 0 draws clients in, below 0 sends them off.",
-        ),
-        optional(
-            "sticky",
-            Kind::Word(&["client"]),
-            "drawn for each answer",
-            "`weighted`: chosen by hash of the client's prefix instead of a draw.",
-        ),
-    ],
-    exactly_one: &[RULES],
-};
-
-/// What the kinds of policy have for a default.
-const RULE_NEEDED: &str = "exactly one rule is needed";
-
-/// R9's modes that need no more words.
-pub const MODES: &[&str] = &["serve-all", "last-good", "nodata", "refuse"];
-
-/// A policy or pool by name.
-const NAME: Kind = Kind::Text("the name of a pool or policy");
-
-/// A child: a name, or a policy written in place.
-static CHILD: Kind = Kind::Either(&[NAME, Kind::Table(&POLICY)]);
-
-/// Where a geo rule leads.
-static GEO_VALUE: Kind = Kind::Either(&[NAME, Kind::Table(&BRANCH), Kind::Table(&POLICY)]);
-
-/// A branch of a geo policy with its options.
-pub static BRANCH: Shape = Shape {
-    name: "branch",
-    doc: "Where a geo rule leads, with its options.",
-    keys: &[
-        Key {
-            name: "use",
-            kind: Kind::Either(&[NAME, Kind::Table(&POLICY)]),
-            needed: Needed::Required,
-            doc: "The child.",
-        },
-        optional("geofence", Kind::Flag, "false", "Never leave this branch, even when all of it is down."),
-    ],
-    exactly_one: &[],
-};
-
-/// A child of `weighted` with its share.
-pub static SHARE: Shape = Shape {
-    name: "share",
-    doc: "A child of `weighted` with its share.",
-    keys: &[
-        Key {
-            name: "use",
-            kind: Kind::Either(&[NAME, Kind::Table(&POLICY)]),
-            needed: Needed::Required,
-            doc: "The child.",
-        },
-        optional(
-            "weight",
-            Kind::Integer(0, 65_535),
-            "100",
-            "Its share against the others; 0: only when every other weight has failed.",
-        ),
-    ],
-    exactly_one: &[],
-};
-
-/// `all_down = { fallback = ... }`
-pub static ALL_DOWN: Shape = Shape {
-    name: "all_down",
-    doc: "Another branch for when all is down.",
-    keys: &[Key {
-        name: "fallback",
-        kind: Kind::Either(&[NAME, Kind::Table(&POLICY)]),
-        needed: Needed::Required,
-        doc: "The pool or policy to use.",
-    }],
-    exactly_one: &[],
-};
 
 /// `[services.NAME]`
 pub static SERVICE: Shape = Shape {
