@@ -4,7 +4,14 @@
 //! process, through the real configuration, compiler, board, view and responder; those tagged `real`
 //! also run against the real program. `SCENARIO=r2 cargo test --test scenario` runs only the files
 //! whose names contain that.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    missing_docs
+)]
 
 mod asn;
 mod expect;

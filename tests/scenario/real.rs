@@ -127,8 +127,7 @@ impl Server for Real {
         names::known(&self.snapshot, whose)?;
         let own = names::targets(&self.snapshot, whose);
         let own = own.into_iter().filter_map(|target| self.snapshot.targets.get(target.index()));
-        let addresses: Vec<String> =
-            own.filter_map(|spec| address(spec)).map(|own| own.to_string()).collect();
+        let addresses: Vec<String> = own.filter_map(address).map(|own| own.to_string()).collect();
         let begun = Instant::now();
         loop {
             let status = self.status()?;
