@@ -1,15 +1,14 @@
 //! Asking a running server over its control listener.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::load;
+use crate::config;
+use crate::load::{self, CONFIG_OCTETS_MAX};
 
-/// Where the control listener is unless a configuration says otherwise.
-const CONTROL_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9853);
 /// Loopback connects at once or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A reload of the largest databases takes a minute.
@@ -28,15 +27,9 @@ pub(super) enum Answer<T> {
 }
 
 /// Where to ask: as told, else as configured, else the default. A configuration that is refused may be the very
-/// reason for asking, so its problems are none here.
+/// reason for asking, so only this one setting is read of it.
 pub(super) fn address(told: Option<SocketAddr>, config: &Path) -> Option<SocketAddr> {
-    if let Some(told) = told {
-        return Some(told);
-    }
-    match load::configuration(config).config {
-        Some(config) => config.control.listen,
-        None => Some(CONTROL_DEFAULT),
-    }
+    told.or_else(|| config::control_listen(&load::read_bytes(config, CONFIG_OCTETS_MAX).unwrap_or_default()))
 }
 
 /// Gets a document.

@@ -16,12 +16,14 @@ mod tree;
 mod zones;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use directory::Directory;
 use policies::Forest;
 use reader::{Context, Environment, Table};
 pub(super) use scalar::spell_duration;
+use server::CONTROL_LISTEN;
 use tree::Facts;
 
 use super::shape::MAIN;
@@ -50,6 +52,21 @@ pub fn read(sources: &Sources, environment: Environment) -> (Option<Config>, Pro
 /// The zones folder that the main file names, so that `load` knows where to look. Problems in the
 /// file are none here: [`read`] reports them.
 pub fn zones_folder(main: &[u8]) -> PathBuf {
+    setting(main, "server", "zones").map_or_else(|| PathBuf::from("zones"), PathBuf::from)
+}
+
+/// The control listener that a main file names, whatever else is wrong with it: a server may well be running on
+/// what was there before. `None`: it is off.
+pub fn control_listen(main: &[u8]) -> Option<SocketAddr> {
+    match setting(main, "control", "listen").as_deref() {
+        Some("off") => None,
+        Some(written) => Some(written.parse().unwrap_or(CONTROL_LISTEN)),
+        None => Some(CONTROL_LISTEN),
+    }
+}
+
+/// One text setting of a main file that may be full of mistakes.
+fn setting(main: &[u8], table: &str, key: &str) -> Option<String> {
     let text = std::str::from_utf8(main).unwrap_or_default();
     let sources = Sources {
         files: vec![super::SourceFile { path: String::new(), bytes: text.as_bytes().to_vec() }],
@@ -57,10 +74,8 @@ pub fn zones_folder(main: &[u8]) -> PathBuf {
     };
     let mut cx = Context::new(&|_| None);
     let parsed = parse::file(&mut cx, &sources, FileId(0));
-    let written = parsed.as_ref().and_then(|root| {
-        root.get_ref().get("server")?.get_ref().get("zones")?.get_ref().as_str().map(PathBuf::from)
-    });
-    written.unwrap_or_else(|| PathBuf::from("zones"))
+    let root = parsed.as_ref()?.get_ref();
+    root.get(table)?.get_ref().get(key)?.get_ref().as_str().map(str::to_owned)
 }
 
 fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {

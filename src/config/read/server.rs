@@ -11,8 +11,8 @@ use crate::config::{Control, Geoip, Probes, Server, Span};
 
 /// The port of DNS.
 const DNS_PORT: u16 = 53;
-/// The port of the control listener.
-const CONTROL_PORT: u16 = 9853;
+/// Where the control listener is unless the configuration says otherwise.
+pub const CONTROL_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9853);
 /// Some resolvers drop longer ones; nothing sensible needs more.
 const NSID_OCTETS_MAX: usize = 128;
 
@@ -138,10 +138,9 @@ fn hash_key(cx: &mut Context, table: &Table) -> Option<[u8; 16]> {
 
 /// `[control]`
 pub fn control(cx: &mut Context, main: &Table) -> Control {
-    let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), CONTROL_PORT);
     let table = main.get("control").and_then(|value| Table::open(cx, value, &CONTROL, None));
     let Some(value) = table.and_then(|table| table.get("listen")) else {
-        return Control { listen: Some(default) };
+        return Control { listen: Some(CONTROL_LISTEN) };
     };
     if value.toml.as_str() == Some("off") {
         return Control { listen: None };
@@ -156,7 +155,7 @@ pub fn control(cx: &mut Context, main: &Table) -> Control {
             format!("write \"127.0.0.1:{0}\" or \"[::1]:{0}\"; a reverse proxy can add TLS", socket.port()),
         );
     }
-    Control { listen: Some(socket.unwrap_or(default)) }
+    Control { listen: Some(socket.unwrap_or(CONTROL_LISTEN)) }
 }
 
 /// `[geoip]`

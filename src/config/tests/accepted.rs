@@ -125,3 +125,16 @@ fn the_sample_has_few_warnings() {
     let (_, problems) = read(&sources, &environment);
     assert_eq!(text(&sources, &problems, Style::Plain), "");
 }
+
+#[test]
+fn the_control_listener_is_found_whatever_else_is_wrong() {
+    let check = |main: &str, listen: Option<&str>| {
+        let expected = listen.map(|listen| listen.parse().unwrap());
+        assert_eq!(control_listen(main.as_bytes()), expected, "{main}");
+    };
+    check("", Some("127.0.0.1:9853"));
+    check("[control]\nlisten = \"127.0.0.1:9999\"\n", Some("127.0.0.1:9999"));
+    check("[control]\nlisten = \"off\"\n[server]\nlisten = 7\n", None);
+    check("[sever]\nx =\n[control]\nlisten = \"[::1]:9999\"\n[pools.a]\nendpoints = {\n", Some("[::1]:9999"));
+    check("[control]\nlisten = \"nonsense\"\n", Some("127.0.0.1:9853"));
+}

@@ -16,6 +16,7 @@ fn check(main: &[u8], names: &[u8]) {
     text(&sources, &problems, Style::Coloured);
     json(&sources, &problems);
     zones_folder(main);
+    control_listen(main);
 }
 
 /// A valid file in which some parts are cut out, doubled, or replaced.
