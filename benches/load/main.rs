@@ -1,0 +1,241 @@
+//! The benchmark: a load generator that checks every answer, a reflector as the baseline, and the rounds
+//! that compare servers. `benches/run.sh` and `benches/instructions.sh` call it; docs/performance.md has
+//! the figures.
+// A program that measures reads clocks and files and opens sockets: it is all edge.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod chance;
+mod compare;
+mod database;
+mod generator;
+mod instructions;
+mod packet;
+mod process;
+mod pure;
+mod reflector;
+mod report;
+mod socket;
+mod statistics;
+mod world;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use compare::{Load, Peer, Plan};
+use packet::Kind;
+use report::Report;
+use world::{Probes, World};
+
+/// Errors are for whoever runs the benchmark, as text.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Measures DNS servers over loopback.
+#[derive(Parser)]
+#[command(args_override_self = true)]
+struct Arguments {
+    /// What `cargo bench` passes to every benchmark.
+    #[arg(long, hide = true, global = true)]
+    bench: bool,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Compares servers in alternating rounds
+    #[command(args_override_self = true)]
+    Compare(CompareArguments),
+    /// Puts load on a server that runs already
+    Generate {
+        /// Where it listens
+        server: SocketAddr,
+        #[command(flatten)]
+        source: Source,
+        /// What to ask
+        #[arg(long, value_enum, default_value = "subnet")]
+        kind: KindArgument,
+        /// For how long
+        #[arg(long, default_value_t = 3.0)]
+        seconds: f64,
+    },
+    /// Counts user-space instructions per query of whole servers under callgrind
+    Instructions {
+        #[command(flatten)]
+        source: Source,
+        /// The release build of meridian
+        #[arg(long)]
+        meridian: PathBuf,
+        /// Whom to count
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "meridian,gdnsd,knot")]
+        peers: Vec<Peer>,
+        /// What to ask
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "static,subnet,weighted")]
+        kinds: Vec<KindArgument>,
+        /// Queries counted of each kind
+        #[arg(long, default_value_t = 50_000)]
+        queries: usize,
+    },
+    /// Answers queries in one thread, without sockets, and times it
+    Pure {
+        #[command(flatten)]
+        source: Source,
+        /// What to ask
+        #[arg(long, value_enum, default_value = "subnet")]
+        kind: KindArgument,
+        /// How many queries
+        #[arg(long, default_value_t = 5_000_000)]
+        queries: usize,
+        /// Wait for a line before and after: for instruments
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Sends every datagram back
+    Reflect {
+        /// Where to listen
+        listen: String,
+    },
+    /// Writes the nested location database and meridian's configuration
+    Prepare {
+        #[command(flatten)]
+        source: Source,
+    },
+}
+
+#[derive(clap::Args)]
+struct CompareArguments {
+    #[command(flatten)]
+    source: Source,
+    /// The release build of meridian
+    #[arg(long)]
+    meridian: PathBuf,
+    /// Who takes part
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "reflector,meridian,gdnsd,knot")]
+    peers: Vec<Peer>,
+    /// What is asked
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "static,subnet,weighted")]
+    kinds: Vec<KindArgument>,
+    /// Rounds
+    #[arg(long, default_value_t = 20)]
+    rounds: usize,
+    /// Seconds per server, kind and round
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Where to write the figures as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Where to append them as a line
+    #[arg(long)]
+    history: Option<PathBuf>,
+}
+
+/// Where the location data comes from and where files are made.
+#[derive(clap::Args)]
+pub struct Source {
+    /// DB-IP's IPv4 cities as ip-location-db publishes them
+    #[arg(long)]
+    v4: PathBuf,
+    /// The same for IPv6
+    #[arg(long)]
+    v6: PathBuf,
+    /// For the nested database, configurations and logs
+    #[arg(long, default_value = "target/bench")]
+    folder: PathBuf,
+}
+
+impl Source {
+    fn world(&self) -> Result<(World, PathBuf)> {
+        std::fs::create_dir_all(&self.folder)?;
+        let folder = self.folder.canonicalize()?;
+        Ok((World::make(&folder, &self.v4, &self.v6)?, folder))
+    }
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum KindArgument {
+    /// Static names
+    Static,
+    /// A steered name with client subnets
+    Subnet,
+    /// The same with weighted endpoints in each region
+    Weighted,
+}
+
+impl From<KindArgument> for Kind {
+    fn from(kind: KindArgument) -> Kind {
+        match kind {
+            KindArgument::Static => Kind::Static,
+            KindArgument::Subnet => Kind::Subnet,
+            KindArgument::Weighted => Kind::Weighted,
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().task {
+        None => {
+            println!("Run benches/run.sh or benches/instructions.sh; --help tells what this program does.")
+        }
+        Some(Task::Reflect { listen }) => reflector::reflect(&listen)?,
+        Some(Task::Prepare { source }) => {
+            let (world, folder) = source.world()?;
+            let file = world.write_meridian(&folder.join("meridian"), 5300, Probes::Nothing)?;
+            println!("{}", file.display());
+        }
+        Some(Task::Pure { source, kind, queries, wait }) => {
+            let (world, folder) = source.world()?;
+            let config = world.write_meridian(&folder.join("pure"), 5300, Probes::OfShop)?;
+            let mut load = Load::new(&world, &[kind.into()]);
+            let begin = if wait { pure::Begin::OnLine } else { pure::Begin::Now };
+            let elapsed = pure::answer(&config, load.of(kind.into())?, queries, begin)?;
+            println!("{:.1} ns per query", elapsed.as_nanos() as f64 / queries as f64);
+        }
+        Some(Task::Generate { server, source, kind, seconds }) => {
+            let mut load = Load::new(&source.world()?.0, &[kind.into()]);
+            let queries = load.of(kind.into())?;
+            let mut generator = generator::Generator::new(server, queries, generator::Checked::Answer)?;
+            println!("{:?}", generator.run(Duration::from_secs_f64(seconds))?);
+        }
+        Some(Task::Instructions { source, meridian, peers, kinds, queries }) => {
+            let (world, folder) = source.world()?;
+            let kinds: Vec<Kind> = kinds.into_iter().map(Kind::from).collect();
+            let counting =
+                instructions::Counting { world: &world, folder: &folder, source: &source, queries };
+            counting.pure(&kinds)?;
+            counting.servers(&meridian, &peers, &kinds)?;
+        }
+        Some(Task::Compare(arguments)) => compare(arguments)?,
+    }
+    Ok(())
+}
+
+fn compare(arguments: CompareArguments) -> Result<()> {
+    let (world, folder) = arguments.source.world()?;
+    let plan = Plan {
+        peers: arguments.peers,
+        kinds: arguments.kinds.into_iter().map(Kind::from).collect(),
+        rounds: arguments.rounds,
+        stretch: Duration::from_secs_f64(arguments.seconds),
+        folder,
+        meridian: arguments.meridian,
+    };
+    let measured = compare::compare(&world, &plan, &mut |line| println!("{line}"))?;
+    let mut agreement = Vec::new();
+    if plan.peers.contains(&Peer::Meridian) {
+        for peer in plan.peers.iter().filter(|peer| matches!(peer, Peer::Gdnsd | Peer::Knot)) {
+            let (same, all) = compare::agreement(&world, &plan, *peer)?;
+            agreement.push((*peer, same, all));
+        }
+    }
+    let report = Report::new(&plan, &measured, &agreement);
+    println!("\n{}", report.text());
+    if let Some(path) = arguments.json {
+        std::fs::write(path, serde_json::to_string_pretty(&report.json())?)?;
+    }
+    if let Some(path) = arguments.history {
+        report.append(&path)?;
+    }
+    Ok(())
+}

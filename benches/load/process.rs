@@ -1,0 +1,131 @@
+//! Servers as processes: started on a core of their own, looked at through `/proc`, stopped.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Result;
+
+/// A server that does not answer by then is broken. Under an instrument it starts a hundred times slower.
+const START_MAX: Duration = Duration::from_secs(900);
+/// After a request to end.
+const STOP_MAX: Duration = Duration::from_secs(20);
+/// How often a question is repeated until a server answers: the resolution of start times.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
+/// The kernel's unit of CPU time towards programs.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A running server; killed when dropped.
+pub struct Server {
+    child: Child,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// From the start of the process to the first answer.
+    pub started_in: Duration,
+}
+
+impl Server {
+    /// Starts a program on core 0 and waits until it answers `question`.
+    pub fn start(command: &[String], address: SocketAddr, log: &Path, question: &[u8]) -> Result<Server> {
+        let log_file = File::create(log)?;
+        let start = Instant::now();
+        let child = Command::new("taskset")
+            .args(["-c", "0"])
+            .args(command)
+            .stdin(Stdio::null())
+            .stdout(log_file.try_clone()?)
+            .stderr(log_file)
+            .spawn()?;
+        let mut server = Server { child, address, started_in: Duration::ZERO };
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.connect(address)?;
+        socket.set_read_timeout(Some(ASK_AGAIN))?;
+        let mut reply = [0; 1232];
+        loop {
+            if let Some(status) = server.child.try_wait()? {
+                let said = std::fs::read_to_string(log).unwrap_or_default();
+                return Err(format!("{} ended ({status}): {said}", command.join(" ")).into());
+            }
+            if start.elapsed() > START_MAX {
+                return Err(format!("{} does not answer", command.join(" ")).into());
+            }
+            // Refused until the server listens: wait for it here instead of in the kernel.
+            if socket.send(question).is_err() {
+                std::thread::sleep(ASK_AGAIN);
+                continue;
+            }
+            match socket.recv(&mut reply) {
+                // An answer of NOERROR; a reflector's has neither QR nor RCODE of its own.
+                Ok(octets) if octets >= 12 && reply[3] & 15 == 0 => break,
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::thread::sleep(ASK_AGAIN),
+                _ => {}
+            }
+        }
+        server.started_in = start.elapsed();
+        Ok(server)
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// CPU time used so far, user and system.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        // Fields 14 and 15 of proc(5); the name, which may hold spaces, and the number before it are gone.
+        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
+        let (user, system) = ticks(11).zip(ticks(12)).ok_or("an unreadable /proc/PID/stat")?;
+        Ok(Duration::from_secs_f64((user + system) / TICKS_PER_SECOND))
+    }
+
+    /// Resident memory now and at its peak, in KiB.
+    pub fn memory_kib(&self) -> Result<(u64, u64)> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = |key: &str| {
+            let line = status.lines().find(|line| line.starts_with(key))?;
+            line.split_whitespace().nth(1)?.parse().ok()
+        };
+        Ok(line("VmRSS:").zip(line("VmHWM:")).ok_or("an unreadable /proc/PID/status")?)
+    }
+
+    /// Asks it to end and waits; kills it if it does not.
+    pub fn stop(mut self) -> Result<()> {
+        Command::new("kill").args(["-TERM", &self.id().to_string()]).status()?;
+        let start = Instant::now();
+        while start.elapsed() < STOP_MAX {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(ASK_AGAIN);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Already ended is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port of 127.0.0.1 that is free for datagrams now.
+pub fn free_port() -> Result<u16> {
+    Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Busy time of a core since the start of the machine, in seconds.
+pub fn busy_seconds(core: usize) -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().find(|line| line.starts_with(&format!("cpu{core} "))).ok_or("no such core")?;
+    let fields: Vec<f64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+    // All but idle and iowait; guests are counted in user.
+    let busy = fields.iter().take(8).enumerate().filter(|(index, _)| !matches!(index, 3 | 4));
+    Ok(busy.map(|(_, ticks)| ticks).sum::<f64>() / TICKS_PER_SECOND)
+}
