@@ -444,3 +444,28 @@ fn root_becomes_the_configured_user() {
     assert_eq!(failed.status.code(), Some(1));
     assert!(text(&failed.stderr).contains("there is no user \"nobody-at-all\""), "{}", text(&failed.stderr));
 }
+
+#[test]
+fn a_bad_line_of_the_overrides_is_shown_in_its_own_file() {
+    let world = World::new();
+    let main = world.configuration("") + "[geoip]\noverrides = \"overrides.csv\"\n";
+    world.write("meridian.toml", &main);
+    world.write("overrides.csv", "203.0.113.0/24,US,US-VA,Ashburn,\n203.0.113.0/33,US,,,\n");
+    let output = run(&["check"], &world.config());
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("overrides.csv:2:1\n"), "{said}");
+}
+
+#[test]
+fn a_health_check_asks_the_server_of_a_configuration_that_is_refused() {
+    let world = World::new();
+    let server = world.start();
+    let control = format!("listen = \"{}\"", server.control);
+    world.write("meridian.toml", &format!("[control]\n{control}\n[sever]\n"));
+    assert_eq!(run(&["check"], &world.config()).status.code(), Some(2));
+    let output = run(&["healthcheck"], &world.config());
+    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "serving\n"));
+    let output = run(&["healthcheck", "--control", "127.0.0.1:9"], &world.config());
+    assert_eq!(output.status.code(), Some(1));
+}

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::progress::Progress;
 use crate::compile::locations::{Atlas, Database, Overrides};
 use crate::compile::{Inputs, compile};
-use crate::config::{self, Config, Problems, SourceFile, Sources, Span, Style};
+use crate::config::{self, Config, FileId, Problems, SourceFile, Sources, Span, Style};
 use crate::geo::LocationMap;
 use crate::health::BoardLimits;
 use crate::ids::CounterId;
@@ -73,24 +73,24 @@ impl Source {
         counter: &mut dyn FnMut(&str, &str) -> CounterId,
     ) -> Reading {
         let loaded = load::configuration(&self.path);
-        let (sources, mut problems) = (loaded.sources, loaded.problems);
-        let prepared = loaded
-            .config
-            .and_then(|config| self.compile(config, &sources, generation, earlier, counter, &mut problems));
+        let (mut sources, mut problems) = (loaded.sources, loaded.problems);
+        let prepared = loaded.config.and_then(|config| {
+            self.compile(config, &mut sources, generation, earlier, counter, &mut problems)
+        });
         Reading { sources, problems, prepared }
     }
 
     fn compile(
         &self,
         config: Config,
-        sources: &Sources,
+        sources: &mut Sources,
         generation: u64,
         earlier: &EarlierMaps,
         counter: &mut dyn FnMut(&str, &str) -> CounterId,
         problems: &mut Problems,
     ) -> Option<Prepared> {
         let mut places = Places::default();
-        let atlas = self.atlas(&config, &mut places, problems);
+        let atlas = self.atlas(&config, sources, &mut places, problems);
         let maps = if places == earlier.places { earlier.maps.as_slice() } else { &[] };
         let mut progress = Progress::new("compiling the location map");
         let inputs = Inputs {
@@ -109,7 +109,13 @@ impl Source {
     }
 
     /// Opens the location files. A file that cannot be used is an error at its place.
-    fn atlas(&self, config: &Config, places: &mut Places, problems: &mut Problems) -> Atlas {
+    fn atlas(
+        &self,
+        config: &Config,
+        sources: &mut Sources,
+        places: &mut Places,
+        problems: &mut Problems,
+    ) -> Atlas {
         let mut databases = Vec::new();
         for (path, span) in &config.geoip.database {
             databases.extend(self.database(path, *span, places, problems));
@@ -119,7 +125,7 @@ impl Source {
             asn.extend(self.database(path, *span, places, problems));
         }
         let overrides = match &config.geoip.overrides {
-            Some((path, span)) => self.overrides(path, *span, places, problems),
+            Some((path, span)) => self.overrides(path, *span, sources, places, problems),
             None => Overrides::default(),
         };
         Atlas::new(databases, asn, overrides)
@@ -142,10 +148,20 @@ impl Source {
         }
     }
 
-    fn overrides(&self, path: &Path, span: Span, places: &mut Places, problems: &mut Problems) -> Overrides {
-        let bytes = self.bytes(path, span, places, problems).unwrap_or_default();
-        let source = SourceFile { path: path.display().to_string(), bytes };
-        Overrides::read(span.file, &source, problems)
+    /// Reads the overrides; they become one of the sources, so that problems show their own lines.
+    fn overrides(
+        &self,
+        path: &Path,
+        span: Span,
+        sources: &mut Sources,
+        places: &mut Places,
+        problems: &mut Problems,
+    ) -> Overrides {
+        let Some(bytes) = self.bytes(path, span, places, problems) else { return Overrides::default() };
+        let source = SourceFile { path: load::beside(&self.path, path).display().to_string(), bytes };
+        let overrides = Overrides::read(FileId(sources.files.len() as u32), &source, problems);
+        sources.files.push(source);
+        overrides
     }
 
     fn bytes(
@@ -221,9 +237,9 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server.workers", was.workers != is.workers),
         ("server.user", was.user != is.user),
         ("server.group", was.group != is.group),
-        ("server.tcp_connections_max", was.tcp_connections_max != is.tcp_connections_max),
+        ("server.tcp_connections", was.tcp_connections_max != is.tcp_connections_max),
         (
-            "server.tcp_connections_per_client_max",
+            "server.tcp_connections_per_client",
             was.tcp_connections_per_client_max != is.tcp_connections_per_client_max,
         ),
         ("server.tcp_idle_timeout", was.tcp_idle_timeout != is.tcp_idle_timeout),
