@@ -14,6 +14,8 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 clean_up() {
     [ -z "$engine_pid" ] || kill "$engine_pid" 2>/dev/null || true
     [ -z "$engine_pid" ] || wait "$engine_pid" 2>/dev/null || true
+    # The engine leaves this one mounted.
+    umount "$work/exec/netns/default" 2>/dev/null || true
     rm -rf "$work" || true
 }
 trap clean_up EXIT
