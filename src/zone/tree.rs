@@ -20,6 +20,14 @@ struct Node {
     parent: u32,
     label: u32,
     length: u8,
+    below: Below,
+}
+
+/// Whether anything is below a node: where nothing is, nothing has to be looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Below {
+    Nothing,
+    Something,
 }
 
 #[derive(Clone, Copy)]
@@ -34,7 +42,7 @@ impl NameTree {
     /// Only the root.
     pub(super) fn new() -> NameTree {
         NameTree {
-            nodes: vec![Node { parent: ROOT, label: 0, length: 0 }],
+            nodes: vec![Node { parent: ROOT, label: 0, length: 0, below: Below::Nothing }],
             labels: Vec::new(),
             slots: vec![VACANT_SLOT; 4],
         }
@@ -47,6 +55,9 @@ impl NameTree {
 
     /// The node of a label (lower case) under another.
     pub(super) fn child(&self, parent: u32, label: &[u8]) -> Option<u32> {
+        if self.nodes.get(parent as usize)?.below == Below::Nothing {
+            return None;
+        }
         let hash = hash(parent, label);
         let tag = tag(hash);
         let mask = self.slots.len() - 1;
@@ -73,7 +84,8 @@ impl NameTree {
         let start = u32::try_from(self.labels.len()).ok()?;
         let length = u8::try_from(label.len()).ok()?;
         self.labels.extend_from_slice(label);
-        self.nodes.push(Node { parent, label: start, length });
+        self.nodes.push(Node { parent, label: start, length, below: Below::Nothing });
+        self.nodes.get_mut(parent as usize)?.below = Below::Something;
         if self.nodes.len() * 2 > self.slots.len() {
             self.grow();
         } else {
@@ -97,7 +109,11 @@ impl NameTree {
     }
 
     fn is(&self, node: u32, parent: u32, label: &[u8]) -> bool {
-        self.nodes.get(node as usize).is_some_and(|node| node.parent == parent && self.label(node) == label)
+        self.nodes.get(node as usize).is_some_and(|node| {
+            node.parent == parent
+                && usize::from(node.length) == label.len()
+                && are_equal(self.label(node), label)
+        })
     }
 
     fn label(&self, node: &Node) -> &[u8] {
@@ -132,6 +148,14 @@ fn hash(parent: u32, label: &[u8]) -> u64 {
         state = fold(state ^ u64::from_le_bytes(*word));
     }
     fold(state ^ short_word(rest))
+}
+
+/// Whether two labels of one length are equal. Labels are short: a call to compare memory costs more.
+fn are_equal(a: &[u8], b: &[u8]) -> bool {
+    let ((a_words, a_rest), (b_words, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut pairs = a_words.iter().zip(b_words);
+    pairs.all(|(a, b)| u64::from_le_bytes(*a) == u64::from_le_bytes(*b))
+        && short_word(a_rest) == short_word(b_rest)
 }
 
 /// Up to seven octets as a number; together with their count no two are alike.
