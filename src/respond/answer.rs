@@ -228,6 +228,8 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         }
         let rtype = self.query.question.rtype;
         let wanted = match (self.steering.is_alias(service), rtype) {
+            // These stand beside a CNAME (RFC 4034 section 2.5), and this zone has none.
+            (true, Rtype::NSEC | Rtype::RRSIG) => return self.negative(zone, Rcode::NoError, writer),
             (true, _) => Wanted::Alias,
             (false, Rtype::A) => Wanted::Addresses(Family::V4),
             (false, Rtype::AAAA) => Wanted::Addresses(Family::V6),

@@ -43,6 +43,10 @@ fn r14_a_service_of_host_names_answers_cname_for_every_type() {
             &["NOERROR aa", "an host.example.com. 30 CNAME lb.example.net."],
         );
     }
+    // Except the two that stand beside a CNAME.
+    for rtype in ["TYPE46", "TYPE47"] {
+        check(&format!("host.example.com {rtype}"), &["NOERROR aa", SOA]);
+    }
 }
 
 #[test]
