@@ -11,6 +11,9 @@ use crate::steer::{
 
 use super::fleet::Members;
 
+/// Lenses of one plan: a rule names its lens by a `u8`, and every class has a value for each.
+const LENSES_MAX: usize = 255;
+
 /// The plans of all services, and the specs of the maps they refer to.
 pub struct Plans {
     /// By `ServiceId`.
@@ -35,6 +38,17 @@ pub fn plans(
             Tree { config, members, nodes: Vec::new(), numbers: HashMap::new(), lenses: Vec::new(), service };
         let root = tree.node(service.policy);
         let Tree { nodes, lenses, .. } = tree;
+        if lenses.len() > LENSES_MAX {
+            problems.error(
+                service.span,
+                format!(
+                    "service \"{}\" asks {} different questions of a place, more than {LENSES_MAX}",
+                    service.name,
+                    lenses.len()
+                ),
+                "every geo policy with rules of its own is one: join some, or split the service",
+            );
+        }
         let map = map_spec(lenses, &regions).map(|spec| {
             *numbers.entry(spec).or_insert_with_key(|spec| {
                 maps.push(spec.clone());
@@ -261,7 +275,7 @@ impl Tree<'_> {
         Branch { node: self.node(branch.node), geofence: branch.geofence }
     }
 
-    /// The number of a lens in this plan's map. Lenses are few; 255 is far beyond any written tree.
+    /// The number of a lens in this plan's map; one beyond [`LENSES_MAX`] is refused later.
     fn lens(&mut self, lens: Lens) -> u8 {
         let index = self.lenses.iter().position(|own| *own == lens).unwrap_or_else(|| {
             self.lenses.push(lens);
