@@ -3,14 +3,23 @@
 //! The same walk answers queries (over all classes, when a view is made) and explains them (over one
 //! class, recording). It reads nothing but its arguments.
 
+mod last_good;
+mod members;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use crate::geo::{GeoKey, Place};
-use crate::health::{Forced, HealthTable, Verdict};
+use crate::health::HealthTable;
 use crate::ids::{ClassId, EndpointId, Family, NodeId, RegionId};
 
 use super::decision::{Decided, Decision, Mix, Mode, Pick};
-use super::plan::{AllDown, Branch, Endpoint, Fleet, Lane, MinHealthy, Node, Plan, Rule};
+use super::plan::{AllDown, Branch, EndpointAddress, Fleet, Lane, Node, Plan, Rule};
 use super::rtt::RttTable;
 use super::trace::Trace;
+
+pub use last_good::LastGood;
+use members::{Regard, lane_targets};
 
 /// What a walk reads besides the place.
 #[derive(Clone, Copy)]
@@ -21,8 +30,8 @@ pub struct Inputs<'a> {
     pub plan: &'a Plan,
     /// The states.
     pub health: &'a HealthTable,
-    /// The states when the service last had something healthy (R9 `last-good`).
-    pub last_good: Option<&'a HealthTable>,
+    /// What R9's `last-good` goes by.
+    pub last_good: Option<&'a LastGood>,
     /// Expected round trips, where a policy asks for them.
     pub rtt: Option<&'a RttTable>,
 }
@@ -35,7 +44,7 @@ pub fn decide(
     lane: Lane,
     trace: &mut Trace,
 ) -> Decided {
-    let mut walk = Walk { inputs, class, place, lane, trace, ttl_bound_s: None, mode: Mode::Normal };
+    let mut walk = Walk { class, place, ..Walk::new(inputs, lane, trace) };
     let decision = walk.root();
     Decided { decision, ttl_bound_s: walk.ttl_bound_s, mode: walk.mode }
 }
@@ -46,30 +55,25 @@ struct Walk<'a, 't> {
     place: Option<Place<'a>>,
     lane: Lane,
     trace: &'t mut Trace,
+    /// The table of the node whose `last-good` acts.
+    last_good: Option<&'a HealthTable>,
     ttl_bound_s: Option<u32>,
     mode: Mode,
-}
-
-/// What counts as well.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Regard {
-    /// The current table.
-    Health,
-    /// The table of R9's `last-good`.
-    LastGood,
-    /// Monitors are ignored, operators are not (R9).
-    Anything,
-    /// As before, and what is drained too, because nothing else exists.
-    Drained,
 }
 
 /// What a node says to its parent.
 enum Outcome {
     Chosen(Mix),
     Failed,
+    /// Failed in the region asked for, below a node that must not be left: a fence, or one with a mode of
+    /// its own. Whoever split the tree tries the other regions, and then lets it act.
+    Held(Branch),
     /// R9's `nodata` and `refuse`, or a fence with nothing inside: goes up to the root unchanged.
     Final(Decision),
 }
+
+/// Which addresses of an endpoint count.
+type Usable<'u> = &'u dyn Fn(EndpointId, &EndpointAddress) -> bool;
 
 /// Why a geo node looks at a branch.
 enum Why<'k> {
@@ -88,7 +92,21 @@ impl std::fmt::Display for Why<'_> {
     }
 }
 
-impl<'a> Walk<'a, '_> {
+impl<'a, 't> Walk<'a, 't> {
+    fn new(inputs: Inputs<'a>, lane: Lane, trace: &'t mut Trace) -> Walk<'a, 't> {
+        let class = ClassId(0);
+        Walk {
+            inputs,
+            class,
+            place: None,
+            lane,
+            trace,
+            last_good: None,
+            ttl_bound_s: None,
+            mode: Mode::Normal,
+        }
+    }
+
     fn root(&mut self) -> Decision {
         let Some(root) = self.node(self.inputs.plan.root) else { return Decision::NoData };
         if !root.members.iter().any(|id| self.in_lane(*id)) {
@@ -103,19 +121,29 @@ impl<'a> Walk<'a, '_> {
         match outcome {
             Outcome::Chosen(mix) => Decision::Answer(mix),
             Outcome::Final(decision) => decision,
-            Outcome::Failed => Decision::NoData,
+            Outcome::Failed | Outcome::Held(_) => Decision::NoData,
         }
     }
 
     fn eval(&mut self, id: NodeId, only: Option<RegionId>, regard: Regard) -> Outcome {
         let Some(node) = self.node(id) else { return Outcome::Failed };
         self.trace.enter();
-        let mut outcome =
-            if self.enough(node, only, regard) { self.rule(node, only, regard) } else { Outcome::Failed };
-        // Split by region (`only`), a node is not whole: that nothing is healthy in one region is no
-        // reason for its mode to act.
-        if let (Outcome::Failed, Some(mode), None, Regard::Health) = (&outcome, node.all_down, only, regard) {
-            outcome = self.all_down(node, mode);
+        let mut outcome = match (self.enough(node, only, regard), only) {
+            (true, _) => self.rule(node, only, regard),
+            (false, None) => Outcome::Failed,
+            // Too few in one region: failed, but a fence below has to be heard of.
+            (false, Some(_)) => match self.rule(node, only, regard) {
+                held @ Outcome::Held(_) => held,
+                _ => Outcome::Failed,
+            },
+        };
+        if let (Outcome::Failed, Some(mode), Regard::Health) = (&outcome, node.all_down, regard) {
+            outcome = match only {
+                None => self.all_down(node, mode),
+                // Split by region, a node is not whole: that nothing is healthy in one region is no reason
+                // for its mode to act.
+                Some(_) => Outcome::Held(Branch { node: id, geofence: false }),
+            };
         }
         self.trace.leave();
         outcome
@@ -149,7 +177,7 @@ impl<'a> Walk<'a, '_> {
 
     fn pool(&mut self, node: &'a Node, answers: u8, only: Option<RegionId>, regard: Regard) -> Outcome {
         let members = self.eligible_of(&node.members, only, regard);
-        self.draw_among(members, answers, regard)
+        self.draw_among(members, answers, &|id, own| self.well(id, own.target, regard))
     }
 
     fn failover(
@@ -181,9 +209,13 @@ impl<'a> Walk<'a, '_> {
         only: Option<RegionId>,
         regard: Regard,
     ) -> Outcome {
+        let mut held = None;
         for region in regions.filter(|region| only.is_none_or(|only| only == *region)) {
             match self.group(node, children, region, answers, regard) {
-                Outcome::Failed => {
+                outcome @ (Outcome::Failed | Outcome::Held(_)) => {
+                    if let Outcome::Held(branch) = outcome {
+                        held.get_or_insert(branch);
+                    }
                     let fleet = self.inputs.fleet;
                     self.trace.note(&node.name, || {
                         format!(
@@ -199,7 +231,11 @@ impl<'a> Walk<'a, '_> {
                 }
             }
         }
-        Outcome::Failed
+        match (held, only) {
+            (None, _) => Outcome::Failed,
+            (Some(branch), None) => self.held(branch),
+            (Some(branch), Some(_)) => Outcome::Held(branch),
+        }
     }
 
     /// One region's share of the children: pools become one group, other children are cut to it.
@@ -211,27 +247,36 @@ impl<'a> Walk<'a, '_> {
         answers: u8,
         regard: Regard,
     ) -> Outcome {
-        if !self.enough(node, Some(region), regard) {
-            return Outcome::Failed;
-        }
+        let enough = self.enough(node, Some(region), regard);
         let mut members: Vec<EndpointId> = Vec::new();
         let mut parts: Vec<(u32, Mix)> = Vec::new();
+        let mut held = None;
         for child in children {
             let Some(child_node) = self.node(*child) else { continue };
             if matches!(child_node.rule, Rule::Pool { .. }) {
-                if self.enough(child_node, Some(region), regard) {
+                if enough && self.enough(child_node, Some(region), regard) {
                     members.extend(self.eligible_of(&child_node.members, Some(region), regard));
                 }
-            } else if let Outcome::Chosen(mix) = self.eval(*child, Some(region), regard) {
-                parts.push((1, mix));
+                continue;
+            }
+            // Too few here are no reason not to hear of a fence.
+            match self.eval(*child, Some(region), regard) {
+                Outcome::Chosen(mix) if enough => parts.push((1, mix)),
+                Outcome::Held(branch) => held = held.or(Some(branch)),
+                Outcome::Chosen(_) | Outcome::Failed | Outcome::Final(_) => {}
             }
         }
         members.sort_unstable();
         members.dedup();
-        if let Outcome::Chosen(mix) = self.draw_among(members, answers, regard) {
+        let pools = self.draw_among(members, answers, &|id, own| self.well(id, own.target, regard));
+        if let Outcome::Chosen(mix) = pools {
             parts.push((1, mix));
         }
-        Mix::drawn(parts).map_or(Outcome::Failed, Outcome::Chosen)
+        match (Mix::drawn(parts), held) {
+            (Some(mix), _) => Outcome::Chosen(mix),
+            (None, Some(branch)) => Outcome::Held(branch),
+            (None, None) => Outcome::Failed,
+        }
     }
 
     /// The regions below a latency node, the least expected round trip plus service time first.
@@ -258,12 +303,15 @@ impl<'a> Walk<'a, '_> {
         scores.into_iter().map(|score| score.1).collect()
     }
 
-    /// The mean published service time of a region's eligible endpoints below a node, in 0.1 ms.
-    fn service_tenths(&mut self, node: &'a Node, region: RegionId, regard: Regard) -> u32 {
+    /// The mean published service time of a region's eligible endpoints below a node, in 0.1 ms. Bounds no
+    /// TTL: the health of a region that is not chosen decides nothing, and times are published when they
+    /// have moved.
+    fn service_tenths(&self, node: &'a Node, region: RegionId, regard: Regard) -> u32 {
         let (mut sum, mut count) = (0u32, 0u32);
         for id in node.members.iter() {
             let Some(endpoint) = self.inputs.fleet.endpoint(*id) else { continue };
-            if endpoint.region == region && self.in_lane(*id) && self.eligible(*id, regard) {
+            let mut targets = lane_targets(endpoint, self.lane);
+            if endpoint.region == region && targets.any(|target| self.well(*id, target, regard)) {
                 let ms =
                     endpoint.monitor.map_or(0, |monitor| self.inputs.health.service_time_ms(region, monitor));
                 sum += u32::from(ms) * 10;
@@ -302,16 +350,22 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn branch(&mut self, branch: Branch, only: Option<RegionId>, regard: Regard) -> Outcome {
-        let outcome = self.eval(branch.node, only, regard);
-        match (outcome, self.node(branch.node)) {
-            (Outcome::Failed, Some(child)) if branch.geofence && only.is_none() => {
-                self.trace.note(&child.name, || "fenced: never left".to_owned());
-                match self.all_down(child, child.all_down.unwrap_or(AllDown::ServeAll)) {
-                    Outcome::Failed => Outcome::Final(Decision::NoData),
-                    outcome => outcome,
-                }
-            }
+        match (self.eval(branch.node, only, regard), only) {
+            (Outcome::Failed, None) if branch.geofence => self.held(branch),
+            (Outcome::Failed | Outcome::Held(_), Some(_)) if branch.geofence => Outcome::Held(branch),
             (outcome, _) => outcome,
+        }
+    }
+
+    /// Nothing is healthy below a node that must not be left: its own mode acts.
+    fn held(&mut self, branch: Branch) -> Outcome {
+        let Some(child) = self.node(branch.node) else { return Outcome::Failed };
+        if branch.geofence {
+            self.trace.note(&child.name, || "fenced: never left".to_owned());
+        }
+        match self.all_down(child, child.all_down.unwrap_or(AllDown::ServeAll)) {
+            Outcome::Failed if branch.geofence => Outcome::Final(Decision::NoData),
+            outcome => outcome,
         }
     }
 
@@ -323,7 +377,7 @@ impl<'a> Walk<'a, '_> {
         only: Option<RegionId>,
         regard: Regard,
     ) -> Outcome {
-        let mut last: Option<Decision> = None;
+        let mut last: Option<Outcome> = None;
         // The standby tier, weight 0, is asked only when every other child has failed (R4).
         for standby in [false, true] {
             let mut parts: Vec<(u64, u32, Mix)> = Vec::new();
@@ -337,7 +391,7 @@ impl<'a> Walk<'a, '_> {
                         self.kept(node, *child);
                         parts.push((seed, if standby { 1 } else { u32::from(*weight) }, mix));
                     }
-                    Outcome::Final(decision) => last = Some(decision),
+                    outcome @ (Outcome::Final(_) | Outcome::Held(_)) => last = Some(outcome),
                     Outcome::Failed => self.dropped(node, *child),
                 }
             }
@@ -349,7 +403,7 @@ impl<'a> Walk<'a, '_> {
                 return Outcome::Chosen(mix);
             }
         }
-        last.map_or(Outcome::Failed, Outcome::Final)
+        last.unwrap_or(Outcome::Failed)
     }
 
     fn multivalue(
@@ -360,18 +414,30 @@ impl<'a> Walk<'a, '_> {
         regard: Regard,
     ) -> Outcome {
         let mut members: Vec<EndpointId> = Vec::new();
+        // What the children serve: a mode below may serve what is not well.
+        let mut served: BTreeSet<IpAddr> = BTreeSet::new();
+        let mut last: Option<Outcome> = None;
         for child in children {
-            if let Outcome::Chosen(mix) = self.eval(*child, only, regard) {
-                mix.visit(1.0, &mut |_, pick| members.extend(pick.endpoints.iter().copied()));
+            match self.eval(*child, only, regard) {
+                Outcome::Chosen(mix) => mix.visit(1.0, &mut |_, pick| {
+                    members.extend(pick.endpoints.iter().copied());
+                    served.extend(pick.addresses.iter().copied());
+                }),
+                outcome @ (Outcome::Final(_) | Outcome::Held(_)) => last = Some(outcome),
+                Outcome::Failed => {}
             }
         }
         members.sort_unstable();
         members.dedup();
-        self.draw_among(members, answers, regard)
+        match self.draw_among(members, answers, &|_, own| served.contains(&own.address)) {
+            Outcome::Failed => last.unwrap_or(Outcome::Failed),
+            outcome => outcome,
+        }
     }
 
-    /// A draw among eligible endpoints: those with a weight, else the standby tier in equal shares.
-    fn draw_among(&mut self, mut members: Vec<EndpointId>, answers: u8, regard: Regard) -> Outcome {
+    /// A draw among endpoints: those with a weight, else the standby tier in equal shares. `usable` says
+    /// which of their addresses count.
+    fn draw_among(&self, mut members: Vec<EndpointId>, answers: u8, usable: Usable<'_>) -> Outcome {
         let fleet = self.inputs.fleet;
         let weight = |id: &EndpointId| fleet.endpoint(*id).map_or(0, |endpoint| u32::from(endpoint.weight));
         if members.iter().any(|id| weight(id) > 0) {
@@ -379,29 +445,33 @@ impl<'a> Walk<'a, '_> {
         }
         let share = |id: &EndpointId| weight(id).max(1);
         let parts: Vec<(u32, Mix)> = if answers <= 1 {
-            members.iter().map(|id| (share(id), self.pick(&[*id], regard))).collect()
+            members.iter().map(|id| (share(id), self.pick(&[*id], usable))).collect()
         } else {
             members.sort_by_key(|id| (fleet.endpoint(*id).map_or(0, |endpoint| endpoint.order), *id));
             let width = usize::from(answers);
             if members.len() <= width {
-                if members.is_empty() { Vec::new() } else { vec![(1, self.pick(&members, regard))] }
+                if members.is_empty() { Vec::new() } else { vec![(1, self.pick(&members, usable))] }
             } else {
                 // Windows over the hashed order, not all subsets: as many answers as members.
                 let twice: Vec<EndpointId> = members.iter().chain(&members).copied().collect();
                 let windows = twice.windows(width).take(members.len());
-                windows.map(|window| (window.first().map_or(1, share), self.pick(window, regard))).collect()
+                windows.map(|window| (window.first().map_or(1, share), self.pick(window, usable))).collect()
             }
         };
         Mix::drawn(parts).map_or(Outcome::Failed, Outcome::Chosen)
     }
 
-    fn pick(&self, endpoints: &[EndpointId], regard: Regard) -> Mix {
-        let mut addresses = Vec::new();
+    fn pick(&self, endpoints: &[EndpointId], usable: Usable<'_>) -> Mix {
+        let mut addresses: Vec<IpAddr> = Vec::new();
         if let Lane::Addresses(family) = self.lane {
             for id in endpoints {
                 let Some(endpoint) = self.inputs.fleet.endpoint(*id) else { continue };
-                let own = endpoint.addresses.iter().filter(|own| Family::of(own.address) == family);
-                addresses.extend(own.filter(|own| self.well(*id, own.target, regard)).map(|own| own.address));
+                for own in endpoint.addresses.iter().filter(|own| Family::of(own.address) == family) {
+                    // Endpoints of two pools may be one machine: an RRset has no record twice.
+                    if usable(*id, own) && !addresses.contains(&own.address) {
+                        addresses.push(own.address);
+                    }
+                }
             }
         }
         let counters = endpoints.iter().filter_map(|id| self.inputs.plan.counter(*id)).collect();
@@ -410,131 +480,57 @@ impl<'a> Walk<'a, '_> {
 
     /// R9: what happens at a node (or fence, or root) under which nothing is healthy.
     fn all_down(&mut self, node: &'a Node, mode: AllDown) -> Outcome {
-        self.mode = Mode::AllDown;
+        let before = std::mem::replace(&mut self.mode, Mode::AllDown);
         self.trace.note(&node.name, || format!("nothing healthy below: {}", mode_name(mode)));
         match mode {
             AllDown::NoData => Outcome::Final(Decision::NoData),
             AllDown::Refuse => Outcome::Final(Decision::Refused),
-            AllDown::ServeAll => self.serve_all(node),
-            AllDown::LastGood => match self.rule(node, None, Regard::LastGood) {
-                Outcome::Failed => self.serve_all(node),
-                outcome => outcome,
-            },
-            AllDown::Fallback(other) => match self.eval(other, None, Regard::Health) {
-                Outcome::Failed => self.node(other).map_or(Outcome::Failed, |other| self.serve_all(other)),
-                outcome => outcome,
-            },
+            AllDown::ServeAll => self.serve_all(node, before),
+            AllDown::LastGood => {
+                let table = self.inputs.last_good.and_then(|last_good| last_good.of(&node.name));
+                let outer = std::mem::replace(&mut self.last_good, table);
+                let outcome = self.rule(node, None, Regard::LastGood);
+                self.last_good = outer;
+                self.or_serve_all(outcome, node, before)
+            }
+            AllDown::Fallback(other) => {
+                let mut outcome = self.eval(other, None, Regard::Health);
+                if let Some(other) = self.node(other) {
+                    outcome = self.or_serve_all(outcome, other, before);
+                }
+                self.or_serve_all(outcome, node, before)
+            }
         }
     }
 
-    fn serve_all(&mut self, node: &'a Node) -> Outcome {
+    fn or_serve_all(&mut self, outcome: Outcome, node: &'a Node, before: Mode) -> Outcome {
+        match outcome {
+            Outcome::Failed => self.serve_all(node, before),
+            outcome => outcome,
+        }
+    }
+
+    /// `before` is the mode as it was: nothing is down where the policy only had nobody for this place.
+    fn serve_all(&mut self, node: &'a Node, before: Mode) -> Outcome {
         for regard in [Regard::Anything, Regard::Drained] {
             match self.rule(node, None, regard) {
                 Outcome::Failed => {}
                 outcome => return outcome,
             }
-            // A policy that has no branch for this place (a geo node without default) must not make an
-            // empty answer while an endpoint exists.
-            let members = self.eligible_of(&node.members, None, regard);
-            if !members.is_empty() {
-                return self.draw_among(members, 1, regard);
+            // A policy that has nobody for this place (a branch without this family, a geo node without
+            // default) must not make an empty answer while an endpoint exists: best a healthy one.
+            for regard in [Regard::Health, regard] {
+                let members = self.eligible_of(&node.members, None, regard);
+                if members.is_empty() {
+                    continue;
+                }
+                if regard == Regard::Health {
+                    self.mode = before;
+                }
+                return self.draw_among(members, 1, &|id, own| self.well(id, own.target, regard));
             }
         }
         Outcome::Failed
-    }
-
-    /// R3: whether enough members are well, of those with data for this lane (and in this region).
-    fn enough(&mut self, node: &'a Node, only: Option<RegionId>, regard: Regard) -> bool {
-        // One member is enough and the children will say whether there is one. Counting here would
-        // tie the TTL to endpoints far from the client.
-        if only.is_none()
-            && node.min_healthy == MinHealthy::Count(1)
-            && !matches!(node.rule, Rule::Pool { .. })
-        {
-            return true;
-        }
-        let (mut all, mut healthy) = (0usize, 0usize);
-        for id in node.members.iter() {
-            if self.in_region(*id, only) && self.in_lane(*id) {
-                all += 1;
-                healthy += usize::from(self.eligible(*id, regard));
-            }
-        }
-        let enough = match regard {
-            Regard::Health | Regard::LastGood => node.min_healthy.met(healthy, all),
-            Regard::Anything | Regard::Drained => healthy > 0,
-        };
-        if !enough && only.is_none() {
-            self.trace.note(&node.name, || {
-                format!("failed: {healthy} of {all} healthy, needs {}", node.min_healthy)
-            });
-        }
-        enough
-    }
-
-    fn eligible_of(
-        &mut self,
-        members: &[EndpointId],
-        only: Option<RegionId>,
-        regard: Regard,
-    ) -> Vec<EndpointId> {
-        let mut eligible = Vec::new();
-        for id in members.iter().copied() {
-            if !self.in_region(id, only) || !self.in_lane(id) {
-                continue;
-            }
-            let well = self.eligible(id, regard);
-            if well {
-                eligible.push(id);
-            }
-            if let Some(endpoint) = self.inputs.fleet.endpoint(id) {
-                let forced = self.inputs.health.forced(id);
-                self.trace.note(&endpoint.name, || member_note(well, forced, regard));
-            }
-        }
-        eligible
-    }
-
-    /// Whether an endpoint has at least one usable address. Notes the TTL bounds of what was consulted.
-    fn eligible(&mut self, id: EndpointId, regard: Regard) -> bool {
-        let Some(endpoint) = self.inputs.fleet.endpoint(id) else { return false };
-        let mut well = false;
-        for target in lane_targets(endpoint, self.lane) {
-            if let (Regard::Health, Some(target), Forced::Not) =
-                (regard, target, self.inputs.health.forced(id))
-                && let Some(bound) = self.inputs.health.target(target).ttl_bound_s
-            {
-                self.ttl_bound_s = Some(self.ttl_bound_s.map_or(bound, |all| all.min(bound)));
-            }
-            well |= self.well(id, target, regard);
-        }
-        well
-    }
-
-    /// Whether one address counts as well.
-    fn well(&self, id: EndpointId, target: Option<crate::ids::TargetId>, regard: Regard) -> bool {
-        let probed =
-            |table: &HealthTable| target.is_none_or(|target| table.target(target).verdict != Verdict::Down);
-        match (self.inputs.health.forced(id), regard) {
-            (Forced::Down, _) => false,
-            (Forced::Drained, Regard::Drained) => true,
-            (Forced::Drained, _) => false,
-            (Forced::Up, _) => true,
-            (Forced::Not, Regard::Health) => probed(self.inputs.health),
-            (Forced::Not, Regard::LastGood) => self.inputs.last_good.is_some_and(probed),
-            (Forced::Not, Regard::Anything | Regard::Drained) => true,
-        }
-    }
-
-    fn in_lane(&self, id: EndpointId) -> bool {
-        self.inputs
-            .fleet
-            .endpoint(id)
-            .is_some_and(|endpoint| lane_targets(endpoint, self.lane).next().is_some())
-    }
-
-    fn in_region(&self, id: EndpointId, only: Option<RegionId>) -> bool {
-        only.is_none_or(|only| self.inputs.fleet.endpoint(id).is_some_and(|endpoint| endpoint.region == only))
     }
 
     fn node(&self, id: NodeId) -> Option<&'a Node> {
@@ -552,21 +548,6 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-/// What probes each address that an endpoint has in a lane; empty where it has none.
-fn lane_targets(endpoint: &Endpoint, lane: Lane) -> impl Iterator<Item = Option<crate::ids::TargetId>> + '_ {
-    let family = match lane {
-        Lane::Addresses(family) => Some(family),
-        Lane::Alias => None,
-    };
-    let alias = endpoint.alias.as_ref().filter(|_| family.is_none()).map(|(_, target)| *target);
-    endpoint
-        .addresses
-        .iter()
-        .filter(move |own| family.is_some_and(|family| Family::of(own.address) == family))
-        .map(|own| own.target)
-        .chain(alias)
-}
-
 fn lane_name(lane: Lane) -> &'static str {
     match lane {
         Lane::Addresses(Family::V4) => "an IPv4 address",
@@ -582,20 +563,5 @@ fn mode_name(mode: AllDown) -> &'static str {
         AllDown::Fallback(_) => "the fallback answers",
         AllDown::NoData => "an empty answer",
         AllDown::Refuse => "REFUSED",
-    }
-}
-
-fn member_note(well: bool, forced: Forced, regard: Regard) -> String {
-    let said = match forced {
-        Forced::Not => "",
-        Forced::Up => " (forced up)",
-        Forced::Down => " (forced down)",
-        Forced::Drained => " (drained)",
-    };
-    match (well, regard) {
-        (true, Regard::Health) => format!("healthy{said}: kept"),
-        (true, Regard::LastGood) => format!("healthy when last good{said}: kept"),
-        (true, Regard::Anything | Regard::Drained) => format!("kept whatever its health{said}"),
-        (false, _) => format!("not usable{said}: dropped"),
     }
 }

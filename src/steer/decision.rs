@@ -103,10 +103,11 @@ impl Mix {
         Some(Mix::Drawn(reduced(merged)))
     }
 
-    /// Combines sticky parts; `None` without parts, the part itself where there is one.
+    /// Combines sticky parts; `None` without parts, the part itself where there is one, or where all are
+    /// the same: then the hash decides nothing.
     pub fn sticky(parts: Vec<(u64, u32, Mix)>) -> Option<Mix> {
         let mut parts: Vec<(u64, u32, Mix)> = parts.into_iter().filter(|part| part.1 > 0).collect();
-        if parts.len() <= 1 {
+        if parts.iter().skip(1).all(|part| parts.first().is_some_and(|first| first.2 == part.2)) {
             return parts.pop().map(|(_, _, mix)| mix);
         }
         parts.sort_by_key(|part| part.0);
@@ -223,4 +224,105 @@ fn gcd(a: u128, b: u128) -> u128 {
 fn lcm_capped(a: u128, b: u128) -> u128 {
     let lcm = a / gcd(a, b).max(1) * b;
     if lcm > u128::from(u64::MAX) { a } else { lcm }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn one(number: u32) -> Mix {
+        let endpoints = Box::new([EndpointId(number)]);
+        Mix::One(Pick { endpoints, addresses: Box::new([]), counters: Box::new([]) })
+    }
+
+    /// The share of each endpoint, exactly as the weights say.
+    fn shares(mix: &Mix) -> Vec<f64> {
+        let mut shares = vec![0.0; 8];
+        mix.visit(1.0, &mut |share, pick| shares[pick.endpoints[0].index()] += share);
+        shares
+    }
+
+    #[test]
+    fn e1_the_same_candidates_are_the_same_decision() {
+        let flat = Mix::drawn(vec![(2, one(1)), (1, one(2)), (1, one(3))]);
+        let inner = |parts| Mix::drawn(parts).unwrap();
+        let cases = [
+            vec![(4, one(3)), (8, one(1)), (4, one(2))],
+            vec![(1, one(1)), (1, inner(vec![(5, one(3)), (5, one(2))]))],
+            vec![(1, inner(vec![(1, one(1)), (1, one(2))])), (1, inner(vec![(1, one(3)), (1, one(1))]))],
+            vec![(0, one(7)), (1, one(2)), (1, one(1)), (1, one(3)), (1, one(1))],
+        ];
+        for (number, parts) in cases.into_iter().enumerate() {
+            assert_eq!(Mix::drawn(parts), flat, "{number}");
+        }
+        assert_eq!(Mix::drawn(vec![(3, one(1)), (9, one(1))]), Some(one(1)));
+        assert_eq!(Mix::drawn(vec![(0, one(1))]), None);
+    }
+
+    /// What the hash cannot change is no sticky choice, and needs no narrow scope.
+    #[test]
+    fn r5_sticky_parts_that_are_all_the_same_are_that_part() {
+        assert_eq!(Mix::sticky(vec![(5, 1, one(1)), (6, 2, one(1))]), Some(one(1)));
+        assert_eq!(Mix::sticky(vec![(5, 1, one(1)), (6, 0, one(2))]), Some(one(1)));
+        let two = Mix::sticky(vec![(5, 1, one(1)), (6, 2, one(2)), (7, 1, one(1))]).unwrap();
+        assert!(two.is_sticky());
+        assert_eq!(Mix::sticky(vec![(6, 2, one(2)), (7, 1, one(1)), (5, 1, one(1))]), Some(two));
+    }
+
+    #[test]
+    fn r4_heavy_weights_neither_overflow_nor_vanish() {
+        let heavy = |level: Mix, at: u32| Mix::drawn(vec![(65_535, level), (65_521, one(at % 7))]).unwrap();
+        let mix = (0..10).fold(one(7), heavy);
+        let total: f64 = shares(&mix).iter().sum();
+        assert!((total - 1.0).abs() < 1e-9);
+        assert!((shares(&mix)[7] - (65_535.0f64 / 131_056.0).powi(10)).abs() < 1e-6);
+        let light = Mix::drawn(vec![(1, one(1)), (65_535, heavy(one(2), 3))]).unwrap();
+        assert!(shares(&light)[1] > 0.0);
+    }
+
+    proptest! {
+        /// However the parts are nested and ordered, shares are the products of weights, and the draw
+        /// hits them.
+        #[test]
+        fn shares_survive_the_normal_form(
+            parts in prop::collection::vec((0u32..100, prop::collection::vec((1u32..50, 0u32..8), 1..5)), 1..5),
+        ) {
+            let inner = |inner: &[(u32, u32)]| {
+                Mix::drawn(inner.iter().map(|(weight, at)| (*weight, one(*at))).collect()).unwrap()
+            };
+            let build = |parts: &[(u32, Vec<(u32, u32)>)]| {
+                Mix::drawn(parts.iter().map(|(weight, below)| (*weight, inner(below))).collect())
+            };
+            let total: u32 = parts.iter().map(|part| part.0).sum();
+            let Some(mix) = build(&parts) else {
+                prop_assert_eq!(total, 0);
+                return Ok(());
+            };
+            let mut expected = [0.0; 8];
+            for (weight, below) in &parts {
+                let all: u32 = below.iter().map(|part| part.0).sum();
+                for (own, at) in below {
+                    expected[*at as usize] +=
+                        f64::from(*weight) / f64::from(total) * f64::from(*own) / f64::from(all);
+                }
+            }
+            let found = shares(&mix);
+            for (expected, found) in expected.iter().zip(&found) {
+                prop_assert!((expected - found).abs() < 1e-6, "{expected} {found}");
+            }
+            let mut hits = [0u32; 8];
+            for draw in 0..2048u64 {
+                hits[mix.choose(draw << 53, || 0).endpoints[0].index()] += 1;
+            }
+            for (expected, hits) in expected.iter().zip(&hits) {
+                prop_assert!((expected - f64::from(*hits) / 2048.0).abs() < 0.01);
+            }
+            let mut turned = parts.clone();
+            turned.reverse();
+            prop_assert_eq!(build(&turned), Some(mix));
+        }
+    }
 }

@@ -13,7 +13,7 @@ mod sticky;
 mod table;
 mod trace;
 
-pub use decide::{Inputs, decide};
+pub use decide::{Inputs, LastGood, decide};
 pub use decision::{Decided, Decision, Mix, Mode, Pick};
 pub use plan::{
     AllDown, Branch, ClientSubnetUse, Endpoint, EndpointAddress, Fleet, Lane, MinHealthy, Node, Plan, Rule,
@@ -22,5 +22,5 @@ pub use plan::{
 pub use rtt::{RttTable, prior_tenths};
 pub use selection::{Answer, Client, Selection, Wanted};
 pub use sticky::{StickyKey, client_key, lengths};
-pub use table::{LaneTable, Located, ServiceTable};
+pub use table::{LaneTable, Located, Remembered, ServiceTable};
 pub use trace::{Step, Trace};

@@ -4,21 +4,23 @@
 use std::collections::HashMap;
 
 use crate::geo::{ClientPrefix, Decided as ClassDecision, Fold, LocationMap, What};
-use crate::health::HealthTable;
 use crate::ids::{ClassId, Family};
 
-use super::decide::{Inputs, decide};
+use super::decide::{Inputs, LastGood, decide};
 use super::decision::{Decision, Mode};
 use super::plan::{Lane, Plan};
 use super::sticky;
 use super::trace::Trace;
 
+/// What a service remembers for R9's `last-good`, by lane.
+pub type Remembered = Box<[(Lane, LastGood)]>;
+
 /// One service's decisions under one health table.
 #[derive(Debug)]
 pub struct ServiceTable {
     lanes: Box<[(Lane, LaneTable)]>,
-    /// The table by which R9's `last-good` decides: the last one under which no mode acted.
-    pub last_good: HealthTable,
+    /// What R9's `last-good` goes by, from this table on.
+    pub last_good: Remembered,
 }
 
 /// The decisions of one lane.
@@ -45,24 +47,31 @@ pub struct Located<'t> {
 }
 
 impl ServiceTable {
-    /// Decides for all classes. `previous` is the same service's table under the table before.
+    /// Decides for all classes. `remembered` is what the same service remembers from before.
     pub fn new(
         inputs: Inputs<'_>,
         map: Option<&LocationMap>,
-        previous: Option<&ServiceTable>,
+        remembered: &[(Lane, LastGood)],
     ) -> ServiceTable {
-        let last_good = previous.map_or(inputs.health, |previous| &previous.last_good).clone();
         let lanes: &[Lane] = if inputs.plan.alias {
             &[Lane::Alias]
         } else {
             &[Lane::Addresses(Family::V4), Lane::Addresses(Family::V6)]
         };
-        let inputs = Inputs { last_good: Some(&last_good), ..inputs };
-        let lanes: Box<[(Lane, LaneTable)]> =
-            lanes.iter().map(|lane| (*lane, LaneTable::new(inputs, map, *lane))).collect();
-        let normal = lanes.iter().all(|(_, lane)| lane.mode == Mode::Normal);
-        let last_good = if normal { inputs.health.clone() } else { last_good };
-        ServiceTable { lanes, last_good }
+        let last_good: Remembered = lanes
+            .iter()
+            .map(|lane| (*lane, LastGood::after(inputs, *lane, of_lane(remembered, *lane))))
+            .collect();
+        let lanes = lanes.iter().map(|lane| {
+            let inputs = Inputs { last_good: of_lane(&last_good, *lane), ..inputs };
+            (*lane, LaneTable::new(inputs, map, *lane))
+        });
+        ServiceTable { lanes: lanes.collect(), last_good }
+    }
+
+    /// What `last-good` goes by in a lane.
+    pub fn last_good(&self, lane: Lane) -> Option<&LastGood> {
+        of_lane(&self.last_good, lane)
     }
 
     /// The decisions of a lane; `None` for one that the service does not have.
@@ -74,6 +83,10 @@ impl ServiceTable {
     pub fn all_down(&self) -> bool {
         self.lanes.iter().any(|(_, lane)| lane.mode == Mode::AllDown)
     }
+}
+
+fn of_lane(remembered: &[(Lane, LastGood)], lane: Lane) -> Option<&LastGood> {
+    remembered.iter().find(|(own, _)| *own == lane).map(|(_, last_good)| last_good)
 }
 
 impl LaneTable {
@@ -151,17 +164,53 @@ impl Numbering {
         if let Some(number) = self.numbers.get(&decided.decision) {
             return ClassDecision { decision: *number, ttl_s };
         }
-        // More decisions than numbers cannot be told apart; the first then stands for the rest. The
-        // compiler refuses plans that could come near (`decisions_max`).
-        let number = u16::try_from(self.decisions.len()).unwrap_or(0);
-        if self.decisions.len() < usize::from(u16::MAX) {
-            self.decisions.push(decided.decision.clone());
-            self.numbers.insert(decided.decision, number);
-        }
+        // More decisions than numbers cannot be told apart: the first stands for the rest. No tree that
+        // people write comes near.
+        let Ok(number) = u16::try_from(self.decisions.len()) else {
+            return ClassDecision { decision: 0, ttl_s };
+        };
+        self.decisions.push(decided.decision.clone());
+        self.numbers.insert(decided.decision, number);
         ClassDecision { decision: number, ttl_s }
     }
 
     fn finish(self) -> Box<[Decision]> {
         self.decisions.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::{EndpointId, NodeId};
+    use crate::steer::{ClientSubnetUse, Decided, Mix, Pick};
+
+    /// More decisions than there are numbers: whatever a class gets is a decision that exists.
+    #[test]
+    fn numbers_that_run_out_stand_for_the_first() {
+        let plan = Plan {
+            name: "s".into(),
+            nodes: Box::new([]),
+            root: NodeId(0),
+            ttl_s: 20..=60,
+            client_subnet: ClientSubnetUse::Use,
+            alias: false,
+            map: None,
+            members: Box::new([]),
+            counters: Box::new([]),
+            targets: Box::new([]),
+        };
+        let mut numbering = Numbering { numbers: HashMap::new(), decisions: Vec::new(), mode: Mode::Normal };
+        for number in 0..70_000u32 {
+            let endpoints = Box::new([EndpointId(number)]);
+            let pick = Pick { endpoints, addresses: Box::new([]), counters: Box::new([]) };
+            let decision = Decision::Answer(Mix::One(pick));
+            let decided = Decided { decision, ttl_bound_s: None, mode: Mode::Normal };
+            let found = numbering.number(&plan, decided);
+            let expected = u16::try_from(number).unwrap_or(0);
+            assert_eq!((found.decision, found.ttl_s), (expected, 60), "{number}");
+        }
+        assert_eq!(numbering.finish().len(), 65_536);
     }
 }

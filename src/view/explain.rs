@@ -99,9 +99,8 @@ pub fn explain(
     let resolver = ClientPrefix::host(client.resolver);
     let prefix = subnet.unwrap_or(resolver);
     let (class, special) = class_of(map, prefix, resolver);
-    let last_good = view.table(service).map(|table| &table.last_good);
     let mut inputs = inputs(&view.snapshot, plan, &view.health);
-    inputs.last_good = last_good;
+    inputs.last_good = view.table(service).and_then(|table| table.last_good(lane));
     let mut trace = Trace::recording();
     let decided = decide(inputs, class, map.map(|map| map.place(class)), lane, &mut trace);
     let selection = view.steer(service, wanted, client, draw);

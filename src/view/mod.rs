@@ -1,6 +1,7 @@
 //! The frozen whole that the query path reads (pure): a snapshot, its health table, and the decisions
 //! that follow from both.
 
+mod carry;
 mod explain;
 mod snapshot;
 
@@ -30,23 +31,24 @@ pub struct View {
 impl View {
     /// Decides everything that can be asked. What `previous` decided from the same inputs is taken over.
     pub fn new(snapshot: Arc<Snapshot>, health: HealthTable, previous: Option<&View>) -> View {
-        let previous = previous.filter(|previous| Arc::ptr_eq(&previous.snapshot, &snapshot));
-        let tables = snapshot
-            .plans
-            .iter()
-            .enumerate()
-            .map(|(index, plan)| {
-                let before = previous.and_then(|view| Some((view, view.tables.get(index)?)));
-                if let Some((view, table)) = before
-                    && same_inputs(plan, &view.health, &health)
-                {
-                    return Arc::clone(table);
-                }
-                let inputs = inputs(&snapshot, plan, &health);
-                Arc::new(ServiceTable::new(inputs, snapshot.map_of(plan), before.map(|(_, table)| &**table)))
-            })
-            .collect();
-        View { snapshot, health, tables }
+        let same = previous.filter(|previous| Arc::ptr_eq(&previous.snapshot, &snapshot));
+        let carried = match (previous, same) {
+            (Some(previous), None) => carry::remembered(previous, &snapshot, &health),
+            _ => Vec::new(),
+        };
+        let tables = snapshot.plans.iter().enumerate().map(|(index, plan)| {
+            let before = same.and_then(|view| Some((view, view.tables.get(index)?)));
+            if let Some((view, table)) = before
+                && same_inputs(plan, &view.health, &health)
+            {
+                return Arc::clone(table);
+            }
+            let remembered = before.map(|(_, table)| &table.last_good).or(carried.get(index));
+            let inputs = inputs(&snapshot, plan, &health);
+            let remembered = remembered.map_or(&[][..], |remembered| remembered);
+            Arc::new(ServiceTable::new(inputs, snapshot.map_of(plan), remembered))
+        });
+        View { tables: tables.collect(), snapshot: Arc::clone(&snapshot), health: health.clone() }
     }
 
     /// A service's answer to a client: a look-up in tables made when the view was. `draw` is uniform

@@ -352,8 +352,12 @@ impl World {
         }
         let well = |e: usize| usable(e) && health[e][lane];
         self.eval(root, address, &well).or_else(|| self.eval(root, address, &usable)).or_else(|| {
-            let all: Vec<usize> = self.members(&[root]).into_iter().filter(|e| usable(*e)).collect();
-            Some(self.draw(&all, 1))
+            // The policy has nobody for this place and family: whoever is well, or exists.
+            let all = |of: &dyn Fn(usize) -> bool| {
+                self.members(&[root]).into_iter().filter(|e| of(*e)).collect::<Vec<_>>()
+            };
+            let healthy = all(&well);
+            Some(self.draw(&if healthy.is_empty() { all(&usable) } else { healthy }, 1))
         })
     }
 

@@ -1,0 +1,146 @@
+//! Who counts: which members of a node have data for a lane, stand in a region, and are well.
+
+use crate::health::{Forced, HealthTable, Verdict};
+use crate::ids::{EndpointId, Family, RegionId, TargetId};
+use crate::steer::plan::{Endpoint, Lane, MinHealthy, Node, Rule};
+
+use super::Walk;
+
+/// What counts as well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Regard {
+    /// The current table.
+    Health,
+    /// The table of R9's `last-good`.
+    LastGood,
+    /// Monitors are ignored, operators are not (R9).
+    Anything,
+    /// As before, and what is drained too, because nothing else exists.
+    Drained,
+}
+
+impl<'a> Walk<'a, '_> {
+    /// R3: whether enough members are well, of those with data for this lane (and in this region).
+    pub(super) fn enough(&mut self, node: &'a Node, only: Option<RegionId>, regard: Regard) -> bool {
+        // One member is enough and the children will say whether there is one. Counting here would
+        // tie the TTL to endpoints far from the client.
+        if only.is_none()
+            && node.min_healthy == MinHealthy::Count(1)
+            && !matches!(node.rule, Rule::Pool { .. })
+        {
+            return true;
+        }
+        let (mut all, mut healthy) = (0usize, 0usize);
+        for id in node.members.iter() {
+            if self.in_region(*id, only) && self.in_lane(*id) {
+                all += 1;
+                healthy += usize::from(self.eligible(*id, regard));
+            }
+        }
+        let enough = match regard {
+            Regard::Health | Regard::LastGood => node.min_healthy.met(healthy, all),
+            Regard::Anything | Regard::Drained => healthy > 0,
+        };
+        if !enough && only.is_none() {
+            self.trace.note(&node.name, || {
+                format!("failed: {healthy} of {all} healthy, needs {}", node.min_healthy)
+            });
+        }
+        enough
+    }
+
+    pub(super) fn eligible_of(
+        &mut self,
+        members: &[EndpointId],
+        only: Option<RegionId>,
+        regard: Regard,
+    ) -> Vec<EndpointId> {
+        let mut eligible = Vec::new();
+        for id in members.iter().copied() {
+            if !self.in_region(id, only) || !self.in_lane(id) {
+                continue;
+            }
+            let well = self.eligible(id, regard);
+            if well {
+                eligible.push(id);
+            }
+            if let Some(endpoint) = self.inputs.fleet.endpoint(id) {
+                let forced = self.inputs.health.forced(id);
+                self.trace.note(&endpoint.name, || member_note(well, forced, regard));
+            }
+        }
+        eligible
+    }
+
+    /// Whether an endpoint has at least one usable address. Notes the TTL bounds of what was consulted.
+    pub(super) fn eligible(&mut self, id: EndpointId, regard: Regard) -> bool {
+        let Some(endpoint) = self.inputs.fleet.endpoint(id) else { return false };
+        let mut well = false;
+        for target in lane_targets(endpoint, self.lane) {
+            if let (Regard::Health, Some(target), Forced::Not) =
+                (regard, target, self.inputs.health.forced(id))
+                && let Some(bound) = self.inputs.health.target(target).ttl_bound_s
+            {
+                self.ttl_bound_s = Some(self.ttl_bound_s.map_or(bound, |all| all.min(bound)));
+            }
+            well |= self.well(id, target, regard);
+        }
+        well
+    }
+
+    /// Whether one address counts as well.
+    pub(super) fn well(&self, id: EndpointId, target: Option<TargetId>, regard: Regard) -> bool {
+        let probed =
+            |table: &HealthTable| target.is_none_or(|target| table.target(target).verdict != Verdict::Down);
+        match (self.inputs.health.forced(id), regard) {
+            (Forced::Down, _) => false,
+            (Forced::Drained, Regard::Drained) => true,
+            (Forced::Drained, _) => false,
+            (Forced::Up, _) => true,
+            (Forced::Not, Regard::Health) => probed(self.inputs.health),
+            (Forced::Not, Regard::LastGood) => self.last_good.is_some_and(probed),
+            (Forced::Not, Regard::Anything | Regard::Drained) => true,
+        }
+    }
+
+    pub(super) fn in_lane(&self, id: EndpointId) -> bool {
+        self.inputs
+            .fleet
+            .endpoint(id)
+            .is_some_and(|endpoint| lane_targets(endpoint, self.lane).next().is_some())
+    }
+
+    pub(super) fn in_region(&self, id: EndpointId, only: Option<RegionId>) -> bool {
+        only.is_none_or(|only| self.inputs.fleet.endpoint(id).is_some_and(|endpoint| endpoint.region == only))
+    }
+}
+
+/// What probes each address that an endpoint has in a lane; empty where it has none.
+pub(super) fn lane_targets(endpoint: &Endpoint, lane: Lane) -> impl Iterator<Item = Option<TargetId>> + '_ {
+    let family = match lane {
+        Lane::Addresses(family) => Some(family),
+        Lane::Alias => None,
+    };
+    let alias = endpoint.alias.as_ref().filter(|_| family.is_none()).map(|(_, target)| *target);
+    endpoint
+        .addresses
+        .iter()
+        .filter(move |own| family.is_some_and(|family| Family::of(own.address) == family))
+        .map(|own| own.target)
+        .chain(alias)
+}
+
+fn member_note(well: bool, forced: Forced, regard: Regard) -> String {
+    let said = match forced {
+        Forced::Not => "",
+        Forced::Up => " (forced up)",
+        Forced::Down => " (forced down)",
+        Forced::Drained => " (drained)",
+    };
+    match (well, regard) {
+        (true, Regard::Health) => format!("healthy{said}: kept"),
+        (true, Regard::LastGood) => format!("healthy when last good{said}: kept"),
+        (true, Regard::Anything | Regard::Drained) => format!("kept whatever its health{said}"),
+        (false, _) => format!("not usable{said}: dropped"),
+    }
+}
