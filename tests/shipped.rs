@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use meridian::compile::locations::{Atlas, Database, Overrides};
+use meridian::config::{SourceFile, Sources};
 use meridian::geo::ClientPrefix;
 use meridian::health::HealthTable;
 use meridian::ids::{CounterId, Family, RegionId, ServiceId};
@@ -16,8 +17,18 @@ use meridian::view::{View, assume};
 fn view() -> View {
     let (sources, problems) = meridian::load::sources(Path::new("meridian.toml"));
     assert!(problems.0.is_empty(), "{problems:#?}");
+    view_of(sources)
+}
+
+/// The view of a configuration file without zones.
+fn compiled(text: &str) -> View {
+    let file = SourceFile { path: "meridian.toml".into(), bytes: text.as_bytes().to_vec() };
+    view_of(Sources { files: vec![file], zones: vec![] })
+}
+
+fn view_of(sources: Sources) -> View {
     let (config, problems) = meridian::config::read(&sources, &|_| None);
-    assert!(problems.0.is_empty(), "{problems:#?}");
+    assert!(!problems.has_errors(), "{problems:#?}");
     let config = config.unwrap();
     let path = &config.geoip.database[0].0;
     let database = Database::open(meridian::load::read_bytes(path, 1 << 30).unwrap(), "world.mgeo").unwrap();
@@ -31,7 +42,7 @@ fn view() -> View {
         progress: &mut |_, _| {},
     };
     let (snapshot, problems) = meridian::compile::compile(&config, inputs);
-    assert!(problems.0.is_empty(), "{problems:#?}");
+    assert!(!problems.has_errors(), "{problems:#?}");
     let snapshot = Arc::new(snapshot.unwrap());
     let health = HealthTable::unknown(snapshot.targets.len(), snapshot.fleet.endpoints.len());
     View::new(snapshot, health, None)
@@ -89,4 +100,70 @@ fn losing_a_region_moves_its_users_and_nobody_else() {
     // The fence: Europeans stay in Europe although it is down.
     assert_eq!(ask(&without, "shop", "193.0.0.0/24").0, "127.0.10.3");
     assert_eq!(ask(&without, "www", "193.0.0.0/24").0, "127.0.10.1");
+}
+
+/// How long a change of health keeps the server from publishing: `cargo test --release --test shipped --
+/// --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+#[allow(clippy::disallowed_methods)]
+fn publishing_a_change_of_health_takes_so_long() {
+    let regions = [
+        "us-east-1",
+        "us-east-2",
+        "us-west-1",
+        "us-west-2",
+        "ca-central-1",
+        "sa-east-1",
+        "eu-west-1",
+        "eu-west-2",
+        "eu-west-3",
+        "eu-central-1",
+        "eu-north-1",
+        "eu-south-1",
+        "me-south-1",
+        "me-central-1",
+        "af-south-1",
+        "ap-south-1",
+        "ap-southeast-1",
+        "ap-southeast-2",
+        "ap-southeast-3",
+        "ap-northeast-1",
+        "ap-northeast-2",
+        "ap-northeast-3",
+        "ap-east-1",
+        "il-central-1",
+    ];
+    let mut text =
+        String::from("[server]\nlisten = [\"127.0.0.1:0\"]\n[geoip]\ndatabase = \"geoip/world.mgeo\"\n");
+    let mut endpoints = String::new();
+    for (number, region) in (1..).zip(regions) {
+        text += &format!("[regions.{region}]\nat = \"aws:{region}\"\n");
+        for machine in 1..=2 {
+            endpoints += &format!(
+                "{{ name = \"{region}-{machine}\", region = \"{region}\", address = [\"192.0.2.{n}\", \"2001:db8::{n:x}\"] }},\n",
+                n = number * 2 + machine
+            );
+        }
+    }
+    text += &format!(
+        "[monitors.web]\nhttp = {{ path = \"/\" }}\n[pools.web]\nmonitor = \"web\"\nendpoints = [\n{endpoints}]\n"
+    );
+    text += "[services.near]\npolicy = { nearest = [\"web\"] }\n[services.fast]\npolicy = { latency = [\"web\"] }\n";
+    let view = compiled(&text);
+    for (index, plan) in view.snapshot.plans.iter().enumerate() {
+        let figures = view.snapshot.map_of(plan).unwrap().figures();
+        println!("service {} {}: {figures:?}", index, plan.name);
+    }
+    let mut times = Vec::new();
+    for round in 0..6u32 {
+        let mut targets = view.health.targets.to_vec();
+        targets[round as usize].verdict = meridian::health::Verdict::Down;
+        let health = HealthTable { targets: targets.into(), ..view.health.clone() };
+        let begin = std::time::Instant::now();
+        let next = View::new(Arc::clone(&view.snapshot), health, Some(&view));
+        times.push(begin.elapsed());
+        assert_eq!(next.snapshot.generation, 1);
+    }
+    println!("a view of both services, each time: {times:?}");
 }

@@ -1,6 +1,5 @@
 //! The demo as lines: for scripts, and for terminals that cannot be drawn on.
 
-use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,34 +9,29 @@ use super::scene::Scene;
 /// How often answers are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Prints until it is stopped, or until nobody reads any more.
+/// Prints until it is stopped.
 pub async fn show(scene: &Scene) -> Result<(), String> {
-    match print(scene).await {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.to_string()),
-        _ => Ok(()),
-    }
-}
-
-async fn print(scene: &Scene) -> io::Result<()> {
     for stand_in in scene.stand_ins.iter() {
         let addresses: Vec<String> = stand_in.addresses.iter().map(ToString::to_string).collect();
-        say(&format!("region {} stands in on {}", stand_in.region, addresses.join(", ")))?;
+        println!("region {} stands in on {}", stand_in.region, addresses.join(", "));
     }
-    say(&format!("server answers on {}", scene.address))?;
+    println!("server answers on {}", scene.address);
     if let Some(status) = scene.status().await {
-        status.attributions.iter().try_for_each(|line| say(&format!("locations: {line}")))?;
+        status.attributions.iter().for_each(|line| println!("locations: {line}"));
     }
-    scene.lines_to_try().iter().try_for_each(|line| say(&format!("try: {line}")))?;
-    say("ready")?;
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    scene.lines_to_try().iter().for_each(|line| println!("try: {line}"));
+    println!("ready");
+    let stopped = |kind: SignalKind| signal(kind).map_err(|error| format!("no signals here: {error}"));
+    let (mut interrupt, mut terminate) =
+        (stopped(SignalKind::interrupt())?, stopped(SignalKind::terminate())?);
     let (mut seen, mut before) = (0u64, Vec::new());
     let mut id = 1u16;
     loop {
         let (lines, count) = scene.server.log_after(seen);
         seen = count;
-        lines.iter().try_for_each(|line| say(&format!("server: {line}")))?;
+        lines.iter().for_each(|line| println!("server: {line}"));
         if scene.server.has_ended().await {
-            return Err(io::Error::other("the server has ended"));
+            return Err("the server has ended".to_owned());
         }
         id = id.wrapping_add(1);
         let now: Vec<String> = scene
@@ -54,7 +48,7 @@ async fn print(scene: &Scene) -> io::Result<()> {
             .collect();
         for (index, line) in now.iter().enumerate() {
             if before.get(index) != Some(line) {
-                say(line)?;
+                println!("{line}");
             }
         }
         before = now;
@@ -64,8 +58,4 @@ async fn print(scene: &Scene) -> io::Result<()> {
             () = tokio::time::sleep(LOOK_INTERVAL) => {}
         }
     }
-}
-
-fn say(line: &str) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{line}")
 }

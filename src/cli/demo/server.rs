@@ -39,9 +39,7 @@ impl Server {
             .arg("serve")
             .arg("--config")
             .arg(config)
-            // Whatever ends the demo closes the other end of this pipe, and the server stops.
-            .arg("--until-stdin-closes")
-            .stdin(Stdio::piped())
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
