@@ -141,7 +141,10 @@ impl Server {
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 kept.lock().unwrap().push_str(&format!("{line}\n"));
-                let _ = sender.send(line);
+                // Nobody waits for lines any more: then nobody reads them either.
+                if sender.send(line).is_err() {
+                    break;
+                }
             }
         });
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -312,6 +315,45 @@ fn a_changed_listen_address_asks_for_a_restart() {
     assert_eq!(done.status.code(), Some(0));
     assert!(text(&done.stderr).contains("server.listen has changed and takes effect only after a restart"));
     assert_eq!(server.ask(WWW), A);
+}
+
+#[test]
+fn a_log_that_nobody_takes_stops_nothing() {
+    let world = World::new();
+    let mut server = world.start();
+    server.lines = mpsc::channel().1;
+    // The first line after that finds the reader leaving, the others find it gone.
+    for _ in 0..3 {
+        assert_eq!(server.verb(&["reload"], &world.config()).status.code(), Some(0));
+    }
+    assert_eq!(server.ask(WWW), A);
+    assert_eq!(server.http("GET", "/livez", "").0, 200);
+}
+
+#[test]
+fn exit_codes_survive_a_closed_standard_error() {
+    let world = World::new();
+    world.write("zones/example.test.zone", "nonsense\n");
+    for verb in ["check", "serve"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let status = meridian(&[verb], &world.config()).stderr(full).status().unwrap();
+        assert_eq!(status.code(), Some(2), "{verb}");
+    }
+}
+
+#[test]
+fn the_server_of_a_demo_does_not_outlive_it() {
+    let world = World::new();
+    let mut child = meridian(&["serve", "--until-stdin-closes"], &world.config())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("ready")));
+    drop(child.stdin.take());
+    assert!(lines.any(|line| line.contains("told again to stop") || line.contains("stopped")));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `meridian check`
 
-use super::{CheckArgs, Exit, print_json, print_text, style};
+use super::{CheckArgs, Exit, print_json, print_text, style, tell};
 use crate::config;
 use crate::daemon::{EarlierMaps, Reading, Source};
 use crate::ids::CounterId;
@@ -13,7 +13,7 @@ pub(super) fn run(args: &CheckArgs) -> Exit {
         print_json(&config::json(&reading.sources, &reading.problems));
         return exit;
     }
-    eprint!("{}", config::text(&reading.sources, &reading.problems, style()));
+    tell(&config::text(&reading.sources, &reading.problems, style()));
     if let Some(prepared) = &reading.prepared {
         let snapshot = &prepared.snapshot;
         print_text(&format!(

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::client::{self, Answer};
-use super::{Exit, ExplainArgs, check, fail, print_json, print_text, style};
+use super::{Exit, ExplainArgs, check, fail, print_json, print_text, style, tell};
 use crate::config;
 use crate::control::{Candidate, Question, Report, Steered, report};
 use crate::health::HealthTable;
@@ -17,7 +17,7 @@ pub(super) fn run(args: &ExplainArgs) -> Exit {
     let question = match Question::from_parameters(&parameters) {
         Ok(question) => question,
         Err(why) => {
-            eprintln!("meridian: {why}");
+            tell(&format!("meridian: {why}\n"));
             return Exit::Usage;
         }
     };
@@ -34,7 +34,7 @@ pub(super) fn run(args: &ExplainArgs) -> Exit {
     }
     let reading = check::read(&path);
     let Some(prepared) = &reading.prepared else {
-        eprint!("{}", config::text(&reading.sources, &reading.problems, style()));
+        tell(&config::text(&reading.sources, &reading.problems, style()));
         return Exit::Refused;
     };
     let snapshot = prepared.snapshot.clone();

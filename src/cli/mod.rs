@@ -110,6 +110,9 @@ struct ServeArgs {
     /// How log lines look; RUST_LOG selects them (default: info)
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    /// Stop at the end of standard input: the server of a demo does not outlive it, however that ends
+    #[arg(long, hide = true)]
+    until_stdin_closes: bool,
 }
 
 /// How log lines look.
@@ -264,8 +267,13 @@ fn print_json(value: &impl serde::Serialize) -> Exit {
 
 /// Says on standard error why something was not done.
 fn fail(why: &dyn std::fmt::Display) -> Exit {
-    eprintln!("meridian: {why}");
+    tell(&format!("meridian: {why}\n"));
     Exit::Failed
+}
+
+/// Prints to standard error. When that cannot be written there is nobody left to tell, and the exit code stays.
+fn tell(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// How problems are shown on standard error.

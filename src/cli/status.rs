@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::client::{self, Answer};
-use super::{Exit, ReloadArgs, StatusArgs, fail, print_json, print_text};
+use super::{Exit, ReloadArgs, StatusArgs, fail, print_json, print_text, tell};
 use crate::daemon::{AddressStatus, Reloaded, Status};
 
 pub(super) fn run(args: &StatusArgs) -> Exit {
@@ -27,13 +27,13 @@ pub(super) fn reload(args: &ReloadArgs) -> Exit {
     match reloaded {
         Reloaded::Done { generation, remarks } => {
             if !args.json {
-                eprint!("{remarks}");
+                tell(&remarks);
                 print_text(&format!("generation {generation} is in force\n"));
             }
             Exit::Done
         }
         Reloaded::Refused { problems } => {
-            eprint!("{problems}");
+            tell(&problems);
             Exit::Refused
         }
     }

@@ -58,7 +58,7 @@ impl fmt::Display for Failed {
         match self {
             Failed::Refused(refused) => f.write_str(refused.problems.trim_end()),
             Failed::Bind(address, error) => {
-                write!(f, "cannot listen on {address}: {error}{}", bind_hint(error))
+                write!(f, "cannot listen on {address}: {}", bind_problem(error))
             }
             Failed::Privileges(error) => write!(f, "{error}"),
             Failed::System(error) => write!(f, "cannot start: {error}"),
@@ -68,12 +68,13 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-fn bind_hint(error: &io::Error) -> &'static str {
+/// What is wrong, with what to do where that is known.
+fn bind_problem(error: &io::Error) -> String {
     match error.raw_os_error() {
-        Some(libc::EACCES) => " (ports below 1024 need root or CAP_NET_BIND_SERVICE)",
-        Some(libc::EADDRINUSE) => " (another server has it: `ss -lnptu` shows which)",
-        Some(libc::EADDRNOTAVAIL) => " (the machine does not have this address)",
-        _ => "",
+        Some(libc::EACCES) => "ports below 1024 need root or CAP_NET_BIND_SERVICE".to_owned(),
+        Some(libc::EADDRINUSE) => "another server has it; `ss -lnptu` shows which".to_owned(),
+        Some(libc::EADDRNOTAVAIL) => "the machine does not have this address".to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -99,7 +99,11 @@ fn spell(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "it is not there".to_owned(),
         ErrorKind::PermissionDenied => "it may not be read by this user".to_owned(),
-        _ => error.to_string(),
+        ErrorKind::NotADirectory => "a part of its path is not a folder".to_owned(),
+        _ => {
+            let words = error.to_string();
+            words.split_once(" (os error").map_or(words.clone(), |(words, _)| words.to_owned())
+        }
     }
 }
 
@@ -159,7 +163,9 @@ impl Reading {
         for ZoneFiles { origin, zone, names } in names {
             let mut read = |present: bool, ending: &str, octets_max| {
                 let path = folder.join(format!("{origin}.{ending}"));
-                present.then(|| self.file(&path, octets_max, "let this user read it")).flatten()
+                present
+                    .then(|| self.file(&path, octets_max, "put a file there that this user may read"))
+                    .flatten()
             };
             let zone_id = read(zone, "zone", ZONE_OCTETS_MAX);
             let names_id = read(names, "toml", CONFIG_OCTETS_MAX);

@@ -198,7 +198,7 @@ fn reject<'v>(
 ) -> Option<Outcome<'v>> {
     let edns = rejected.edns.as_ref();
     let opt = edns.map(|edns| opt(settings, edns));
-    let writer = begin(settings, asked, edns, opt.as_ref(), rejected.question.as_ref(), buffer)?;
+    let mut writer = begin(settings, asked, edns, opt.as_ref(), rejected.question.as_ref(), buffer)?;
     let rcode = rejected.why.rcode();
     let verdict = Verdict { rcode, authoritative: false, truncated: false };
     let length = writer.finish(&rejected.header, &verdict, opt.as_ref());

@@ -84,24 +84,24 @@ impl<'p> Edns<'p> {
         })
     }
 
-    /// The same with its options read.
-    pub(super) fn with_options(self) -> Result<Edns<'p>, Malformed> {
-        let mut edns = self;
+    /// Reads the options; with a fault among them, none of them.
+    pub(super) fn read_options(&mut self) -> Result<(), Malformed> {
+        let (mut nsid, mut client_subnet) = (false, None);
         let mut rest = self.options;
         while !rest.is_empty() {
             let Some((option, after)) = split_option(rest) else { return Err(Malformed::Options) };
             match option.code {
-                OptionCode::NSID => edns.nsid = true,
-                OptionCode::CLIENT_SUBNET if edns.subnet.is_some() => return Err(Malformed::ClientSubnet),
+                OptionCode::NSID => nsid = true,
+                OptionCode::CLIENT_SUBNET if client_subnet.is_some() => return Err(Malformed::ClientSubnet),
                 OptionCode::CLIENT_SUBNET => {
-                    let subnet = ClientSubnet::parse(option.data);
-                    edns.subnet = Some(subnet.ok_or(Malformed::ClientSubnet)?);
+                    client_subnet = Some(ClientSubnet::parse(option.data).ok_or(Malformed::ClientSubnet)?);
                 }
                 _ => {}
             }
             rest = after;
         }
-        Ok(edns)
+        (self.nsid, self.subnet) = (nsid, client_subnet);
+        Ok(())
     }
 }
 

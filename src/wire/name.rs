@@ -8,15 +8,18 @@ pub const NAME_OCTETS_MAX: usize = 255;
 /// The longest label (RFC 1035 section 2.3.4).
 pub const LABEL_OCTETS_MAX: usize = 63;
 
-/// The most labels a name can have, without the root: each takes two octets at least.
-const LABELS_MAX: usize = (NAME_OCTETS_MAX - 1) / 2;
+/// Room for a name: any octet's number is a place in it, so that looking there needs no check.
+const NAME_ROOM_OCTETS: usize = 256;
+
+/// Room for the places of labels: each takes two octets at least, so 127 are the most.
+const LABELS_ROOM: usize = 128;
 
 /// A name for look-ups, on the stack: lower case (RFC 4343), with the places of its labels.
 #[derive(Clone, Copy)]
 pub struct Name {
-    octets: [u8; NAME_OCTETS_MAX],
+    octets: [u8; NAME_ROOM_OCTETS],
     length: u8,
-    starts: [u8; LABELS_MAX],
+    starts: [u8; LABELS_ROOM],
     labels: u8,
 }
 
@@ -24,27 +27,35 @@ impl Name {
     /// The name that `wire` begins with; `None` where it begins with none that is uncompressed and
     /// within the limits.
     pub fn from_wire(wire: &[u8]) -> Option<Name> {
-        let mut name = Name { octets: [0; NAME_OCTETS_MAX], length: 0, starts: [0; LABELS_MAX], labels: 0 };
-        let mut position = 0;
-        loop {
-            let length = usize::from(*wire.get(position)?);
+        let mut name = Name { octets: [0; NAME_ROOM_OCTETS], length: 0, starts: [0; LABELS_ROOM], labels: 0 };
+        let room = wire.len().min(NAME_OCTETS_MAX);
+        name.octets.get_mut(..room)?.copy_from_slice(wire.get(..room)?);
+        let mut position = 0usize;
+        while position < room {
+            let length = name.octets[position % NAME_ROOM_OCTETS];
             if length == 0 {
-                break;
+                name.length = (position + 1) as u8;
+                name.lower();
+                return Some(name);
             }
-            if length > LABEL_OCTETS_MAX {
+            if usize::from(length) > LABEL_OCTETS_MAX {
                 return None;
             }
-            *name.starts.get_mut(usize::from(name.labels))? = u8::try_from(position).ok()?;
+            name.starts[usize::from(name.labels) % LABELS_ROOM] = position as u8;
             name.labels += 1;
-            position += 1 + length;
+            position += 1 + usize::from(length);
         }
-        let length = position + 1;
-        let octets = name.octets.get_mut(..length)?;
-        octets.copy_from_slice(wire.get(..length)?);
-        // Length octets are below 64 and so below every letter: lowering all octets keeps them.
-        octets.make_ascii_lowercase();
-        name.length = u8::try_from(length).ok()?;
-        Some(name)
+        None
+    }
+
+    /// Lowers the letters, eight octets at a time. Length octets are
+    /// below 64 and so below every letter: lowering all octets keeps them.
+    fn lower(&mut self) {
+        let length = usize::from(self.length);
+        let (words, _) = self.octets.as_chunks_mut::<8>();
+        for word in words.iter_mut().take(length.div_ceil(8)) {
+            *word = lowered(u64::from_le_bytes(*word)).to_le_bytes();
+        }
     }
 
     /// `prefix`, the first labels of a name without a root, followed by the name `suffix`; `None`
@@ -70,16 +81,17 @@ impl Name {
 
     /// Where label `index`, counted from the left, begins; the root's place for the last and beyond.
     pub fn start(&self, index: usize) -> usize {
-        match self.starts.get(..self.labels()).and_then(|starts| starts.get(index)) {
-            Some(start) => usize::from(*start),
-            None => usize::from(self.length).saturating_sub(1),
+        if index < self.labels() {
+            usize::from(self.starts[index % LABELS_ROOM])
+        } else {
+            usize::from(self.length).saturating_sub(1)
         }
     }
 
     /// Label `index`, counted from the left, without its length octet.
     pub fn label(&self, index: usize) -> &[u8] {
         let start = self.start(index);
-        let length = self.octets.get(start).map_or(0, |length| usize::from(*length));
+        let length = usize::from(self.octets[start % NAME_ROOM_OCTETS]);
         self.octets.get(start + 1..start + 1 + length).unwrap_or(&[])
     }
 
@@ -117,6 +129,17 @@ impl std::fmt::Debug for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&name_text(self.octets()))
     }
+}
+
+/// Eight octets with their ASCII letters in lower case, all at once: bit 7 of an octet is set in one sum
+/// from `A` on and in the other past `Z`.
+fn lowered(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let low_bits = word & (0x7f * EACH);
+    let from_a = low_bits + (0x80 - b'A' as u64) * EACH;
+    let past_z = low_bits + (0x7f - b'Z' as u64) * EACH;
+    let upper = (from_a ^ past_z) & !word & (0x80 * EACH);
+    word | upper >> 2
 }
 
 /// The length of the uncompressed name that `wire` begins with, root included.

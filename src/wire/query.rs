@@ -208,11 +208,11 @@ impl<'p> Body<'p> {
             }
             rest = after;
         }
-        if let Some(edns) = self.edns {
+        if let Some(edns) = &mut self.edns {
             if edns.version > 0 {
                 return Err(Malformed::Version);
             }
-            self.edns = Some(edns.with_options()?);
+            edns.read_options()?;
         }
         if rest.is_empty() { Ok(()) } else { Err(Malformed::TrailingOctets) }
     }
@@ -237,8 +237,11 @@ struct Record<'p> {
 
 /// The record at the end of `packet` that `octets` begin with.
 fn split_record<'p>(packet: &'p [u8], octets: &'p [u8]) -> Option<(Record<'p>, &'p [u8])> {
-    let at = packet.len() - octets.len();
-    let (owner, rest) = octets.split_at_checked(owner_octets(packet, at)?)?;
+    let owner_length = match octets.first()? {
+        0 => 1,
+        _ => owner_octets(packet, packet.len() - octets.len())?,
+    };
+    let (owner, rest) = octets.split_at_checked(owner_length)?;
     let (fixed, rest) = rest.split_first_chunk::<10>()?;
     let [t1, t0, c1, c0, l3, l2, l1, l0, d1, d0] = *fixed;
     let (rdata, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([d1, d0])))?;

@@ -168,7 +168,7 @@ impl<'b> ResponseWriter<'b> {
     }
 
     /// Writes OPT and the header: the response's length.
-    pub fn finish(mut self, header: &Header, verdict: &Verdict, opt: Option<&Opt<'_>>) -> usize {
+    pub fn finish(&mut self, header: &Header, verdict: &Verdict, opt: Option<&Opt<'_>>) -> usize {
         if let Some(opt) = opt {
             self.limit = self.limit_with_opt;
             self.opt(opt, verdict.rcode);
@@ -337,15 +337,14 @@ impl<'b> ResponseWriter<'b> {
         // Room for these was kept; should it be missing all the same, the option is left out whole.
         if let Some((subnet, scope)) = opt.subnet {
             let (head, address) = subnet.data().split_at_checked(4).unwrap_or((&[0, 0, 0, 0], &[]));
-            let head = [head.first(), head.get(1), head.get(2)].map(|octet| octet.copied().unwrap_or(0));
-            let [f1, f0, source] = head;
-            let _ = self.option(OptionCode::CLIENT_SUBNET, &[f1, f0, source, scope], address);
+            let [f1, f0, source, _] = *head.first_chunk().unwrap_or(&[0; 4]);
+            let _ = self.option(OptionCode::CLIENT_SUBNET, [f1, f0, source, scope], address);
         }
         if let Some(nsid) = opt.nsid {
-            let _ = self.option(OptionCode::NSID, nsid.get(..NSID_OCTETS_MAX).unwrap_or(nsid), &[]);
+            let _ = self.option(OptionCode::NSID, [], nsid.get(..NSID_OCTETS_MAX).unwrap_or(nsid));
         }
         if let Some(error) = opt.error {
-            let _ = self.option(OptionCode::EXTENDED_ERROR, &error.number().to_be_bytes(), &[]);
+            let _ = self.option(OptionCode::EXTENDED_ERROR, error.number().to_be_bytes(), &[]);
         }
         let length = (self.end - options) as u16;
         if let Some(place) = self.buffer.get_mut(start + OPT_OCTETS - 2..start + OPT_OCTETS) {
@@ -354,18 +353,22 @@ impl<'b> ResponseWriter<'b> {
         self.count(3);
     }
 
-    fn option(&mut self, code: OptionCode, head: &[u8], tail: &[u8]) -> Result<(), Full> {
-        let start = self.end;
-        let length = (head.len() + tail.len()) as u16;
-        let written = self
-            .put(&code.0.to_be_bytes())
-            .and_then(|()| self.put(&length.to_be_bytes()))
-            .and_then(|()| self.put(head))
-            .and_then(|()| self.put(tail));
-        if written.is_err() {
-            self.end = start;
+    /// Writes an option whole or not at all.
+    fn option<const HEAD: usize>(
+        &mut self,
+        code: OptionCode,
+        head: [u8; HEAD],
+        tail: &[u8],
+    ) -> Result<(), Full> {
+        let octets = 4 + HEAD + tail.len();
+        if self.end + octets > self.limit {
+            return Err(Full);
         }
-        written
+        let [c1, c0] = code.0.to_be_bytes();
+        let [l1, l0] = ((octets - 4) as u16).to_be_bytes();
+        self.put(&[c1, c0, l1, l0])?;
+        self.put(&head)?;
+        self.put(tail)
     }
 
     fn header(&mut self, header: &Header, verdict: &Verdict) {

@@ -3,6 +3,9 @@
 /// The node that every tree begins with.
 pub(super) const ROOT: u32 = 0;
 
+/// What is hashed and compared at once. Few labels are longer.
+const WORD_OCTETS: usize = 8;
+
 /// An unused slot.
 const VACANT: u32 = u32::MAX;
 
@@ -10,6 +13,7 @@ const VACANT: u32 = u32::MAX;
 /// before its children.
 pub(super) struct NameTree {
     nodes: Vec<Node>,
+    /// One after the other, and a word of zeros: the first word of any label can be read at once.
     labels: Vec<u8>,
     /// A power of two of them, at most half in use: runs stay short, misses cheap.
     slots: Vec<Slot>,
@@ -20,6 +24,14 @@ struct Node {
     parent: u32,
     label: u32,
     length: u8,
+    below: Below,
+}
+
+/// Whether anything is below a node: where nothing is, nothing has to be looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Below {
+    Nothing,
+    Something,
 }
 
 #[derive(Clone, Copy)]
@@ -34,8 +46,8 @@ impl NameTree {
     /// Only the root.
     pub(super) fn new() -> NameTree {
         NameTree {
-            nodes: vec![Node { parent: ROOT, label: 0, length: 0 }],
-            labels: Vec::new(),
+            nodes: vec![Node { parent: ROOT, label: 0, length: 0, below: Below::Nothing }],
+            labels: vec![0; WORD_OCTETS],
             slots: vec![VACANT_SLOT; 4],
         }
     }
@@ -47,7 +59,11 @@ impl NameTree {
 
     /// The node of a label (lower case) under another.
     pub(super) fn child(&self, parent: u32, label: &[u8]) -> Option<u32> {
-        let hash = hash(parent, label);
+        if self.nodes.get(parent as usize)?.below == Below::Nothing {
+            return None;
+        }
+        let word = first_word(label);
+        let hash = hash(parent, label, word);
         let tag = tag(hash);
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
@@ -56,7 +72,7 @@ impl NameTree {
             if slot.node == VACANT {
                 return None;
             }
-            if slot.tag == tag && self.is(slot.node, parent, label) {
+            if slot.tag == tag && self.is(slot.node, parent, label, word) {
                 return Some(slot.node);
             }
             at = (at + 1) & mask;
@@ -70,14 +86,18 @@ impl NameTree {
             return Some(node);
         }
         let node = u32::try_from(self.nodes.len()).ok().filter(|node| *node != VACANT)?;
-        let start = u32::try_from(self.labels.len()).ok()?;
+        let end = self.labels.len() - WORD_OCTETS;
+        let start = u32::try_from(end).ok()?;
         let length = u8::try_from(label.len()).ok()?;
+        self.labels.truncate(end);
         self.labels.extend_from_slice(label);
-        self.nodes.push(Node { parent, label: start, length });
+        self.labels.extend_from_slice(&[0; WORD_OCTETS]);
+        self.nodes.push(Node { parent, label: start, length, below: Below::Nothing });
+        self.nodes.get_mut(parent as usize)?.below = Below::Something;
         if self.nodes.len() * 2 > self.slots.len() {
             self.grow();
         } else {
-            place(&mut self.slots, hash(parent, label), node);
+            place(&mut self.slots, hash(parent, label, first_word(label)), node);
         }
         Some(node)
     }
@@ -91,13 +111,26 @@ impl NameTree {
     fn grow(&mut self) {
         let mut slots = vec![VACANT_SLOT; self.slots.len() * 2];
         for (number, node) in self.nodes.iter().enumerate().skip(1) {
-            place(&mut slots, hash(node.parent, self.label(node)), number as u32);
+            let label = self.label(node);
+            place(&mut slots, hash(node.parent, label, first_word(label)), number as u32);
         }
         self.slots = slots;
     }
 
-    fn is(&self, node: u32, parent: u32, label: &[u8]) -> bool {
-        self.nodes.get(node as usize).is_some_and(|node| node.parent == parent && self.label(node) == label)
+    fn is(&self, node: u32, parent: u32, label: &[u8], word: u64) -> bool {
+        self.nodes.get(node as usize).is_some_and(|node| {
+            node.parent == parent
+                && usize::from(node.length) == label.len()
+                && self.first_word(node) == word
+                && (label.len() <= WORD_OCTETS || self.label(node) == label)
+        })
+    }
+
+    fn first_word(&self, node: &Node) -> u64 {
+        let octets = self.labels.get(node.label as usize..).and_then(|octets| octets.first_chunk());
+        let word = octets.map_or(0, |octets| u64::from_le_bytes(*octets));
+        let behind = WORD_OCTETS.saturating_sub(usize::from(node.length)) * 8;
+        word.checked_shl(behind as u32).map_or(0, |word| word >> behind)
     }
 
     fn label(&self, node: &Node) -> &[u8] {
@@ -125,25 +158,31 @@ fn tag(hash: u64) -> u32 {
 
 /// Folded multiplication over eight octets at a time. Clients choose what is looked up, never what is
 /// stored, so the hash needs no secret: the longest run of slots bounds every miss.
-fn hash(parent: u32, label: &[u8]) -> u64 {
-    let mut state = fold(u64::from(parent) << 8 | label.len() as u64);
-    let (words, rest) = label.as_chunks::<8>();
+fn hash(parent: u32, label: &[u8], word: u64) -> u64 {
+    let mut state = fold(fold(u64::from(parent) << 8 | label.len() as u64) ^ word);
+    let (words, rest) = label.get(WORD_OCTETS..).unwrap_or(&[]).as_chunks::<WORD_OCTETS>();
     for word in words {
         state = fold(state ^ u64::from_le_bytes(*word));
     }
-    fold(state ^ short_word(rest))
+    if rest.is_empty() { state } else { fold(state ^ short_word(rest)) }
 }
 
-/// Up to seven octets as a number; together with their count no two are alike.
+/// The first octets of a label as a number, zeros behind the end of a short one.
+fn first_word(label: &[u8]) -> u64 {
+    label.first_chunk().map_or_else(|| short_word(label), |word| u64::from_le_bytes(*word))
+}
+
+/// Up to seven octets as a number, zeros behind them.
 fn short_word(octets: &[u8]) -> u64 {
-    match (octets, octets.first_chunk::<4>(), octets.last_chunk::<4>()) {
-        (_, Some(first), Some(last)) => {
-            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
-        }
-        ([a], ..) => u64::from(*a),
-        ([a, b], ..) => u64::from(*a) | u64::from(*b) << 8,
-        ([a, b, c], ..) => u64::from(*a) | u64::from(*b) << 8 | u64::from(*c) << 16,
+    let rest = |octets: &[u8]| match *octets {
+        [a, b, c] => u64::from(a) | u64::from(b) << 8 | u64::from(c) << 16,
+        [a, b] => u64::from(a) | u64::from(b) << 8,
+        [a] => u64::from(a),
         _ => 0,
+    };
+    match octets.split_first_chunk::<4>() {
+        Some((first, behind)) => u64::from(u32::from_le_bytes(*first)) | rest(behind) << 32,
+        None => rest(octets),
     }
 }
 

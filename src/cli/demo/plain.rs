@@ -1,5 +1,6 @@
 //! The demo as lines: for scripts, and for terminals that cannot be drawn on.
 
+use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -9,29 +10,34 @@ use super::scene::Scene;
 /// How often answers are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Prints until it is stopped.
+/// Prints until it is stopped, or until nobody reads any more.
 pub async fn show(scene: &Scene) -> Result<(), String> {
+    match print(scene).await {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+async fn print(scene: &Scene) -> io::Result<()> {
     for stand_in in scene.stand_ins.iter() {
         let addresses: Vec<String> = stand_in.addresses.iter().map(ToString::to_string).collect();
-        println!("region {} stands in on {}", stand_in.region, addresses.join(", "));
+        say(&format!("region {} stands in on {}", stand_in.region, addresses.join(", ")))?;
     }
-    println!("server answers on {}", scene.address);
+    say(&format!("server answers on {}", scene.address))?;
     if let Some(status) = scene.status().await {
-        status.attributions.iter().for_each(|line| println!("locations: {line}"));
+        status.attributions.iter().try_for_each(|line| say(&format!("locations: {line}")))?;
     }
-    scene.lines_to_try().iter().for_each(|line| println!("try: {line}"));
-    println!("ready");
-    let stopped = |kind: SignalKind| signal(kind).map_err(|error| format!("no signals here: {error}"));
-    let (mut interrupt, mut terminate) =
-        (stopped(SignalKind::interrupt())?, stopped(SignalKind::terminate())?);
+    scene.lines_to_try().iter().try_for_each(|line| say(&format!("try: {line}")))?;
+    say("ready")?;
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (mut seen, mut before) = (0u64, Vec::new());
     let mut id = 1u16;
     loop {
         let (lines, count) = scene.server.log_after(seen);
         seen = count;
-        lines.iter().for_each(|line| println!("server: {line}"));
+        lines.iter().try_for_each(|line| say(&format!("server: {line}")))?;
         if scene.server.has_ended().await {
-            return Err("the server has ended".to_owned());
+            return Err(io::Error::other("the server has ended"));
         }
         id = id.wrapping_add(1);
         let now: Vec<String> = scene
@@ -48,7 +54,7 @@ pub async fn show(scene: &Scene) -> Result<(), String> {
             .collect();
         for (index, line) in now.iter().enumerate() {
             if before.get(index) != Some(line) {
-                println!("{line}");
+                say(line)?;
             }
         }
         before = now;
@@ -58,4 +64,8 @@ pub async fn show(scene: &Scene) -> Result<(), String> {
             () = tokio::time::sleep(LOOK_INTERVAL) => {}
         }
     }
+}
+
+fn say(line: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{line}")
 }

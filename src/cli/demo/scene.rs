@@ -65,6 +65,12 @@ impl Scene {
             stand_in.revive().await?;
         }
         let listen = config.server.listen.first().copied().ok_or("the server listens nowhere")?;
+        config
+            .server
+            .listen
+            .iter()
+            .chain(&config.control.listen)
+            .try_for_each(|address| is_free(*address))?;
         let http = reqwest::Client::builder().no_proxy().timeout(STATUS_TIMEOUT).build();
         let scene = Scene {
             stand_ins,
@@ -220,6 +226,17 @@ fn steered_name(config: &Config) -> Option<String> {
     let plain = names.filter(|(_, name)| !name.name.starts_with('*') && name.name != "@");
     let best = plain.clone().find(|(_, name)| name.name == "www").or_else(|| plain.clone().next());
     best.map(|(zone, name)| format!("{}.{}", name.name, zone.origin))
+}
+
+/// Another server's answers must not pass for those of the demo's own.
+fn is_free(address: SocketAddr) -> Result<(), String> {
+    match std::net::TcpListener::bind(address) {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(format!(
+            "{address} is taken: another demo or server may be running (`ss -lnptu` shows which)"
+        )),
+        // Everything else the server itself says better.
+        _ => Ok(()),
+    }
 }
 
 /// An address that a client on this machine can ask.

@@ -39,7 +39,9 @@ impl Server {
             .arg("serve")
             .arg("--config")
             .arg(config)
-            .stdin(Stdio::null())
+            // Whatever ends the demo closes the other end of this pipe, and the server stops.
+            .arg("--until-stdin-closes")
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
