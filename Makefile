@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 # What tests and the demo use besides Rust: clients we did not write, and real HTTP servers.
-TOOLS = dig:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils haproxy:haproxy nginx:nginx-light promtool:prometheus cmake:cmake
+TOOLS = dig:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils haproxy:haproxy nginx:nginx-light promtool:prometheus
 
 .PHONY: build test demo lint deny bench docker fuzz tools help
 
