@@ -4,7 +4,7 @@ CARGO ?= cargo
 # What tests and the demo use besides Rust: clients we did not write, and real HTTP servers.
 TOOLS = dig:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils haproxy:haproxy nginx:nginx-light promtool:prometheus
 
-.PHONY: build test demo lint deny bench docker fuzz tools help
+.PHONY: help build test demo lint deny bench docker tools
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -12,7 +12,7 @@ help: ## show this list
 build: ## the release binary: target/release/meridian
 	$(CARGO) build --release
 
-demo: ## three stand-in regions, the real server and a live view; needs no network and no root
+demo: ## stand-in regions on loopback, the real server and a live view; needs no network and no root
 	$(CARGO) build --release --quiet
 	./target/release/meridian demo
 
