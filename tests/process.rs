@@ -331,6 +331,27 @@ fn a_log_that_nobody_takes_stops_nothing() {
 }
 
 #[test]
+fn explain_says_what_goes_out_and_what_was_assumed() {
+    let world = World::new();
+    world.write("zones/example.test.zone", &format!("{ZONE}alias 60 CNAME www.elsewhere.example.\n"));
+    let explain = |arguments: &[&str]| {
+        let offline = ["explain", "--offline", "--json", "--client", "192.0.2.0/24"];
+        let output = run(&[&offline, arguments].concat(), &world.config());
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let empty = explain(&["--type", "AAAA", WWW]);
+    assert_eq!((&empty["steered"]["scope"], &empty["steered"]["ttl_s"]), (&0.into(), &60.into()));
+    let assumed = explain(&["--assume", "a=down", WWW]);
+    assert_eq!(
+        (&assumed["assumed"][0], &assumed["steered"]["answer"][0]),
+        (&"a=down".into(), &"127.0.77.2".into())
+    );
+    let elsewhere = explain(&["alias.example.test"]);
+    let end = "www.elsewhere.example is in none of our zones: the answer ends with the CNAME";
+    assert_eq!(elsewhere["path"][1], end);
+}
+
+#[test]
 fn exit_codes_survive_a_closed_standard_error() {
     let world = World::new();
     world.write("zones/example.test.zone", "nonsense\n");

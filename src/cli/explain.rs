@@ -72,6 +72,9 @@ fn text(report: &Report, health: &str) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{} {}", report.name, report.rtype);
     let _ = writeln!(out, "health      {health}");
+    if !report.assumed.is_empty() {
+        let _ = writeln!(out, "assumed     {}", report.assumed.join(", "));
+    }
     for step in &report.path {
         let _ = writeln!(out, "path        {step}");
     }

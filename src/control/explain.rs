@@ -1,6 +1,7 @@
 //! An explanation in the form that leaves the process: for the API, and for `meridian explain`, which
 //! shows the same report whether it was made here or offline.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,15 @@ enum Assumed {
     Up,
 }
 
+impl fmt::Display for Assumed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Assumed::Down => "down",
+            Assumed::Up => "up",
+        })
+    }
+}
+
 /// The whole account of one answer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Report {
@@ -41,6 +51,9 @@ pub struct Report {
     pub rtype: String,
     /// The generation that explains.
     pub generation: u64,
+    /// What was taken to be otherwise than it is: `REGION=down` or `REGION=up`.
+    #[serde(default)]
+    pub assumed: Vec<String>,
     /// Static steps before the steered name, or what is there instead of one.
     pub path: Vec<String>,
     /// The steered part; absent where no service answers.
@@ -190,16 +203,18 @@ pub fn report(view: &View, question: &Question) -> Result<Report, String> {
     let view = assumed.as_ref().unwrap_or(view);
     let snapshot = &view.snapshot;
     let (path, service) = walk(view, question);
-    let steered = service.and_then(|service| {
+    let steered = service.and_then(|(service, negative_ttl_s)| {
         let wanted = if view.is_alias(service) { Wanted::Alias } else { Wanted::Addresses(question.family) };
         let client = Client { resolver: question.resolver, subnet: question.client };
-        explain(view, service, wanted, &client, question.draw).map(steered)
+        let explanation = explain(view, service, wanted, &client, question.draw)?;
+        Some(as_sent(steered(explanation), negative_ttl_s))
     });
     let needed = steered.is_some() && !snapshot.maps.is_empty();
     Ok(Report {
         name: name_text(question.name.octets()),
         rtype: rtype_label(question.family).to_owned(),
         generation: snapshot.generation,
+        assumed: question.assumptions.iter().map(|(region, state)| format!("{region}={state}")).collect(),
         path,
         steered,
         attributions: snapshot.attributions.iter().filter(|_| needed).map(ToString::to_string).collect(),
@@ -225,7 +240,8 @@ fn assumed(view: &View, question: &Question) -> Result<Option<View>, String> {
 }
 
 /// From the name asked for through static CNAMEs to a service, or to what is there instead.
-fn walk(view: &View, question: &Question) -> (Vec<String>, Option<ServiceId>) {
+/// With the service, the TTL of an empty answer there.
+fn walk(view: &View, question: &Question) -> (Vec<String>, Option<(ServiceId, u32)>) {
     let rtype = match question.family {
         Family::V4 => Rtype::A,
         Family::V6 => Rtype::AAAA,
@@ -236,14 +252,17 @@ fn walk(view: &View, question: &Question) -> (Vec<String>, Option<ServiceId>) {
     for _ in 0..CHAIN_MAX {
         let text = name_text(name.octets());
         let Some((_, zone)) = catalog.find(ClientClass::DEFAULT, &name) else {
-            path.push(format!("{text} is in none of our zones: REFUSED"));
-            return (path, None);
+            let what = match path.is_empty() {
+                true => "is in none of our zones: REFUSED",
+                false => "is in none of our zones: the answer ends with the CNAME",
+            };
+            return ended(path, format!("{text} {what}"));
         };
         let origin = name_text(zone.origin().octets());
         let target = match zone.lookup(&name, rtype) {
             Lookup::Steered(service) => {
                 path.push(format!("{text} is steered (zone {origin})"));
-                return (path, Some(service));
+                return (path, Some((service, zone.negative_ttl_s())));
             }
             Lookup::Alias(rrset) => rrset.rdata().next().and_then(Name::from_wire),
             Lookup::Answer(_) => return ended(path, format!("{text} has static records in zone {origin}")),
@@ -269,9 +288,23 @@ fn walk(view: &View, question: &Question) -> (Vec<String>, Option<ServiceId>) {
     ended(path, "the chain of CNAMEs is too long".to_owned())
 }
 
-fn ended(mut path: Vec<String>, what: String) -> (Vec<String>, Option<ServiceId>) {
+fn ended(mut path: Vec<String>, what: String) -> (Vec<String>, Option<(ServiceId, u32)>) {
     path.push(what);
     (path, None)
+}
+
+/// TTL and scope as the reply has them where it is empty: then they are no matter of the service.
+fn as_sent(mut steered: Steered, negative_ttl_s: u32) -> Steered {
+    if steered.answer.is_empty() {
+        let refused = steered.rcode == "REFUSED";
+        (steered.ttl_s, steered.ttl_why) = match refused {
+            true => (0, "nothing goes out that has one".to_owned()),
+            false => (negative_ttl_s, "the zone's for empty answers".to_owned()),
+        };
+        (steered.scope, steered.scope_why) =
+            (0, "an answer without data is the same for everybody".to_owned());
+    }
+    steered
 }
 
 fn steered(explanation: Explanation) -> Steered {

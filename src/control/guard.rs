@@ -22,6 +22,9 @@ fn refusal(headers: &HeaderMap, uri: &Uri) -> Option<&'static str> {
     if headers.contains_key(header::ORIGIN) {
         return Some("requests of web pages are refused");
     }
+    if headers.get_all(header::HOST).iter().count() > 1 {
+        return Some("one Host is enough");
+    }
     let host = match (uri.authority(), headers.get(header::HOST)) {
         (Some(authority), _) => authority.as_str(),
         (None, Some(host)) => host.to_str().unwrap_or_default(),
@@ -50,7 +53,7 @@ mod tests {
         let check = |fields: &[(&'static str, &str)], passes: bool| {
             let mut headers = HeaderMap::new();
             for (name, value) in fields {
-                headers.insert(*name, value.parse().unwrap());
+                headers.append(*name, value.parse().unwrap());
             }
             assert_eq!(refusal(&headers, &Uri::from_static("/livez")).is_none(), passes, "{fields:?}");
         };
@@ -65,6 +68,7 @@ mod tests {
         check(&[("host", "localhost.attacker.example")], false);
         check(&[("host", "192.0.2.1")], false);
         check(&[("host", "")], false);
+        check(&[("host", "localhost"), ("host", "attacker.example")], false);
         check(&[("host", "127.0.0.1:9853"), ("origin", "http://127.0.0.1:9853")], false);
         check(&[("host", "127.0.0.1:9853"), ("origin", "null")], false);
     }

@@ -108,14 +108,15 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
     };
     let privileges = drop_privileges(config.user.as_deref(), config.group.as_deref());
     tell_privileges(&privileges.map_err(Failed::Privileges)?, path);
-    raise_descriptor_limit();
+    let descriptors = raise_descriptor_limit();
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("runtime")
         .enable_all()
         .build()
         .map_err(Failed::System)?;
-    let outcome = runtime.block_on(supervise(source, prepared, sockets, control, telemetry, hangup));
+    let outcome =
+        runtime.block_on(supervise(source, prepared, sockets, control, telemetry, hangup, descriptors));
     // Probes and control connections under way are not waited for.
     runtime.shutdown_background();
     outcome.map_err(Failed::System)
@@ -128,6 +129,7 @@ async fn supervise(
     control: Option<std::net::TcpListener>,
     telemetry: Arc<Telemetry>,
     hangup: SigSet,
+    descriptors: Option<u64>,
 ) -> io::Result<()> {
     let clock = Clock::start();
     let now = clock.now();
@@ -145,6 +147,7 @@ async fn supervise(
     let prober = Prober::new(prepared.probe_limits(), observations_sender.clone());
     let supervisor = Supervisor::new(Parts {
         source,
+        connection_limits: prepared.connection_limits(descriptors),
         prepared,
         sockets,
         board,

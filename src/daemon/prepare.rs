@@ -17,6 +17,9 @@ use crate::probe::ProbeLimits;
 use crate::server::ConnectionLimits;
 use crate::view::Snapshot;
 
+/// Descriptors kept for the control listener's connections, our sockets, the log, and files of a reload.
+const DESCRIPTORS_RESERVED: usize = 256;
+
 /// Where configurations come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Source {
@@ -142,7 +145,7 @@ impl Source {
         match Database::open(bytes, &path.display().to_string()) {
             Ok(database) => Some(database),
             Err(error) => {
-                problems.error(span, format!("{}: {}", error.file, error.problem), error.mend);
+                problems.error(span, format!("{} {}", error.file, error.problem), error.mend);
                 None
             }
         }
@@ -186,6 +189,12 @@ impl Source {
     }
 }
 
+/// How many connections leave enough descriptors for the rest; never less than a quarter of all.
+fn connections_possible(descriptors: Option<u64>, probes: usize) -> usize {
+    let all = descriptors.map_or(usize::MAX, |all| usize::try_from(all).unwrap_or(usize::MAX));
+    all.saturating_sub(probes.saturating_add(DESCRIPTORS_RESERVED)).max(all / 4)
+}
+
 impl Prepared {
     /// What a board for it is held to.
     pub fn board_limits(&self) -> BoardLimits {
@@ -200,11 +209,20 @@ impl Prepared {
         }
     }
 
-    /// What the server is held to.
-    pub fn connection_limits(&self) -> ConnectionLimits {
+    /// What connections are held to by a process that may open so many descriptors: clients must not take
+    /// those that probes and the control listener need.
+    pub fn connection_limits(&self, descriptors: Option<u64>) -> ConnectionLimits {
         let server = &self.config.server;
+        let configured = server.tcp_connections_max;
+        let room = connections_possible(descriptors, self.config.probes.concurrency_max);
+        if room < configured {
+            tracing::warn!(
+                descriptors,
+                "room for {room} TCP connections, not {configured}: raise the limit on open files (ulimit -n)"
+            );
+        }
         ConnectionLimits {
-            connections_max: server.tcp_connections_max,
+            connections_max: configured.min(room),
             connections_per_client_max: server.tcp_connections_per_client_max,
             idle_timeout: server.tcp_idle_timeout,
             message_timeout: server.tcp_message_timeout,
@@ -247,4 +265,22 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("control.listen", old.control.listen != new.control.listen),
     ];
     settings.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_the_rest() {
+        let check = |descriptors, probes, expected| {
+            assert_eq!(connections_possible(descriptors, probes), expected, "{descriptors:?} {probes}");
+        };
+        check(None, 256, usize::MAX - 512);
+        check(Some(1 << 20), 256, (1 << 20) - 512);
+        check(Some(1024), 256, 512);
+        check(Some(1024), 65_536, 256);
+        check(Some(64), 256, 16);
+        check(Some(0), 256, 0);
+    }
 }

@@ -19,7 +19,7 @@ use crate::ids::ServiceId;
 use crate::now::Now;
 use crate::probe::Prober;
 use crate::publish::Cell;
-use crate::server::{Bound, Clock, Server};
+use crate::server::{Bound, Clock, ConnectionLimits, Server};
 use crate::telemetry::Telemetry;
 use crate::view::View;
 
@@ -61,6 +61,8 @@ pub struct Parts {
     pub prepared: Prepared,
     /// The opened sockets.
     pub sockets: Vec<Bound>,
+    /// What connections are held to.
+    pub connection_limits: ConnectionLimits,
     /// The state of health.
     pub board: Board,
     /// The first view.
@@ -94,6 +96,7 @@ pub struct Supervisor {
     prober: Prober,
     observations_sender: mpsc::Sender<Observation>,
     life: Life,
+    connection_limits: ConnectionLimits,
     listen: Vec<SocketAddr>,
     inputs: Inputs,
     /// Who waits for the reload that is under way; `None`: none is.
@@ -161,6 +164,7 @@ impl Supervisor {
             observations_sender: parts.observations_sender,
             listen: parts.sockets.iter().map(|bound| bound.address).collect(),
             life: Life::Starting { until, sockets: parts.sockets },
+            connection_limits: parts.connection_limits,
             inputs,
             reloading: None,
             reload_again: None,
@@ -324,8 +328,7 @@ impl Supervisor {
         }
         self.tell_places();
         self.publish();
-        let limits = self.prepared.connection_limits();
-        let server = Server::start(sockets, &self.cell, self.clock, limits, &self.telemetry)?;
+        let server = Server::start(sockets, &self.cell, self.clock, self.connection_limits, &self.telemetry)?;
         self.life = Life::Serving { server };
         let listen = self.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         tracing::info!(listen, generation = self.view.snapshot.generation, "ready");

@@ -233,10 +233,10 @@ fn scope_why(
     plan: &Plan,
 ) -> String {
     match by {
-        DecidedBy::Resolver => "0: the resolver's own address decided".to_owned(),
+        DecidedBy::Resolver => "the resolver's own address decided".to_owned(),
         DecidedBy::ResolverForSpecial(name) => format!("the length of the special-purpose block \"{name}\""),
         DecidedBy::Subnet if plan.map.is_none() && selection.scope == 0 => {
-            "0: the place of the client plays no part".to_owned()
+            "the place of the client plays no part".to_owned()
         }
         DecidedBy::Subnet => {
             let sticky = matches!(&decided.decision, Decision::Answer(mix) if mix.is_sticky());

@@ -11,6 +11,9 @@ use crate::zone::{Lookup, Zone, ZoneBuilder};
 /// An answer holds a header, a question and an OPT besides its records.
 const RRSET_OCTETS_MAX: usize = MESSAGE_OCTETS_MAX - 12 - (NAME_OCTETS_MAX + 4) - 256;
 
+/// CNAMEs followed in search of a circle: more than an answer ever holds.
+const CHAIN_MAX: usize = 16;
+
 /// Builds the zone and reports what is wrong with it; `None` where there is nothing to build.
 pub(super) fn judge(
     origin: &Name,
@@ -43,9 +46,13 @@ pub(super) fn judge(
     groups().for_each(|group| judge.beside_steered(group));
     let Judge { builder, problems, .. } = judge;
     let zone = builder.build();
-    sorted.iter().filter(|record| record.rtype == Rtype::NS).for_each(|record| {
-        server_address(&zone, file, records, record, problems);
-    });
+    for record in &sorted {
+        match record.rtype {
+            Rtype::NS => server_address(&zone, file, records, record, problems),
+            Rtype::CNAME => circle(&zone, file, records, record, problems),
+            _ => {}
+        }
+    }
     Some(zone)
 }
 
@@ -79,6 +86,10 @@ impl<'r> Judge<'r, '_> {
         let Some(first) = group.first() else { return };
         let wire = self.records.owner(first);
         let Some(name) = Name::from_wire(wire) else { return };
+        if self.repeats_origin(&name) {
+            let message = format!("{} repeats the zone's name", name_text(wire));
+            self.problems.warning(first.span(self.file), message, "add the final dot, or leave the zone out");
+        }
         let mut facts = OwnerFacts::default();
         for rrset in group.chunk_by(|a, b| a.rtype == b.rtype) {
             let Some(record) = rrset.first() else { continue };
@@ -147,6 +158,19 @@ impl<'r> Judge<'r, '_> {
         }
     }
 
+    /// Whether a name was probably meant to be absolute: it ends with the origin twice.
+    fn repeats_origin(&self, name: &Name) -> bool {
+        let (whole, origin) = (name.octets(), self.origin.octets());
+        // Without the root's octet an origin can stand in the midst of a name.
+        let Some(labels) = origin.len().checked_sub(1).filter(|octets| *octets > 0) else { return false };
+        let Some(relative) = whole.len().checked_sub(origin.len()) else { return false };
+        let Some(start) = relative.checked_sub(labels) else { return false };
+        let is_label_start = name
+            .depth_below(self.origin)
+            .is_some_and(|depth| (0..depth).any(|index| name.suffix(index).len() + start == whole.len()));
+        is_label_start && whole.get(start..relative) == origin.get(..labels)
+    }
+
     /// What may stand only at some names.
     fn types_at(&mut self, name: &Name, facts: &OwnerFacts<'r>) {
         let is_apex = name == self.origin;
@@ -210,6 +234,10 @@ impl<'r> Judge<'r, '_> {
             self.problems.error(owner.span, format!("{text} is steered twice"), "keep one");
             self.problems.also(first, "the first one");
             return;
+        }
+        if self.repeats_origin(&name) {
+            let hint = "names are relative to the zone: leave it out";
+            self.problems.warning(owner.span, format!("{text} repeats the zone's name"), hint);
         }
         self.steered.insert(name.octets().to_vec(), (owner.span, owner.alias));
         let own = self.owners.get(name.octets()).copied().unwrap_or_default();
@@ -317,6 +345,22 @@ impl<'r> Judge<'r, '_> {
                 self.problems.also(steered, "steered here");
             }
         }
+    }
+}
+
+/// A chain of CNAMEs that comes back to where it began answers nobody.
+fn circle(zone: &Zone, file: FileId, records: &Records, record: &Record, problems: &mut Problems) {
+    let start = records.owner(record);
+    let mut next = Name::from_wire(records.rdata(record));
+    for _ in 0..CHAIN_MAX {
+        let Some(name) = next.filter(|name| zone.contains(name)) else { return };
+        if name.octets().eq_ignore_ascii_case(start) {
+            let message = format!("the CNAME of {} leads back to it", name_text(start));
+            problems.warning(record.span(file), message, "let it end at a name with addresses");
+            return;
+        }
+        let Lookup::Alias(rrset) = zone.lookup(&name, Rtype::A) else { return };
+        next = rrset.rdata().next().and_then(Name::from_wire);
     }
 }
 

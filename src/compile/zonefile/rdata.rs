@@ -101,6 +101,7 @@ fn plain(what: &str) -> &str {
         "unexpected end of entry" | "short buffer" => "something is missing at its end",
         "trailing tokens" => "there is more than it takes",
         "unknown record type with concrete data" => "data of this type has to be written as \\# (RFC 3597)",
+        "bad charstr" => "a text of more than 255 octets has to be split: \"...\" \"...\"",
         "bad name" => "this is no domain name",
         other => other,
     }

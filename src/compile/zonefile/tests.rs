@@ -64,6 +64,31 @@ fn check_steered(text: &str, steered: &[SteeredOwner<'_>], expected: &[&str]) {
 }
 
 #[test]
+fn a_forgotten_final_dot_is_noticed() {
+    check(
+        "a.example.com A 192.0.2.1\nexample.com A 192.0.2.1\nxexample.com A 192.0.2.1\nb.example.com.c A 192.0.2.1\n",
+        &[
+            "5:1: warning: a.example.com.example.com repeats the zone's name",
+            "6:1: warning: example.com.example.com repeats the zone's name",
+        ],
+    );
+    let steered = [owner("www.Example.com", false, 7)];
+    check_steered("", &steered, &["toml:7: warning: www.example.com.example.com repeats the zone's name"]);
+}
+
+#[test]
+fn circles_of_cnames_are_noticed() {
+    check(
+        "a CNAME b\nb CNAME A\nc CNAME c\nd CNAME a\ne CNAME ns1\n",
+        &[
+            "5:1: warning: the CNAME of a.example.com leads back to it",
+            "6:1: warning: the CNAME of b.example.com leads back to it",
+            "7:1: warning: the CNAME of c.example.com leads back to it",
+        ],
+    );
+}
+
+#[test]
 fn syntax_errors_have_their_place_and_do_not_hide_each_other() {
     check(
         "a A 192.0.2.300\nb A 192.0.2.1\nc BOGUS 1\n  AAAA ::g\nd A\ne A 192.0.2.1 x\nf IN 300\n",
