@@ -71,9 +71,15 @@ impl std::error::Error for Failed {}
 /// What is wrong, with what to do where that is known.
 fn bind_problem(error: &io::Error) -> String {
     match error.raw_os_error() {
-        Some(libc::EACCES) => "ports below 1024 need root or CAP_NET_BIND_SERVICE".to_owned(),
-        Some(libc::EADDRINUSE) => "another server has it; `ss -lnptu` shows which".to_owned(),
-        Some(libc::EADDRNOTAVAIL) => "the machine does not have this address".to_owned(),
+        Some(libc::EACCES) => {
+            "Permission denied: ports below 1024 need root or CAP_NET_BIND_SERVICE".to_owned()
+        }
+        Some(libc::EADDRINUSE) => {
+            "Address already in use: another server has it, and `ss -lnptu` shows which".to_owned()
+        }
+        Some(libc::EADDRNOTAVAIL) => {
+            "Cannot assign requested address: the machine does not have it".to_owned()
+        }
         _ => error.to_string(),
     }
 }

@@ -1,7 +1,7 @@
 //! What a demo consists of: stand-ins, the server, and what there is to ask.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ pub struct Scene {
     /// The regions of the addresses in answers.
     regions: Vec<(IpAddr, String)>,
     control: Option<SocketAddr>,
+    config: PathBuf,
     http: reqwest::Client,
 }
 
@@ -79,6 +80,7 @@ impl Scene {
             name,
             regions: regions(&config),
             control: config.control.listen,
+            config: path.to_owned(),
             http: http.map_err(|error| format!("no HTTP client: {error}"))?,
         };
         scene.wait_for_an_answer().await?;
@@ -157,7 +159,12 @@ impl Scene {
                 stand_in.region
             ));
         }
-        lines.push(format!("{program} explain {} --client 193.0.0.0/24   # the whole why", self.name));
+        let config = match self.config.to_str() {
+            None | Some("meridian.toml") => String::new(),
+            Some(other) => format!(" --config {other}"),
+        };
+        lines
+            .push(format!("{program} explain {} --client 193.0.0.0/24{config}   # the whole why", self.name));
         lines
     }
 
