@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ const START_MAX: Duration = Duration::from_secs(900);
 const STOP_MAX: Duration = Duration::from_secs(20);
 /// How often a question is repeated until a server answers: the resolution of start times.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
+/// Where servers listen: below the ports that the kernel gives out.
+const PORTS: RangeInclusive<u16> = 20_053..=20_999;
 /// The kernel's unit of CPU time towards programs.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -115,9 +118,13 @@ impl Drop for Server {
     }
 }
 
-/// A port of 127.0.0.1 that is free for datagrams now.
+/// A port of 127.0.0.1 that is free now for datagrams and connections. Not one of those that the kernel
+/// gives out: a server that compiles a map first binds seconds later, and somebody else may have it then.
 pub fn free_port() -> Result<u16> {
-    Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port())
+    let is_free = |port: &u16| {
+        UdpSocket::bind(("127.0.0.1", *port)).is_ok() && TcpListener::bind(("127.0.0.1", *port)).is_ok()
+    };
+    Ok(PORTS.into_iter().find(is_free).ok_or("no free port")?)
 }
 
 /// Busy time of a core since the start of the machine, in seconds.
