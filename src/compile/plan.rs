@@ -255,7 +255,7 @@ impl Tree<'_> {
                 let key = StickyKey(self.config.server.hash_key);
                 let seeds = children.iter().map(|(child, _)| {
                     let branch = self.config.policies.get(child.index()).map_or("", |policy| &policy.name);
-                    key.seed(&self.service.name, branch)
+                    key.seed(&self.service.name, &policy.name, branch)
                 });
                 let sticky = sticky.then(|| Sticky { seeds: seeds.collect() });
                 let children = children.iter().map(|(child, weight)| (self.node(*child), *weight));

@@ -82,24 +82,31 @@ fn endpoints(view: &View, board: &Board, telemetry: &Telemetry, now: Now) -> Vec
             .map(ToString::to_string),
         forced: forced(view.health.forced(EndpointId(index as u32))),
         answers: answers.get(&*endpoint.name).copied().unwrap_or(0),
-        addresses: addresses(endpoint, board, now),
+        addresses: addresses(endpoint, view, board, now),
     })
     .collect()
 }
 
-fn addresses(endpoint: &Endpoint, board: &Board, now: Now) -> Vec<AddressStatus> {
+fn addresses(endpoint: &Endpoint, view: &View, board: &Board, now: Now) -> Vec<AddressStatus> {
     let own = endpoint.addresses.iter().map(|own| (own.address.to_string(), own.target));
     let alias = endpoint.alias.iter().map(|(name, target)| (crate::wire::name_text(name), *target));
-    own.chain(alias).map(|(address, target)| address_status(address, target, board, now)).collect()
+    own.chain(alias).map(|(address, target)| address_status(address, target, view, board, now)).collect()
 }
 
-fn address_status(address: String, target: Option<TargetId>, board: &Board, now: Now) -> AddressStatus {
+/// The state is the published one, the one that answers follow; the rest is the board's latest.
+fn address_status(
+    address: String,
+    target: Option<TargetId>,
+    view: &View,
+    board: &Board,
+    now: Now,
+) -> AddressStatus {
     let status = target.and_then(|target| board.status(target, now));
     let latency = status.as_ref().and_then(|status| status.latency);
     let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
     AddressStatus {
         address,
-        state: match status.as_ref().map(|status| status.health.verdict) {
+        state: match target.map(|target| view.health.target(target).verdict) {
             Some(Verdict::Up) => "up",
             Some(Verdict::Down) => "down",
             Some(Verdict::Unknown) => "unknown",

@@ -81,6 +81,31 @@ impl InnerScope {
     }
 }
 
+/// A client as one to count: the IPv4 network inside where there is one, else itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Effective {
+    /// The network.
+    pub prefix: ClientPrefix,
+    scope: InnerScope,
+}
+
+impl Effective {
+    /// Sees through IPv6 prefixes that carry IPv4 networks.
+    pub fn of(client: ClientPrefix) -> Effective {
+        match look_up(client) {
+            LookUp::Inner { prefix, scope } => Effective { prefix, scope },
+            LookUp::Itself | LookUp::Nothing { .. } => {
+                Effective { prefix: client, scope: InnerScope::Offset(0) }
+            }
+        }
+    }
+
+    /// A length of the network as a length of the client's own prefix.
+    pub fn announce(&self, length: u8) -> u8 {
+        self.scope.announce(length)
+    }
+}
+
 /// What to look up for a client.
 pub(super) fn look_up(client: ClientPrefix) -> LookUp {
     if client.family() == Family::V4 {

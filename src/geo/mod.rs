@@ -11,6 +11,7 @@ mod place;
 mod prefix;
 mod special;
 
+pub use embedded::Effective;
 pub use key::GeoKey;
 pub use lens::{Lens, MapSpec, biased_distance_km};
 pub use map::{ClassOf, Decided, Fold, Located, LocationMap, MapBuilder, MapError, MapFigures, Place, What};

@@ -21,6 +21,6 @@ pub use plan::{
 };
 pub use rtt::{RttTable, prior_tenths};
 pub use selection::{Answer, Client, Selection, Wanted};
-pub use sticky::{StickyKey, client_key, lengths};
+pub use sticky::{StickyKey, client_key, hashed_length};
 pub use table::{LaneTable, Located, Remembered, ServiceTable};
 pub use trace::{Step, Trace};

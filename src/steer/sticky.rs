@@ -6,18 +6,25 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use crate::geo::ClientPrefix;
+use crate::geo::{ClientPrefix, Effective};
 use crate::ids::Family;
 
 /// The name that opens every hashed seed; its last number is the version.
 const ALGORITHM: &[u8] = b"siphash24-rendezvous-1";
 
-/// The length of the client prefix that is hashed: /24 for IPv4, /56 for IPv6.
-pub const fn lengths(family: Family) -> u8 {
+/// The length of the network that is hashed: /24 for IPv4, /56 for IPv6.
+const fn network_length(family: Family) -> u8 {
     match family {
         Family::V4 => 24,
         Family::V6 => 56,
     }
+}
+
+/// How many bits of a client's prefix a sticky choice depends on: an IPv4 network inside an IPv6 prefix
+/// is hashed as such, so that a client behind a translator is one client.
+pub fn hashed_length(client: ClientPrefix) -> u8 {
+    let effective = Effective::of(client);
+    effective.announce(network_length(effective.prefix.family()))
 }
 
 /// The configured key of the hash.
@@ -25,11 +32,11 @@ pub const fn lengths(family: Family) -> u8 {
 pub struct StickyKey(pub [u8; 16]);
 
 impl StickyKey {
-    /// The seed of a branch: SipHash-2-4 over algorithm, service and branch name, each ended by a
-    /// zero octet.
-    pub fn seed(self, service: &str, branch: &str) -> u64 {
+    /// The seed of a branch: SipHash-2-4 over algorithm, service, node and branch name, each ended by
+    /// a zero octet. The node's name keeps nested sticky nodes with like-named branches independent.
+    pub fn seed(self, service: &str, node: &str, branch: &str) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.0);
-        for part in [ALGORITHM, service.as_bytes(), branch.as_bytes()] {
+        for part in [ALGORITHM, service.as_bytes(), node.as_bytes(), branch.as_bytes()] {
             hasher.write(part);
             hasher.write(&[0]);
         }
@@ -38,9 +45,10 @@ impl StickyKey {
 }
 
 /// What stands for a client: SipHash-2-4, keyed by zero, over the family's number (4 or 6) and the
-/// first eight octets of its prefix.
+/// first eight octets of its network; an IPv4 network inside an IPv6 prefix counts as IPv4.
 pub fn client_key(prefix: ClientPrefix) -> u64 {
-    let cut = prefix.widened(lengths(prefix.family()));
+    let prefix = Effective::of(prefix).prefix;
+    let cut = prefix.widened(network_length(prefix.family()));
     let mut octets = [0u8; 9];
     octets[0] = match prefix.family() {
         Family::V4 => 4,
@@ -111,8 +119,8 @@ mod tests {
     fn test_vectors() {
         let key = StickyKey(std::array::from_fn(|i| i as u8));
         let found = (
-            key.seed("www", "blue"),
-            key.seed("www", "green"),
+            key.seed("www", "canary", "blue"),
+            key.seed("www", "canary", "green"),
             client_key(ClientPrefix::new("192.0.2.77".parse().unwrap(), 32)),
             client_key(ClientPrefix::new("2001:db8:0:1ff::1".parse().unwrap(), 128)),
         );
@@ -122,13 +130,13 @@ mod tests {
         assert_eq!(choose(VECTORS[3], weights.into_iter()), CHOSEN[1]);
     }
     const VECTORS: [u64; 4] =
-        [18381643170221019602, 15771725404492568911, 4712658358833557717, 2674297604253962830];
+        [17332237802490407979, 7855193016492274987, 4712658358833557717, 2674297604253962830];
     const CHOSEN: [usize; 2] = [1, 0];
 
     #[test]
     fn r5_losing_one_of_eight_moves_an_eighth_and_nobody_else() {
         let key = StickyKey([7; 16]);
-        let branches: Vec<(u64, u32)> = (0..8).map(|i| (key.seed("s", &format!("b{i}")), 1)).collect();
+        let branches: Vec<(u64, u32)> = (0..8).map(|i| (key.seed("s", "n", &format!("b{i}")), 1)).collect();
         let (mut moved, mut strays) = (0u32, 0u32);
         let clients = 100_000u32;
         for client in 0..clients {
@@ -148,7 +156,7 @@ mod tests {
         let key = StickyKey([9; 16]);
         let weights = [70u32, 20, 10];
         let branches: Vec<(u64, u32)> =
-            weights.iter().enumerate().map(|(i, w)| (key.seed("s", &i.to_string()), *w)).collect();
+            weights.iter().enumerate().map(|(i, w)| (key.seed("s", "n", &i.to_string()), *w)).collect();
         let mut hits = [0u32; 3];
         for client in 0..200_000u32 {
             let client = client_key(ClientPrefix::new(std::net::Ipv4Addr::from(client << 8).into(), 24));

@@ -140,7 +140,7 @@ impl LaneTable {
         let decision = self.decisions.get(usize::from(number)).unwrap_or(&Decision::NoData);
         // What a hash of the prefix decides must not be shared more widely than what is hashed (R5).
         let scope = match decision {
-            Decision::Answer(mix) if mix.is_sticky() => scope.max(sticky::lengths(prefix.family())),
+            Decision::Answer(mix) if mix.is_sticky() => scope.max(sticky::hashed_length(prefix)),
             _ => scope,
         };
         Located { decision, ttl_s, scope }

@@ -7,7 +7,8 @@ use crate::geo::{ClassOf, ClientPrefix, LocationMap};
 use crate::health::{Forced, HealthTable, TargetHealth, Verdict};
 use crate::ids::{ClassId, Family, RegionId, ServiceId};
 use crate::steer::{
-    Answer, Client, Decided, Decision, Lane, Mode, Plan, Selection, Step, Trace, Wanted, decide, lengths,
+    Answer, Client, Decided, Decision, Lane, Mode, Plan, Selection, Step, Trace, Wanted, decide,
+    hashed_length,
 };
 
 use super::{Snapshot, View, believes, inputs};
@@ -240,7 +241,7 @@ fn scope_why(
         }
         DecidedBy::Subnet => {
             let sticky = matches!(&decided.decision, Decision::Answer(mix) if mix.is_sticky());
-            let hashed = lengths(prefix.family());
+            let hashed = hashed_length(prefix);
             if sticky && selection.scope == hashed {
                 format!("a sticky choice hashes the first {hashed} bits of the client")
             } else {
