@@ -58,9 +58,9 @@ enum Verb {
     /// files alone, with every endpoint taken to be eligible.
     Explain(ExplainArgs),
     /// Let the running server read its configuration again
-    Reload(ReloadArgs),
+    Reload(ServerArgs),
     /// Show regions, endpoints and their health in the running server
-    Status(StatusArgs),
+    Status(ServerArgs),
     /// Ask the running server whether it is ready: exit 0, else 1
     ///
     /// For containers and service managers: it asks /readyz on the control listener.
@@ -164,19 +164,9 @@ struct ExplainArgs {
     control: ControlArg,
 }
 
+/// What `reload` and `status` take.
 #[derive(Args, Debug)]
-struct ReloadArgs {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    config: ConfigArg,
-    #[command(flatten)]
-    control: ControlArg,
-}
-
-#[derive(Args, Debug)]
-struct StatusArgs {
+struct ServerArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use super::client::{self, Answer};
-use super::{Exit, ReloadArgs, StatusArgs, fail, print_json, print_text, tell};
+use super::{Exit, ServerArgs, fail, print_json, print_text, tell};
 use crate::daemon::{AddressStatus, Reloaded, Status};
 
-pub(super) fn run(args: &StatusArgs) -> Exit {
+pub(super) fn run(args: &ServerArgs) -> Exit {
     let address = client::address(args.control.control, &args.config.path());
     match client::get::<Status>(address, "/v1/status", &[]) {
         Answer::Given(status) if args.json => print_json(&status),
@@ -15,7 +15,7 @@ pub(super) fn run(args: &StatusArgs) -> Exit {
     }
 }
 
-pub(super) fn reload(args: &ReloadArgs) -> Exit {
+pub(super) fn reload(args: &ServerArgs) -> Exit {
     let address = client::address(args.control.control, &args.config.path());
     let reloaded = match client::post::<Reloaded>(address, "/v1/reload") {
         Answer::Given(reloaded) => reloaded,
