@@ -11,10 +11,10 @@ use std::sync::Arc;
 use meridian::compile::archive::Archive;
 use meridian::compile::locations::{Atlas, Overrides};
 use meridian::config::{FileId, Problems, SourceFile, Sources};
-use meridian::geo::ClientPrefix;
+use meridian::geo::{ClientPrefix, LocationMap};
 use meridian::health::{HealthTable, TargetAddress, TargetHealth, Verdict};
 use meridian::ids::{CounterId, Family, ServiceId};
-use meridian::steer::{Answer, Client, Decision as Decided, Lane, Wanted};
+use meridian::steer::{Answer, Client, Decision as Decided, Lane};
 use meridian::view::{self, DecidedBy, ExplainedAnswer, Snapshot, View};
 
 use world::{Decision, Dice, Health, World};
@@ -30,28 +30,33 @@ fn worlds() -> u64 {
 }
 
 fn snapshot(world: &World) -> Snapshot {
-    let toml = world.toml();
-    let sources = Sources {
-        files: vec![SourceFile { path: "meridian.toml".into(), bytes: toml.clone().into_bytes() }],
-        zones: vec![],
-    };
-    let (config, problems) = meridian::config::read(&sources, &|_| None);
-    let config = config.unwrap_or_else(|| panic!("{problems:#?}\n{toml}"));
     let mut problems = Problems::default();
     let feed = SourceFile { path: "world.csv".into(), bytes: world.geofeed().into_bytes() };
     let overrides = Overrides::read(FileId(1), &feed, &mut problems);
     assert!(!problems.has_errors(), "{problems:#?}\n{}", world.geofeed());
-    let atlas = Atlas::new(vec![], vec![], overrides);
+    compiled(&main_file(&world.toml()), &Atlas::new(vec![], vec![], overrides), &[])
+}
+
+/// A configuration of one file and no zones.
+fn main_file(toml: &str) -> Sources {
+    let file = SourceFile { path: "meridian.toml".into(), bytes: toml.as_bytes().to_vec() };
+    Sources { files: vec![file], zones: vec![] }
+}
+
+fn compiled(sources: &Sources, atlas: &Atlas, maps: &[Arc<LocationMap>]) -> Snapshot {
+    let text = || String::from_utf8_lossy(&sources.files[0].bytes);
+    let (config, problems) = meridian::config::read(sources, &|_| None);
+    let config = config.unwrap_or_else(|| panic!("{problems:#?}\n{}", text()));
     let inputs = meridian::compile::Inputs {
-        sources: &sources,
-        atlas: &atlas,
-        maps: &[],
+        sources,
+        atlas,
+        maps,
         generation: 1,
         counter: &mut |_, _| CounterId(0),
         progress: &mut |_, _| {},
     };
     let (snapshot, problems) = meridian::compile::compile(&config, inputs);
-    snapshot.unwrap_or_else(|| panic!("{problems:#?}\n{toml}"))
+    snapshot.unwrap_or_else(|| panic!("{problems:#?}\n{}", text()))
 }
 
 fn table(snapshot: &Snapshot, world: &World, health: &Health) -> HealthTable {
@@ -160,13 +165,7 @@ fn e1_decisions_are_right_and_scopes_sound_and_maximal() {
                         same(&world, &own, &expected),
                         "found {own:?} expected {expected:?}: {}\n{:#?}",
                         context(),
-                        view::explain(
-                            &view,
-                            ServiceId(0),
-                            Wanted::Addresses(family),
-                            &client(address, 32),
-                            0
-                        ),
+                        view::explain(&view, ServiceId(0), Lane::Addresses(family), &client(address, 32), 0),
                     );
                     // Sound: a second client inside, edges included, has the same decision and scope.
                     let first = address & mask(scope);
@@ -275,7 +274,7 @@ fn x1_explain_says_what_the_answer_says() {
                 client.subnet = None;
             }
             let draw = dice.roll();
-            let wanted = Wanted::Addresses(family);
+            let wanted = Lane::Addresses(family);
             let answer = view.steer(ServiceId(0), wanted, &client, draw);
             let told = view::explain(&view, ServiceId(0), wanted, &client, draw).unwrap();
             cases += 1;
@@ -306,28 +305,14 @@ fn r4_shares_of_a_million_draws_are_within_half_a_point() {
         [pools.c]\nendpoints = [{ name = \"x\", region = \"r\", address = \"198.51.100.3\" }]\n\
         [policies.w]\nweighted = [{ use = \"a\", weight = 70 }, { use = \"b\", weight = 20 }, { use = \"c\", weight = 10 }]\n\
         [services.s]\npolicy = \"w\"\n";
-    let sources = Sources {
-        files: vec![SourceFile { path: "meridian.toml".into(), bytes: text.into() }],
-        zones: vec![],
-    };
-    let (config, problems) = meridian::config::read(&sources, &|_| None);
-    let config = config.unwrap_or_else(|| panic!("{problems:#?}"));
-    let inputs = meridian::compile::Inputs {
-        sources: &sources,
-        atlas: &Atlas::default(),
-        maps: &[],
-        generation: 1,
-        counter: &mut |_, _| CounterId(0),
-        progress: &mut |_, _| {},
-    };
-    let snapshot = Arc::new(meridian::compile::compile(&config, inputs).0.unwrap());
+    let snapshot = Arc::new(compiled(&main_file(text), &Atlas::default(), &[]));
     let health = HealthTable::unknown(0, 3);
     let view = View::new(snapshot, health, None);
     let mut dice = Dice(42);
     let mut hits = [0u32; 3];
     for _ in 0..1_000_000 {
         let answer =
-            view.steer(ServiceId(0), Wanted::Addresses(Family::V4), &client(0x0b00_0000, 24), dice.roll());
+            view.steer(ServiceId(0), Lane::Addresses(Family::V4), &client(0x0b00_0000, 24), dice.roll());
         let Answer::Addresses([IpAddr::V4(address)]) = answer.answer else { panic!("{answer:?}") };
         hits[usize::from(address.octets()[3]) - 1] += 1;
     }
@@ -343,29 +328,17 @@ fn an_archive_compiles_to_the_same_answers() {
         let mut dice = Dice(seed ^ 0xa5c1);
         let world = World::new(&mut dice);
         let snapshot = Arc::new(snapshot(&world));
-        let sources = Sources {
-            files: vec![SourceFile { path: "meridian.toml".into(), bytes: world.toml().into_bytes() }],
-            zones: vec![],
-        };
+        let sources = main_file(&world.toml());
         let maps: Vec<_> = snapshot.maps.iter().map(|(map, _)| Arc::clone(map)).collect();
         let archive = Archive::from_bytes(&Archive::to_bytes(&sources, &maps)).unwrap();
-        let (config, _) = meridian::config::read(&archive.sources, &|_| None);
-        let inputs = meridian::compile::Inputs {
-            sources: &archive.sources,
-            atlas: &Atlas::default(),
-            maps: &archive.maps,
-            generation: 2,
-            counter: &mut |_, _| CounterId(0),
-            progress: &mut |_, _| {},
-        };
-        let again = Arc::new(meridian::compile::compile(&config.unwrap(), inputs).0.unwrap());
+        let again = Arc::new(compiled(&archive.sources, &Atlas::default(), &archive.maps));
         let health = table(&snapshot, &world, &world.health(&mut dice));
         let (one, two) = (View::new(snapshot, health.clone(), None), View::new(again, health, None));
         let borders = world.borders();
         for _ in 0..200 {
             let (client, draw) = (client(near(&mut dice, &borders), 24), dice.roll());
             let ask = |view: &View| {
-                format!("{:?}", view.steer(ServiceId(0), Wanted::Addresses(Family::V4), &client, draw))
+                format!("{:?}", view.steer(ServiceId(0), Lane::Addresses(Family::V4), &client, draw))
             };
             assert_eq!(ask(&one), ask(&two));
         }

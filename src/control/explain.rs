@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::geo::ClientPrefix;
 use crate::ids::{Family, RegionId, ServiceId};
-use crate::steer::{Client, Mode, Wanted};
+use crate::steer::{Client, Lane, Mode};
 use crate::view::{DecidedBy, ExplainedAnswer, Explanation, View, assume, explain, lane_type};
 use crate::wire::{Name, Rtype, name_text, parse_name};
 use crate::zone::{ClientClass, Lookup};
@@ -204,7 +204,7 @@ pub fn report(view: &View, question: &Question) -> Result<Report, String> {
     let snapshot = &view.snapshot;
     let (path, service) = walk(view, question);
     let steered = service.and_then(|(service, negative_ttl_s)| {
-        let wanted = if view.is_alias(service) { Wanted::Alias } else { Wanted::Addresses(question.family) };
+        let wanted = if view.is_alias(service) { Lane::Alias } else { Lane::Addresses(question.family) };
         let client = Client { resolver: question.resolver, subnet: question.client };
         let explanation = explain(view, service, wanted, &client, question.draw)?;
         Some(as_sent(steered(explanation), negative_ttl_s))

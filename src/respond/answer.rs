@@ -3,7 +3,7 @@
 use super::{Answered, Steering};
 use crate::geo::ClientPrefix;
 use crate::ids::{Family, ServiceId};
-use crate::steer::{Answer, Client, Wanted};
+use crate::steer::{Answer, Client, Lane};
 use crate::wire::{
     Class, ExtendedError, Full, HEADER_OCTETS, Name, Owner, Query, Rcode, ResponseWriter, Rtype, Section,
     Verdict,
@@ -230,9 +230,9 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         let wanted = match (self.steering.is_alias(service), rtype) {
             // These stand beside a CNAME (RFC 4034 section 2.5), and this zone has none.
             (true, Rtype::NSEC | Rtype::RRSIG) => return self.negative(zone, Rcode::NoError, writer),
-            (true, _) => Wanted::Alias,
-            (false, Rtype::A) => Wanted::Addresses(Family::V4),
-            (false, Rtype::AAAA) => Wanted::Addresses(Family::V6),
+            (true, _) => Lane::Alias,
+            (false, Rtype::A) => Lane::Addresses(Family::V4),
+            (false, Rtype::AAAA) => Lane::Addresses(Family::V6),
             (false, Rtype::ANY) => {
                 let hinfo = std::iter::once(ANY_HINFO);
                 return writer.rrset(Section::Answer, link.owner(0), Rtype::HINFO, ANY_TTL_S, hinfo);

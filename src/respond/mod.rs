@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use crate::geo::ClientPrefix;
 use crate::ids::{CounterId, ServiceId, ZoneId};
 use crate::now::Now;
-use crate::steer::{Client, Selection, Wanted};
+use crate::steer::{Client, Lane, Selection};
 use crate::view::{ResponderSettings, View};
 use crate::wire::{
     Edns, ExtendedError, MESSAGE_OCTETS_MAX, Opt, Parsed, Query, Question, Rcode, Rejected, ResponseWriter,
@@ -123,7 +123,7 @@ pub fn respond<'v>(
 trait Steering {
     fn catalog(&self) -> &Catalog;
     fn settings(&self) -> &ResponderSettings;
-    fn steer(&self, service: ServiceId, wanted: Wanted, client: &Client, draw: u64) -> Selection<'_>;
+    fn steer(&self, service: ServiceId, wanted: Lane, client: &Client, draw: u64) -> Selection<'_>;
     fn is_alias(&self, service: ServiceId) -> bool;
 }
 
@@ -136,7 +136,7 @@ impl Steering for View {
         &self.snapshot.responder
     }
 
-    fn steer(&self, service: ServiceId, wanted: Wanted, client: &Client, draw: u64) -> Selection<'_> {
+    fn steer(&self, service: ServiceId, wanted: Lane, client: &Client, draw: u64) -> Selection<'_> {
         View::steer(self, service, wanted, client, draw)
     }
 

@@ -20,7 +20,7 @@ pub use plan::{
     Sticky,
 };
 pub use rtt::{RttTable, prior_tenths};
-pub use selection::{Answer, Client, Selection, Wanted};
+pub use selection::{Answer, Client, Selection};
 pub use sticky::{StickyKey, client_key, hashed_length};
 pub use table::{LaneTable, Located, Remembered, ServiceTable};
 pub use trace::{Step, Trace};

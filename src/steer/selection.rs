@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::geo::ClientPrefix;
-use crate::ids::{CounterId, Family};
+use crate::ids::CounterId;
 
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,15 +12,6 @@ pub struct Client {
     pub resolver: IpAddr,
     /// A well-formed client subnet option with a source length above 0; `None` otherwise.
     pub subnet: Option<ClientPrefix>,
-}
-
-/// What is asked of a steered name, after the response code has found it to be steered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wanted {
-    /// A or AAAA of a service whose endpoints have addresses.
-    Addresses(Family),
-    /// Any type of a service whose endpoints are host names.
-    Alias,
 }
 
 /// A service's answer to one client.

@@ -7,8 +7,7 @@ use crate::geo::{ClassOf, ClientPrefix, LocationMap};
 use crate::health::{Forced, HealthTable, TargetHealth, Verdict};
 use crate::ids::{ClassId, Family, RegionId, ServiceId};
 use crate::steer::{
-    Answer, Client, Decided, Decision, Lane, Mode, Plan, Selection, Step, Trace, Wanted, decide,
-    hashed_length,
+    Answer, Client, Decided, Decision, Lane, Mode, Plan, Selection, Step, Trace, decide, hashed_length,
 };
 
 use super::{Snapshot, View, believes, inputs};
@@ -86,15 +85,11 @@ pub enum ExplainedAnswer {
 pub fn explain(
     view: &View,
     service: ServiceId,
-    wanted: Wanted,
+    lane: Lane,
     client: &Client,
     draw: u64,
 ) -> Option<Explanation> {
     let plan = view.snapshot.plan(service)?;
-    let lane = match wanted {
-        Wanted::Addresses(family) => Lane::Addresses(family),
-        Wanted::Alias => Lane::Alias,
-    };
     let map = view.snapshot.map_of(plan);
     let subnet = client.subnet.filter(|_| believes(plan, client));
     let resolver = ClientPrefix::host(client.resolver);
@@ -104,7 +99,7 @@ pub fn explain(
     inputs.last_good = view.table(service).and_then(|table| table.last_good(lane));
     let mut trace = Trace::recording();
     let decided = decide(inputs, class, map.map(|map| map.place(class)), lane, &mut trace);
-    let selection = view.steer(service, wanted, client, draw);
+    let selection = view.steer(service, lane, client, draw);
     let decided_by = match (subnet, special) {
         (None, _) => DecidedBy::Resolver,
         (Some(_), Some(name)) => DecidedBy::ResolverForSpecial(name),

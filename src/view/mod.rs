@@ -7,12 +7,11 @@ mod snapshot;
 
 use std::sync::Arc;
 
-use crate::geo::{ClientPrefix, LocationMap};
+use crate::geo::ClientPrefix;
 use crate::health::HealthTable;
 use crate::ids::ServiceId;
 use crate::steer::{
-    Answer, Client, ClientSubnetUse, Decision, Inputs, Lane, Plan, Selection, ServiceTable, Wanted,
-    client_key,
+    Answer, Client, ClientSubnetUse, Decision, Inputs, Lane, Plan, Selection, ServiceTable, client_key,
 };
 
 pub use explain::{Candidate, DecidedBy, ExplainedAnswer, Explanation, assume, explain, lane_type};
@@ -53,12 +52,8 @@ impl View {
 
     /// A service's answer to a client: a look-up in tables made when the view was. `draw` is uniform
     /// over u64. Allocates nothing.
-    pub fn steer(&self, service: ServiceId, wanted: Wanted, client: &Client, draw: u64) -> Selection<'_> {
+    pub fn steer(&self, service: ServiceId, lane: Lane, client: &Client, draw: u64) -> Selection<'_> {
         let nothing = Selection { answer: Answer::NoData, ttl_s: 0, scope: 0, counters: &[] };
-        let lane = match wanted {
-            Wanted::Addresses(family) => Lane::Addresses(family),
-            Wanted::Alias => Lane::Alias,
-        };
         let (Some(plan), Some(table)) = (
             self.snapshot.plan(service),
             self.tables.get(service.index()).and_then(|table| table.lane(lane)),
@@ -128,9 +123,4 @@ impl std::fmt::Debug for View {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("View").field("generation", &self.snapshot.generation).finish_non_exhaustive()
     }
-}
-
-/// The map of a plan, for callers outside the view.
-pub fn map_of<'s>(snapshot: &'s Snapshot, plan: &Plan) -> Option<&'s LocationMap> {
-    snapshot.map_of(plan)
 }

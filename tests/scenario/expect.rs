@@ -13,7 +13,7 @@ pub enum Expected {
     /// No reply at all.
     Nothing,
     /// Each reply is this.
-    Reply(Box<Wanted>),
+    Reply(Box<Lane>),
     /// So large a share of the replies has exactly these data.
     Shares(Vec<(String, f64)>, f64),
     /// So large a share of the replies has these data among others.
@@ -26,7 +26,7 @@ pub enum Expected {
 
 /// One reply as a scenario writes it.
 #[derive(Debug, Default)]
-pub struct Wanted {
+pub struct Lane {
     rcode: String,
     no_data: bool,
     answer: Option<Answer>,
@@ -68,7 +68,7 @@ pub fn expected(rest: &[&str], block: &str) -> Result<Expected, String> {
         ["same"] => Ok(Expected::Same),
         ["nobody", "moved"] => Ok(Expected::Moved(Vec::new())),
         [rcode, rest @ ..] if RCODES.contains(rcode) => {
-            let mut wanted = Wanted { no_data: *rcode == "NODATA", ..Wanted::default() };
+            let mut wanted = Lane { no_data: *rcode == "NODATA", ..Lane::default() };
             wanted.rcode = if wanted.no_data { "NOERROR" } else { rcode }.to_owned();
             wanted.words(rest)?;
             wanted.lines(block)?;
@@ -98,7 +98,7 @@ fn percent(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| format!("`{text}` is no share: write 12.5%"))
 }
 
-impl Wanted {
+impl Lane {
     fn words(&mut self, mut rest: &[&str]) -> Result<(), String> {
         while !rest.is_empty() {
             rest = match rest {

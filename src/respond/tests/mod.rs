@@ -105,12 +105,12 @@ impl Steering for Fixture {
         &self.settings
     }
 
-    fn steer(&self, service: ServiceId, wanted: Wanted, client: &Client, _draw: u64) -> Selection<'_> {
+    fn steer(&self, service: ServiceId, wanted: Lane, client: &Client, _draw: u64) -> Selection<'_> {
         let answer = match (SERVICES[service.index()], wanted) {
-            (Service::Addresses, Wanted::Addresses(Family::V4)) => Answer::Addresses(V4),
-            (Service::Addresses, Wanted::Addresses(Family::V6)) => Answer::Addresses(V6),
-            (Service::Many, Wanted::Addresses(Family::V4)) => Answer::Addresses(&self.many),
-            (Service::Alias, Wanted::Alias) => Answer::Alias(b"\x02lb\x07example\x03net\x00"),
+            (Service::Addresses, Lane::Addresses(Family::V4)) => Answer::Addresses(V4),
+            (Service::Addresses, Lane::Addresses(Family::V6)) => Answer::Addresses(V6),
+            (Service::Many, Lane::Addresses(Family::V4)) => Answer::Addresses(&self.many),
+            (Service::Alias, Lane::Alias) => Answer::Alias(b"\x02lb\x07example\x03net\x00"),
             (Service::NoData | Service::Many, _) => Answer::NoData,
             (Service::Refused, _) => Answer::Refused,
             (service, wanted) => panic!("{service:?} was asked for {wanted:?}"),
