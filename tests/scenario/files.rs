@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use meridian::compile::locations::{Atlas, Database, Overrides};
-use meridian::compile::{Inputs, compile};
+use meridian::compile::locations::{Atlas, Database};
 use meridian::config::{self, FileId, Problem, Problems, Severity, SourceFile, Sources};
 use meridian::ids::CounterId;
 use meridian::view::Snapshot;
@@ -105,21 +104,11 @@ impl Files {
     ) -> Result<(Compiled, Vec<String>), Vec<String>> {
         let sources = self.sources();
         let places = self.places().map_err(|problem| vec![problem])?;
-        let (config, mut problems) = config::read(&sources, &|_| None);
-        let Some(config) = config else { return Err(shown(&sources, &problems)) };
-        let atlas = atlas(places, &mut problems).map_err(|problem| vec![problem])?;
-        let inputs = Inputs {
-            sources: &sources,
-            atlas: &atlas,
-            maps: &[],
-            generation,
-            counter,
-            progress: &mut |_, _| {},
-        };
-        let (snapshot, more) = compile(&config, inputs);
-        problems.0.extend(more.0);
-        match snapshot.filter(|_| !problems.has_errors()) {
-            Some(snapshot) => Ok((Compiled { config, snapshot }, shown(&sources, &problems))),
+        let atlas = |problems: &mut Problems| atlas(places, problems);
+        let (compiled, problems) =
+            crate::compile::compile(&sources, atlas, generation, counter).map_err(|problem| vec![problem])?;
+        match compiled {
+            Some((config, snapshot)) => Ok((Compiled { config, snapshot }, shown(&sources, &problems))),
             None => Err(shown(&sources, &problems)),
         }
     }
@@ -187,12 +176,7 @@ fn place(line: &str) -> Option<Place> {
 
 fn atlas(places: Vec<Place>, problems: &mut Problems) -> Result<Atlas, String> {
     let geofeed: String = places.iter().map(|place| place.geofeed.as_str()).collect();
-    let source = SourceFile { path: LOCATIONS.to_owned(), bytes: geofeed.into_bytes() };
-    let before = problems.0.len();
-    let overrides = Overrides::read(FileId(u32::MAX), &source, problems);
-    if let Some(problem) = problems.0.get(before) {
-        return Err(format!("{LOCATIONS}: {}", problem.message));
-    }
+    let overrides = crate::compile::overrides(LOCATIONS, geofeed, problems)?;
     let systems: Vec<_> = places.into_iter().filter_map(|place| place.asn).collect();
     let asn = match systems.is_empty() {
         true => Vec::new(),

@@ -14,6 +14,8 @@
 )]
 
 mod asn;
+#[path = "../world/compile.rs"]
+mod compile;
 mod expect;
 mod files;
 mod names;
