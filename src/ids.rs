@@ -27,6 +27,8 @@ ids! {
     PoolId(u32);
     /// A named member of a pool.
     EndpointId(u32);
+    /// One address (or the host name) of an endpoint: what health is published for.
+    AddressId(u32);
     /// One thing that is probed: an address (or host name) together with a monitor. Pools share it.
     TargetId(u32);
     /// A node of a policy tree, numbered through all services of a snapshot.

@@ -162,7 +162,7 @@ fn view() -> View {
     };
     let (snapshot, problems) = meridian::compile::compile(&config, inputs);
     let snapshot = snapshot.unwrap_or_else(|| panic!("{problems:#?}"));
-    let health = HealthTable::unknown(snapshot.targets.len(), snapshot.fleet.endpoints.len());
+    let health = HealthTable::unknown(snapshot.board.addresses.len(), snapshot.fleet.endpoints.len());
     View::new(Arc::new(snapshot), health, None)
 }
 

@@ -12,7 +12,7 @@ use meridian::compile::archive::Archive;
 use meridian::compile::locations::{Atlas, Overrides};
 use meridian::config::{FileId, Problems, SourceFile, Sources};
 use meridian::geo::{ClientPrefix, LocationMap};
-use meridian::health::{HealthTable, TargetAddress, TargetHealth, Verdict};
+use meridian::health::{HealthTable, Standing, Verdict};
 use meridian::ids::{CounterId, Family, ServiceId};
 use meridian::steer::{Answer, Client, Decision as Decided, Lane};
 use meridian::view::{self, DecidedBy, ExplainedAnswer, Snapshot, View};
@@ -60,16 +60,17 @@ fn compiled(sources: &Sources, atlas: &Atlas, maps: &[Arc<LocationMap>]) -> Snap
 }
 
 fn table(snapshot: &Snapshot, world: &World, health: &Health) -> HealthTable {
-    let targets: Vec<TargetHealth> = snapshot
-        .targets
+    let addresses = snapshot
+        .board
+        .addresses
         .iter()
-        .map(|target| {
-            let TargetAddress::Address(address) = target.address else { panic!() };
+        .map(|own| {
+            let address = own.address.parse().unwrap();
             let up = health[world.endpoint_by_address(address)][Family::of(address).index()];
-            TargetHealth { verdict: if up { Verdict::Up } else { Verdict::Down }, ttl_bound_s: None }
+            Standing::of(if up { Verdict::Up } else { Verdict::Down })
         })
         .collect();
-    HealthTable { targets: targets.into(), ..HealthTable::unknown(0, snapshot.fleet.endpoints.len()) }
+    HealthTable { addresses, ..HealthTable::unknown(0, snapshot.fleet.endpoints.len()) }
 }
 
 /// The product's decision in the oracle's form.

@@ -44,7 +44,7 @@ fn view_of(sources: Sources) -> View {
     let (snapshot, problems) = meridian::compile::compile(&config, inputs);
     assert!(!problems.has_errors(), "{problems:#?}");
     let snapshot = Arc::new(snapshot.unwrap());
-    let health = HealthTable::unknown(snapshot.targets.len(), snapshot.fleet.endpoints.len());
+    let health = HealthTable::unknown(snapshot.board.addresses.len(), snapshot.fleet.endpoints.len());
     View::new(snapshot, health, None)
 }
 
@@ -157,9 +157,9 @@ fn publishing_a_change_of_health_takes_so_long() {
     }
     let mut times = Vec::new();
     for round in 0..6u32 {
-        let mut targets = view.health.targets.to_vec();
-        targets[round as usize].verdict = meridian::health::Verdict::Down;
-        let health = HealthTable { targets: targets.into(), ..view.health.clone() };
+        let mut addresses = view.health.addresses.to_vec();
+        addresses[round as usize].verdict = meridian::health::Verdict::Down;
+        let health = HealthTable { addresses: addresses.into(), ..view.health.clone() };
         let begin = std::time::Instant::now();
         let next = View::new(Arc::clone(&view.snapshot), health, Some(&view));
         times.push(begin.elapsed());

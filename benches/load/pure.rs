@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meridian::daemon::{EarlierMaps, Source};
-use meridian::health::{HealthTable, TargetHealth, Verdict};
+use meridian::health::{HealthTable, Standing, Verdict};
 use meridian::ids::CounterId;
 use meridian::now::Now;
 use meridian::respond::{Asked, Outcome, Transport, respond};
@@ -111,9 +111,10 @@ fn health(snapshot: &Snapshot) -> HealthTable {
     let down = REGIONS[DOWN].0;
     let state = |label: &str| {
         let verdict = if label.contains(down) { Verdict::Down } else { Verdict::Up };
-        TargetHealth { verdict, ttl_bound_s: None }
+        Standing::of(verdict)
     };
     let mut health = HealthTable::unknown(0, snapshot.fleet.endpoints.len());
-    health.targets = snapshot.targets.iter().map(|target| state(&target.label)).collect();
+    let addresses = (0..snapshot.board.addresses.len() as u32).map(meridian::ids::AddressId);
+    health.addresses = addresses.map(|id| state(&snapshot.board.label(id))).collect();
     health
 }

@@ -23,7 +23,7 @@ pub(super) fn run(args: &CheckArgs) -> Exit {
             snapshot.plans.len(),
             snapshot.fleet.endpoints.len(),
             snapshot.fleet.regions.len(),
-            snapshot.targets.len(),
+            snapshot.board.targets.len(),
         ));
     }
     exit

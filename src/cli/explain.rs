@@ -38,7 +38,7 @@ pub(super) fn run(args: &ExplainArgs) -> Exit {
         return Exit::Refused;
     };
     let snapshot = prepared.snapshot.clone();
-    let health = HealthTable::unknown(snapshot.targets.len(), snapshot.fleet.endpoints.len());
+    let health = HealthTable::unknown(snapshot.board.addresses.len(), snapshot.fleet.endpoints.len());
     match report(&View::new(snapshot, health, None), &question) {
         Ok(report) => show(&report, "offline: every endpoint is taken to be eligible", args.json),
         Err(why) => fail(&why),

@@ -1,13 +1,15 @@
-//! Pools of the configuration into endpoints and probe targets.
+//! Pools of the configuration into endpoints, and into what the board is to watch over.
 
 use std::collections::HashMap;
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use crate::config::{Config, EndpointTarget};
-use crate::health::{Cadence, Check, TargetAddress, TargetSpec};
-use crate::ids::{EndpointId, MonitorId, PoolId, RegionId, TargetId};
+use crate::config::{Config, EndpointTarget, Pool};
+use crate::health::{
+    AddressSpec, BoardSpec, Cadence, Check, Composition, EndpointSpec, TargetAddress, TargetSpec,
+};
+use crate::ids::{AddressId, EndpointId, Family, MonitorId, PoolId, RegionId, TargetId};
 use crate::steer::{Endpoint, EndpointAddress, Fleet};
 use crate::wire;
 
@@ -30,48 +32,101 @@ impl Members {
     }
 }
 
-/// Numbers all endpoints, and everything that is to be probed: equal checks of equal addresses once (H5).
-pub fn fleet(config: &Config) -> (Fleet, Members, Box<[TargetSpec]>) {
+/// Numbers all endpoints, their addresses, and everything that is to be probed: equal checks of equal
+/// addresses once (H5). The board's services are left empty.
+pub fn fleet(config: &Config) -> (Fleet, Members, BoardSpec) {
     let mut endpoints = Vec::new();
+    let mut watched = Vec::new();
     let mut members = Vec::new();
-    let mut targets = Targets { config, numbers: HashMap::new(), specs: Vec::new() };
+    let mut addresses = Addresses { specs: Vec::new(), targets: Targets::new(config) };
     for pool in &config.pools {
         let mut own = Vec::new();
         for written in &pool.endpoints {
             let id = EndpointId(endpoints.len() as u32);
             let name = format!("{}/{}", pool.name, written.name);
-            let mut target =
-                |address: TargetAddress| targets.number(address, pool.monitor?, written.region, &name);
-            let (mut addresses, mut alias) = (Vec::new(), None);
+            let place = Place { pool, endpoint: id, region: written.region, name: &name };
+            let (mut own_addresses, mut alias) = (Vec::new(), None);
             match &written.target {
                 EndpointTarget::Addresses(all) => {
-                    addresses.extend(all.iter().map(|address| EndpointAddress {
+                    own_addresses.extend(all.iter().map(|address| EndpointAddress {
                         address: *address,
-                        target: target(TargetAddress::Address(*address)),
+                        id: addresses.number(place, TargetAddress::Address(*address)),
                     }));
                 }
                 EndpointTarget::Host(host) => {
                     // `config` has checked the name.
                     let wire = wire::parse_name(host.as_bytes(), &[0]).unwrap_or_else(|_| vec![0]);
                     let wire = wire.to_ascii_lowercase().into();
-                    alias = Some((wire, target(TargetAddress::Host(host.clone()))));
+                    alias = Some((wire, addresses.number(place, TargetAddress::Host(host.clone()))));
                 }
             }
             own.push(Member { id, region: written.region });
+            let ids = own_addresses.iter().map(|own| own.id).chain(alias.as_ref().map(|(_, id)| *id));
+            watched.push(EndpointSpec {
+                name: name.as_str().into(),
+                region: written.region,
+                capacity: written.capacity.unwrap_or(1),
+                addresses: ids.collect(),
+            });
             endpoints.push(Endpoint {
                 order: hashed_order(&name),
                 name: name.into(),
                 region: written.region,
                 weight: written.weight,
-                addresses: addresses.into(),
+                addresses: own_addresses.into(),
                 alias,
                 monitor: pool.monitor,
             });
         }
         members.push(own);
     }
-    let regions = config.regions.iter().map(|region| region.name.as_str().into()).collect();
-    (Fleet { endpoints: endpoints.into(), regions }, Members(members), targets.specs.into())
+    let regions: Box<[Box<str>]> = config.regions.iter().map(|region| region.name.as_str().into()).collect();
+    let board = BoardSpec {
+        targets: addresses.targets.specs.into(),
+        addresses: addresses.specs.into(),
+        endpoints: watched.into(),
+        services: Box::new([]),
+        regions: regions.clone(),
+    };
+    (Fleet { endpoints: endpoints.into(), regions }, Members(members), board)
+}
+
+/// Where an address belongs.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    pool: &'p Pool,
+    endpoint: EndpointId,
+    region: RegionId,
+    /// `pool/endpoint`
+    name: &'p str,
+}
+
+/// Numbers addresses.
+struct Addresses<'c> {
+    specs: Vec<AddressSpec>,
+    targets: Targets<'c>,
+}
+
+impl Addresses<'_> {
+    fn number(&mut self, place: Place<'_>, address: TargetAddress) -> AddressId {
+        let id = AddressId(self.specs.len() as u32);
+        let (text, family) = match &address {
+            TargetAddress::Address(address) => (address.to_string(), Some(Family::of(*address))),
+            TargetAddress::Host(host) => (host.clone(), None),
+        };
+        let target = place
+            .pool
+            .monitor
+            .and_then(|monitor| self.targets.number(address, monitor, place.region, place.name));
+        self.specs.push(AddressSpec {
+            endpoint: place.endpoint,
+            address: text.into(),
+            family,
+            checks: target.map_or_else(Composition::default, Composition::single),
+            watched: Box::new([]),
+        });
+        id
+    }
 }
 
 /// Where an endpoint stands in the order over which answers with several endpoints slide: the same on
@@ -88,7 +143,11 @@ struct Targets<'c> {
     specs: Vec<TargetSpec>,
 }
 
-impl Targets<'_> {
+impl<'c> Targets<'c> {
+    fn new(config: &'c Config) -> Targets<'c> {
+        Targets { config, numbers: HashMap::new(), specs: Vec::new() }
+    }
+
     fn number(
         &mut self,
         address: TargetAddress,

@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use crate::config::{Config, Problems, Sources};
 use crate::geo::LocationMap;
+use crate::health::ServiceSpec;
 use crate::ids::CounterId;
+use crate::steer::Plan;
 use crate::view::{ResponderSettings, Snapshot};
 use crate::zone::Catalog;
 
@@ -44,8 +46,9 @@ pub struct Inputs<'i> {
 /// Compiles. `None` where a problem refuses the configuration; the problems may hold warnings anyway.
 pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Problems) {
     let mut problems = Problems::default();
-    let (fleet, members, targets) = fleet::fleet(config);
+    let (fleet, members, mut board) = fleet::fleet(config);
     let plans = plan::plans(config, &fleet, &members, inputs.counter, &mut problems);
+    board.services = plans.plans.iter().map(watched).collect();
     let catalog = catalog(config, inputs.sources, &mut problems);
     // The slow part comes last, so that mistakes are told at once.
     if problems.has_errors() {
@@ -66,7 +69,7 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
         regions: config.regions.iter().map(|region| region.coordinates).collect(),
         plans: plans.plans,
         maps,
-        targets,
+        board: Arc::new(board),
         monitors: config.monitors.iter().map(|monitor| monitor.name.as_str().into()).collect(),
         attributions: inputs.atlas.attributions().into_iter().map(Into::into).collect(),
         responder: ResponderSettings {
@@ -75,6 +78,15 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
         },
     };
     (Some(snapshot), problems)
+}
+
+/// A service as the board sees it.
+fn watched(plan: &Plan) -> ServiceSpec {
+    let root = plan.node(plan.root);
+    ServiceSpec {
+        name: plan.name.clone(),
+        members: root.map_or_else(Default::default, |root| root.members.clone()),
+    }
 }
 
 /// Reads every zone; all of them, so that every problem is told.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::config::{self, Config, Problems};
 use crate::geo::{Coordinates, GeoKey, Lens, MapSpec, biased_distance_km};
-use crate::ids::{CounterId, EndpointId, Family, MapId, NodeId, PoolId, RegionId};
+use crate::ids::{CounterId, EndpointId, Family, MapId, NodeId, PoolId, RegionId, ServiceId};
 use crate::steer::{
     AllDown, Branch, ClientSubnetUse, Fleet, MinHealthy, Node, Plan, Rule, Sticky, StickyKey, prior_tenths,
 };
@@ -33,7 +33,7 @@ pub fn plans(
     let regions = ordered_regions(config, members);
     let mut maps: Vec<MapSpec> = Vec::new();
     let mut numbers: HashMap<MapSpec, MapId> = HashMap::new();
-    let plans = config.services.iter().map(|service| {
+    let plans = (0..).map(ServiceId).zip(&config.services).map(|(id, service)| {
         let mut tree =
             Tree { config, members, nodes: Vec::new(), numbers: HashMap::new(), lenses: Vec::new(), service };
         let root = tree.node(service.policy);
@@ -55,7 +55,7 @@ pub fn plans(
                 MapId(u16::try_from(maps.len() - 1).unwrap_or(u16::MAX))
             })
         });
-        let plan = plan(service, fleet, nodes, root, map, counter);
+        let plan = plan(id, service, fleet, nodes, root, map, counter);
         check_fences(config, service, fleet, &plan, problems);
         plan
     });
@@ -125,6 +125,7 @@ fn map_spec(lenses: Vec<Lens>, regions: &[Option<Coordinates>]) -> Option<MapSpe
 }
 
 fn plan(
+    id: ServiceId,
     service: &config::Service,
     fleet: &Fleet,
     nodes: Vec<Node>,
@@ -137,13 +138,14 @@ fn plan(
     let members: Box<[EndpointId]> = members.into_iter().collect();
     let endpoints = || members.iter().filter_map(|id| fleet.endpoint(*id));
     let counters = endpoints().map(|endpoint| counter(&service.name, &endpoint.name)).collect();
-    let targets: BTreeSet<_> = endpoints()
+    let addresses: BTreeSet<_> = endpoints()
         .flat_map(|endpoint| {
-            let alias = endpoint.alias.iter().filter_map(|(_, target)| *target);
-            endpoint.addresses.iter().filter_map(|own| own.target).chain(alias)
+            let alias = endpoint.alias.iter().map(|(_, id)| *id);
+            endpoint.addresses.iter().map(|own| own.id).chain(alias)
         })
         .collect();
     Plan {
+        service: id,
         name: service.name.as_str().into(),
         nodes: nodes.into(),
         root,
@@ -158,7 +160,7 @@ fn plan(
         alias: service.alias,
         map,
         counters,
-        targets: targets.into_iter().collect(),
+        addresses: addresses.into_iter().collect(),
         members,
     }
 }

@@ -140,9 +140,8 @@ async fn supervise(
     let clock = Clock::start();
     let now = clock.now();
     let snapshot = prepared.snapshot.clone();
-    let endpoints = snapshot.fleet.endpoints.len();
     let seed = Draws::seeded().draw();
-    let board = Board::new(snapshot.targets.to_vec(), endpoints, prepared.board_limits(), now, seed);
+    let board = Board::new(Arc::clone(&snapshot.board), prepared.board_limits(), now, seed);
     let view = Arc::new(tokio::task::block_in_place(|| View::new(snapshot, board.table(), None)));
     let cell = Arc::new(Cell::new(view.clone()));
     let (commands_sender, commands) = mpsc::channel(command::COMMANDS_WAITING_MAX);

@@ -4,7 +4,7 @@ use super::command::{
     AddressStatus, EndpointStatus, Phase, ProbeCounts, RegionStatus, ReloadCounts, ServiceStatus, Status,
 };
 use crate::health::{Board, Forced, Verdict};
-use crate::ids::{EndpointId, RegionId, ServiceId, TargetId};
+use crate::ids::{AddressId, EndpointId, RegionId, ServiceId};
 use crate::now::Now;
 use crate::steer::Endpoint;
 use crate::telemetry::Telemetry;
@@ -88,29 +88,25 @@ fn endpoints(view: &View, board: &Board, telemetry: &Telemetry, now: Now) -> Vec
 }
 
 fn addresses(endpoint: &Endpoint, view: &View, board: &Board, now: Now) -> Vec<AddressStatus> {
-    let own = endpoint.addresses.iter().map(|own| (own.address.to_string(), own.target));
-    let alias = endpoint.alias.iter().map(|(name, target)| (crate::wire::name_text(name), *target));
-    own.chain(alias).map(|(address, target)| address_status(address, target, view, board, now)).collect()
+    let own = endpoint.addresses.iter().map(|own| (own.address.to_string(), own.id));
+    let alias = endpoint.alias.iter().map(|(name, id)| (crate::wire::name_text(name), *id));
+    own.chain(alias).map(|(address, id)| address_status(address, id, view, board, now)).collect()
 }
 
 /// The state is the published one, the one that answers follow; the rest is the board's latest.
-fn address_status(
-    address: String,
-    target: Option<TargetId>,
-    view: &View,
-    board: &Board,
-    now: Now,
-) -> AddressStatus {
-    let status = target.and_then(|target| board.status(target, now));
+fn address_status(address: String, id: AddressId, view: &View, board: &Board, now: Now) -> AddressStatus {
+    let checks = view.snapshot.board.addresses.get(id.index()).map(|own| &own.checks);
+    let status =
+        checks.and_then(|checks| checks.targets().next()).and_then(|target| board.status(target, now));
     let latency = status.as_ref().and_then(|status| status.latency);
     let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
     AddressStatus {
         address,
-        state: match target.map(|target| view.health.target(target).verdict) {
-            Some(Verdict::Up) => "up",
-            Some(Verdict::Down) => "down",
-            Some(Verdict::Unknown) => "unknown",
-            None => "unmonitored",
+        state: match view.health.address(id).verdict {
+            _ if checks.is_none_or(|checks| checks.votes.is_empty()) => "unmonitored",
+            Verdict::Up => "up",
+            Verdict::Down => "down",
+            Verdict::Unknown => "unknown",
         }
         .to_owned(),
         stale: status.as_ref().is_some_and(|status| status.stale),

@@ -14,7 +14,7 @@ use super::command::{Command, Phase, ReloadCounts, Reloaded};
 use super::notify::{State, notify};
 use super::prepare::{Prepared, Refused, Source, needs_restart};
 use super::status::{Facts, status};
-use crate::health::{Board, Observation, Transition, Verdict};
+use crate::health::{Board, Event, Observation, Transition, Verdict};
 use crate::ids::ServiceId;
 use crate::now::Now;
 use crate::probe::Prober;
@@ -184,7 +184,7 @@ impl Supervisor {
         loop {
             let now = self.clock.now();
             self.start_due_probes(now);
-            self.tell_transitions();
+            self.tell_events();
             self.publish_if_due(now);
             if self.grow_up(now).await?.is_break() {
                 return Ok(());
@@ -245,10 +245,14 @@ impl Supervisor {
         }
     }
 
-    fn tell_transitions(&mut self) {
-        while let Some(transition) = self.board.poll_transition() {
-            self.transitions += 1;
-            log_transition(&transition);
+    fn tell_events(&mut self) {
+        while let Some(event) = self.board.poll_event() {
+            match event {
+                Event::Transition(transition) => {
+                    self.transitions += 1;
+                    log_transition(&transition);
+                }
+            }
         }
     }
 
@@ -413,11 +417,10 @@ impl Supervisor {
     fn take_over(&mut self, prepared: Prepared) -> Reloaded {
         let restart = needs_restart(&self.prepared.config, &prepared.config);
         let now = self.clock.now();
-        let targets = prepared.snapshot.targets.to_vec();
-        let endpoints = prepared.snapshot.fleet.endpoints.len();
+        let spec = Arc::clone(&prepared.snapshot.board);
         let limits = prepared.board_limits();
-        let board = std::mem::replace(&mut self.board, Board::new(Vec::new(), 0, limits, now, 0));
-        self.board = board.succeed(targets, endpoints, limits, now);
+        let board = std::mem::replace(&mut self.board, Board::new(Arc::default(), limits, now, 0));
+        self.board = board.succeed(spec, limits, now);
         if prepared.probe_limits() != self.prepared.probe_limits() {
             self.prober = Prober::new(prepared.probe_limits(), self.observations_sender.clone());
         }

@@ -2,12 +2,18 @@
 
 mod board;
 mod check;
+mod composition;
 mod failure;
 mod observation;
+mod spec;
 mod table;
 
 pub use board::{Board, BoardLimits, Counters, Latency, TargetStatus};
 pub use check::{Cadence, Check, HttpCheck, TargetAddress, TargetSpec, TlsCheck};
+pub use composition::{Composition, Vote};
 pub use failure::{Failure, NotRun, TlsFailure};
-pub use observation::{Observation, ProbeOrder, Ticket, Timings, Transition, Vantage};
-pub use table::{Forced, HealthTable, ServiceTime, TargetHealth, Verdict};
+pub use observation::{Event, Observation, ProbeOrder, Ticket, Timings, Transition, Vantage};
+pub use spec::{AddressSpec, BoardSpec, EndpointSpec, ServiceSpec};
+pub use table::{
+    EndpointState, Forced, HealthTable, ServiceTime, Share, ShareCause, Standing, TargetHealth, Verdict,
+};

@@ -75,3 +75,10 @@ pub struct Transition {
     /// When.
     pub at: Now,
 }
+
+/// Something to tell: one log line each, and some of them a line in the journal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A target's verdict has changed.
+    Transition(Transition),
+}

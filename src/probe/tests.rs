@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::health::{Board, BoardLimits, Cadence, HttpCheck, Ticket, TlsCheck, TlsFailure};
+use crate::health::{Board, BoardLimits, BoardSpec, Cadence, Event, HttpCheck, Ticket, TlsCheck, TlsFailure};
 use crate::ids::{MonitorId, RegionId};
 use crate::now::Now;
 
@@ -486,7 +486,12 @@ async fn board_and_prober_together_see_an_endpoint_die() {
     prober.retarget(std::slice::from_ref(&spec));
     let begin = std::time::Instant::now();
     let now = || Now { monotonic: begin.elapsed(), wall: Duration::ZERO };
-    let mut board = Board::new(vec![spec], 0, BoardLimits { under_way_max: 4 }, now(), 1);
+    let mut board = Board::new(
+        std::sync::Arc::new(BoardSpec { targets: Box::new([spec]), ..BoardSpec::default() }),
+        BoardLimits { under_way_max: 4 },
+        now(),
+        1,
+    );
     let mut causes = Vec::new();
     while causes.len() < 2 {
         board.poll_due(now()).into_iter().for_each(|order| prober.start(order));
@@ -494,11 +499,11 @@ async fn board_and_prober_together_see_an_endpoint_die() {
         if let Ok(observation) = tokio::time::timeout(sleep, observations.recv()).await {
             board.observe(observation.unwrap(), now());
         }
-        while let Some(transition) = board.poll_transition() {
+        while let Some(Event::Transition(transition)) = board.poll_event() {
             causes.push(transition.cause);
             *server.script.lock().unwrap() = answer("503 Service Unavailable", b"");
         }
     }
     assert_eq!(causes, ["first result: well", "3 failures counted: status 503"]);
-    assert_eq!(board.table().target(TargetId(0)).verdict, crate::health::Verdict::Down);
+    assert_eq!(board.status(TargetId(0), now()).unwrap().health.verdict, crate::health::Verdict::Down);
 }

@@ -97,7 +97,7 @@ fn view_of(zone: Zone) -> View {
         regions: Box::default(),
         plans: Box::default(),
         maps: Box::default(),
-        targets: Box::default(),
+        board: Arc::default(),
         monitors: Box::default(),
         attributions: Box::default(),
         responder: ResponderSettings { udp_payload_max: 1232, nsid: None },

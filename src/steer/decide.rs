@@ -19,7 +19,7 @@ use super::rtt::RttTable;
 use super::trace::Trace;
 
 pub use last_good::LastGood;
-use members::{Regard, lane_targets};
+use members::{Regard, lane_addresses};
 
 /// What a walk reads besides the place.
 #[derive(Clone, Copy)]
@@ -177,7 +177,7 @@ impl<'a, 't> Walk<'a, 't> {
 
     fn pool(&mut self, node: &'a Node, answers: u8, only: Option<RegionId>, regard: Regard) -> Outcome {
         let members = self.eligible_of(&node.members, only, regard);
-        self.draw_among(members, answers, &|id, own| self.well(id, own.target, regard))
+        self.draw_among(members, answers, &|id, own| self.well(id, own.id, regard))
     }
 
     fn failover(
@@ -268,7 +268,7 @@ impl<'a, 't> Walk<'a, 't> {
         }
         members.sort_unstable();
         members.dedup();
-        let pools = self.draw_among(members, answers, &|id, own| self.well(id, own.target, regard));
+        let pools = self.draw_among(members, answers, &|id, own| self.well(id, own.id, regard));
         if let Outcome::Chosen(mix) = pools {
             parts.push((1, mix));
         }
@@ -310,8 +310,8 @@ impl<'a, 't> Walk<'a, 't> {
         let (mut sum, mut count) = (0u32, 0u32);
         for id in node.members.iter() {
             let Some(endpoint) = self.inputs.fleet.endpoint(*id) else { continue };
-            let mut targets = lane_targets(endpoint, self.lane);
-            if endpoint.region == region && targets.any(|target| self.well(*id, target, regard)) {
+            let mut addresses = lane_addresses(endpoint, self.lane);
+            if endpoint.region == region && addresses.any(|address| self.well(*id, address, regard)) {
                 let ms =
                     endpoint.monitor.map_or(0, |monitor| self.inputs.health.service_time_ms(region, monitor));
                 sum += u32::from(ms) * 10;
@@ -527,7 +527,7 @@ impl<'a, 't> Walk<'a, 't> {
                 if regard == Regard::Health {
                     self.mode = before;
                 }
-                return self.draw_among(members, 1, &|id, own| self.well(id, own.target, regard));
+                return self.draw_among(members, 1, &|id, own| self.well(id, own.id, regard));
             }
         }
         Outcome::Failed

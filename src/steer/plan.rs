@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 
 use crate::geo::GeoKey;
-use crate::ids::{CounterId, EndpointId, Family, MapId, MonitorId, NodeId, RegionId, TargetId};
+use crate::ids::{AddressId, CounterId, EndpointId, Family, MapId, MonitorId, NodeId, RegionId, ServiceId};
 
 /// All endpoints and regions of a snapshot: what the plans of all services refer to.
 #[derive(Clone, Debug, Default)]
@@ -40,9 +40,9 @@ pub struct Endpoint {
     pub weight: u16,
     /// Its addresses; empty for an alias.
     pub addresses: Box<[EndpointAddress]>,
-    /// The CNAME target as an uncompressed lower-case wire name, and what probes it.
-    pub alias: Option<(Box<[u8]>, Option<TargetId>)>,
-    /// Which monitor probes it.
+    /// The CNAME target as an uncompressed lower-case wire name, and its number among the addresses.
+    pub alias: Option<(Box<[u8]>, AddressId)>,
+    /// The first monitor that probes it.
     pub monitor: Option<MonitorId>,
     /// The place in the hashed order over which answers with several endpoints slide.
     pub order: u64,
@@ -53,8 +53,8 @@ pub struct Endpoint {
 pub struct EndpointAddress {
     /// The address.
     pub address: IpAddr,
-    /// What probes it; `None`: nothing, always eligible.
-    pub target: Option<TargetId>,
+    /// What its health is published under.
+    pub id: AddressId,
 }
 
 /// What is decided independently: one of the families, or the alias (R10, R14).
@@ -69,6 +69,8 @@ pub enum Lane {
 /// A service's policy tree with its settings. Node numbers are the service's own.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// The service's number.
+    pub service: ServiceId,
     /// The service's name.
     pub name: Box<str>,
     /// The tree; children come after their parents or before, but never form a cycle.
@@ -87,8 +89,8 @@ pub struct Plan {
     pub members: Box<[EndpointId]>,
     /// The counter of each member, in the order of `members`.
     pub counters: Box<[CounterId]>,
-    /// The targets that its decisions depend on, sorted.
-    pub targets: Box<[TargetId]>,
+    /// The addresses that its decisions depend on, sorted.
+    pub addresses: Box<[AddressId]>,
 }
 
 impl Plan {

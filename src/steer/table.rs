@@ -190,6 +190,7 @@ mod tests {
     #[test]
     fn numbers_that_run_out_stand_for_the_first() {
         let plan = Plan {
+            service: crate::ids::ServiceId(0),
             name: "s".into(),
             nodes: Box::new([]),
             root: NodeId(0),
@@ -199,7 +200,7 @@ mod tests {
             map: None,
             members: Box::new([]),
             counters: Box::new([]),
-            targets: Box::new([]),
+            addresses: Box::new([]),
         };
         let mut numbering = Numbering { numbers: HashMap::new(), decisions: Vec::new(), mode: Mode::Normal };
         for number in 0..70_000u32 {

@@ -1,18 +1,18 @@
-//! What services remember for R9's `last-good`, carried over a reload: services by name, targets by
-//! address and check.
+//! What services remember for R9's `last-good`, carried over a reload: services by name, addresses by
+//! endpoint and address.
 
 use std::collections::HashMap;
 
-use crate::health::{HealthTable, TargetSpec};
-use crate::ids::TargetId;
+use crate::health::{BoardSpec, HealthTable};
+use crate::ids::AddressId;
 use crate::steer::Remembered;
 
 use super::{Snapshot, View};
 
-/// By service of the new snapshot. A target that is new counts as `health` has it.
+/// By service of the new snapshot. An address that is new counts as `health` has it.
 pub fn remembered(previous: &View, snapshot: &Snapshot, health: &HealthTable) -> Vec<Remembered> {
     let old = &previous.snapshot;
-    let mut numbers: HashMap<_, TargetId> = HashMap::new();
+    let mut numbers: HashMap<_, AddressId> = HashMap::new();
     let mut by_name: HashMap<&str, &Remembered> = HashMap::new();
     for (plan, table) in old.plans.iter().zip(&previous.tables) {
         if table.last_good.iter().any(|(_, last_good)| !last_good.is_empty()) {
@@ -20,14 +20,14 @@ pub fn remembered(previous: &View, snapshot: &Snapshot, health: &HealthTable) ->
         }
     }
     if !by_name.is_empty() {
-        numbers.extend(old.targets.iter().zip(0..).map(|(target, old)| (identity(target), TargetId(old))));
+        numbers.extend(addresses(&old.board).map(|id| (identity(&old.board, id), id)));
     }
     let translated = |own: &HealthTable| {
-        let target = |(new, spec)| match numbers.get(&identity(spec)) {
-            Some(old) => own.target(*old),
-            None => health.target(TargetId(new)),
+        let address = |new| match numbers.get(&identity(&snapshot.board, new)) {
+            Some(old) => own.address(*old),
+            None => health.address(new),
         };
-        HealthTable { targets: (0..).zip(&snapshot.targets).map(target).collect(), ..health.clone() }
+        HealthTable { addresses: addresses(&snapshot.board).map(address).collect(), ..health.clone() }
     };
     let of_plan = |name: &str| match by_name.get(name) {
         Some(all) => all.iter().map(|(lane, own)| (*lane, own.translated(translated))).collect(),
@@ -36,6 +36,11 @@ pub fn remembered(previous: &View, snapshot: &Snapshot, health: &HealthTable) ->
     snapshot.plans.iter().map(|plan| of_plan(&plan.name)).collect()
 }
 
-fn identity(target: &TargetSpec) -> impl Eq + std::hash::Hash + '_ {
-    (&target.address, &target.check)
+fn addresses(spec: &BoardSpec) -> impl Iterator<Item = AddressId> {
+    (0..spec.addresses.len() as u32).map(AddressId)
+}
+
+fn identity(spec: &BoardSpec, id: AddressId) -> impl Eq + std::hash::Hash + '_ {
+    let address = spec.addresses.get(id.index())?;
+    Some((&spec.endpoints.get(address.endpoint.index())?.name, &address.address))
 }

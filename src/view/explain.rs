@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use crate::geo::{ClassOf, ClientPrefix, LocationMap};
-use crate::health::{Forced, HealthTable, TargetHealth, Verdict};
-use crate::ids::{ClassId, Family, RegionId, ServiceId};
+use crate::health::{HealthTable, Standing, Verdict};
+use crate::ids::{AddressId, ClassId, Family, RegionId, ServiceId};
 use crate::steer::{
     Answer, Client, Decided, Decision, Lane, Mode, Plan, Selection, Step, Trace, decide, hashed_length,
 };
@@ -122,35 +122,19 @@ pub fn explain(
     })
 }
 
-/// The view as it would be with some regions down: what `--assume REGION=down` means. Probed endpoints
-/// of the regions count as failing; endpoints that nothing probes count as forced down.
+/// The view as it would be with some regions down or up: what `--assume REGION=down` means.
 pub fn assume(view: &View, down: &[RegionId], up: &[RegionId]) -> View {
     let snapshot = &view.snapshot;
-    let mut targets: Vec<TargetHealth> = view.health.targets.to_vec();
-    let mut forced: Vec<Forced> = view.health.forced.to_vec();
-    for (index, endpoint) in snapshot.fleet.endpoints.iter().enumerate() {
-        let verdict = match (down.contains(&endpoint.region), up.contains(&endpoint.region)) {
-            (true, _) => Verdict::Down,
-            (false, true) => Verdict::Up,
-            (false, false) => continue,
-        };
-        let own = endpoint.addresses.iter().map(|own| own.target);
-        let alias = endpoint.alias.iter().map(|(_, target)| *target);
-        let mut probed = false;
-        for target in own.chain(alias).flatten() {
-            probed = true;
-            if let Some(target) = targets.get_mut(target.index()) {
-                *target = TargetHealth { verdict, ttl_bound_s: None };
-            }
-        }
-        if !probed
-            && verdict == Verdict::Down
-            && let Some(forced) = forced.get_mut(index)
-        {
-            *forced = Forced::Down;
+    let mut addresses: Vec<Standing> = view.health.addresses.to_vec();
+    for (address, standing) in (0u32..).map(AddressId).zip(&mut addresses) {
+        let Some(region) = snapshot.board.region_of(address) else { continue };
+        if down.contains(&region) {
+            *standing = Standing::of(Verdict::Down);
+        } else if up.contains(&region) {
+            *standing = Standing::of(Verdict::Up);
         }
     }
-    let health = HealthTable { targets: targets.into(), forced: forced.into(), ..view.health.clone() };
+    let health = HealthTable { addresses: addresses.into(), ..view.health.clone() };
     View::new(std::sync::Arc::clone(snapshot), health, Some(view))
 }
 

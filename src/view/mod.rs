@@ -114,8 +114,10 @@ fn inputs<'a>(snapshot: &'a Snapshot, plan: &'a Plan, health: &'a HealthTable) -
 
 /// Whether two tables say the same of everything that a plan's decisions depend on.
 fn same_inputs(plan: &Plan, a: &HealthTable, b: &HealthTable) -> bool {
-    plan.targets.iter().all(|target| a.target(*target) == b.target(*target))
-        && plan.members.iter().all(|endpoint| a.forced(*endpoint) == b.forced(*endpoint))
+    plan.addresses.iter().all(|address| {
+        a.address(*address) == b.address(*address)
+            && a.is_frozen(plan.service, *address) == b.is_frozen(plan.service, *address)
+    }) && plan.members.iter().all(|endpoint| a.endpoint(*endpoint) == b.endpoint(*endpoint))
         && (!plan.uses_service_times() || a.service_times == b.service_times)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::geo::{Coordinates, LocationMap};
-use crate::health::TargetSpec;
+use crate::health::BoardSpec;
 use crate::ids::ServiceId;
 use crate::steer::{Fleet, Plan, RttTable};
 use crate::zone::Catalog;
@@ -22,8 +22,8 @@ pub struct Snapshot {
     pub plans: Box<[Plan]>,
     /// The location maps by `MapId`, with the expected round trips of each where a service asks.
     pub maps: Box<[(Arc<LocationMap>, Option<RttTable>)]>,
-    /// What is probed, by `TargetId`.
-    pub targets: Box<[TargetSpec]>,
+    /// What is probed, and how that adds up to the health of addresses.
+    pub board: Arc<BoardSpec>,
     /// Names of monitors by `MonitorId`.
     pub monitors: Box<[Box<str>]>,
     /// What must be shown wherever locations are shown.

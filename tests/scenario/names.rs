@@ -24,14 +24,16 @@ pub fn endpoints(snapshot: &Snapshot, whose: &Whose) -> Vec<EndpointId> {
 pub fn targets(snapshot: &Snapshot, whose: &Whose) -> Vec<TargetId> {
     if let Whose::Address(address) = whose {
         let is = |own: &TargetAddress| *own == TargetAddress::Address(*address);
-        let numbered = snapshot.targets.iter().enumerate();
+        let numbered = snapshot.board.targets.iter().enumerate();
         return numbered.filter(|(_, spec)| is(&spec.address)).map(|(at, _)| TargetId(at as u32)).collect();
     }
     let mut targets = Vec::new();
     for id in endpoints(snapshot, whose) {
         let Some(endpoint) = snapshot.fleet.endpoint(id) else { continue };
-        targets.extend(endpoint.addresses.iter().filter_map(|own| own.target));
-        targets.extend(endpoint.alias.as_ref().and_then(|(_, target)| *target));
+        let own =
+            endpoint.addresses.iter().map(|own| own.id).chain(endpoint.alias.as_ref().map(|(_, id)| *id));
+        let specs = own.filter_map(|id| snapshot.board.addresses.get(id.index()));
+        targets.extend(specs.flat_map(|spec| spec.checks.targets()));
     }
     targets
 }
@@ -47,6 +49,6 @@ pub fn known(snapshot: &Snapshot, whose: &Whose) -> Result<(), String> {
 /// Whether a change of state, told by its label, is theirs.
 pub fn concerns(snapshot: &Snapshot, label: &str, whose: &Whose) -> bool {
     let specs =
-        targets(snapshot, whose).into_iter().filter_map(|target| snapshot.targets.get(target.index()));
+        targets(snapshot, whose).into_iter().filter_map(|target| snapshot.board.targets.get(target.index()));
     specs.into_iter().any(|spec| spec.label == label)
 }

@@ -126,7 +126,7 @@ impl Server for Real {
     fn wait(&mut self, whose: &Whose, verdict: Verdict, within: Duration) -> Result<(), String> {
         names::known(&self.snapshot, whose)?;
         let own = names::targets(&self.snapshot, whose);
-        let own = own.into_iter().filter_map(|target| self.snapshot.targets.get(target.index()));
+        let own = own.into_iter().filter_map(|target| self.snapshot.board.targets.get(target.index()));
         let addresses: Vec<String> = own.filter_map(address).map(|own| own.to_string()).collect();
         let begun = Instant::now();
         loop {
@@ -307,7 +307,7 @@ fn free_port() -> u16 {
 
 /// Lets every endpoint do what probes are to see.
 fn set_up(snapshot: &Snapshot, probes: &Probes, port: u16, stand_ins: &mut HashMap<IpAddr, StandIn>) {
-    for (number, spec) in snapshot.targets.iter().enumerate() {
+    for (number, spec) in snapshot.board.targets.iter().enumerate() {
         let Some(address) = address(spec) else { continue };
         let sight = probes.standing(snapshot, meridian::ids::TargetId(number as u32));
         stand_ins.entry(address).or_insert_with(|| StandIn::new((address, port).into())).play(sight);

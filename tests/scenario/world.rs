@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meridian::health::{
-    Board, BoardLimits, Failure, Forced, Observation, ProbeOrder, Timings, Transition, Verdict,
+    Board, BoardLimits, Event, Failure, Forced, Observation, ProbeOrder, Timings, Transition, Verdict,
 };
 use meridian::ids::{CounterId, TargetId};
 use meridian::now::Now;
@@ -88,7 +88,7 @@ impl Server for World {
         let limits = limits(&compiled);
         let now = Now { monotonic: Duration::ZERO, wall: WALL };
         let snapshot = Arc::new(compiled.snapshot);
-        let board = Board::new(snapshot.targets.to_vec(), snapshot.fleet.endpoints.len(), limits, now, SEED);
+        let board = Board::new(Arc::clone(&snapshot.board), limits, now, SEED);
         let view = Arc::new(View::new(snapshot, board.table(), None));
         let mut world = World {
             now,
@@ -121,9 +121,8 @@ impl Server for World {
             files.compile(generation, &mut |service, endpoint| counted(counters, service, endpoint))?;
         let limits = limits(&compiled);
         let snapshot = Arc::new(compiled.snapshot);
-        let board = std::mem::replace(&mut self.board, Board::new(Vec::new(), 0, limits, self.now, SEED));
-        self.board =
-            board.succeed(snapshot.targets.to_vec(), snapshot.fleet.endpoints.len(), limits, self.now);
+        let board = std::mem::replace(&mut self.board, Board::new(Arc::default(), limits, self.now, SEED));
+        self.board = board.succeed(Arc::clone(&snapshot.board), limits, self.now);
         self.warnings = warnings;
         self.view = Arc::new(View::new(snapshot, self.board.table(), Some(&self.view)));
         for (whose, forced) in self.forced.clone() {
@@ -168,7 +167,9 @@ impl Server for World {
         self.transitions.clear();
         loop {
             let own = targets(&self.view.snapshot, whose);
-            if own.iter().all(|target| self.board.table().target(*target).verdict == verdict) {
+            if own.iter().all(|target| {
+                self.board.status(*target, self.now).is_some_and(|status| status.health.verdict == verdict)
+            }) {
                 return Ok(());
             }
             if !self.step(until) {
@@ -238,8 +239,10 @@ impl World {
         for order in self.board.poll_due(self.now) {
             self.launch(order);
         }
-        while let Some(transition) = self.board.poll_transition() {
-            self.transitions.push_back(transition);
+        while let Some(event) = self.board.poll_event() {
+            match event {
+                Event::Transition(transition) => self.transitions.push_back(transition),
+            }
         }
         self.publish();
         true

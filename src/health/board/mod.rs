@@ -1,8 +1,8 @@
 //! The board: the sole writer of health. Observations in, orders, transitions and tables out; no I/O.
 //!
 //! Drive it like this: sleep for [`Board::poll_timeout`] or until an observation comes; hand every
-//! order of [`Board::poll_due`] to the prober; give every outcome to [`Board::observe`]; log what
-//! [`Board::poll_transition`] has; publish [`Board::table`] when [`Board::generation`] has moved.
+//! order of [`Board::poll_due`] to the prober; give every outcome to [`Board::observe`]; tell what
+//! [`Board::poll_event`] has; publish [`Board::table`] when [`Board::generation`] has moved.
 
 mod draws;
 mod latency;
@@ -19,7 +19,10 @@ use foldhash::fast::FixedState;
 use self::memory::{Change, Memory, State};
 use self::schedule::{Finished, Schedule};
 use self::service_time::Group;
-use super::{Failure, Forced, HealthTable, Observation, ProbeOrder, TargetHealth, TargetSpec, Transition};
+use super::{
+    AddressSpec, BoardSpec, EndpointState, Event, Failure, Forced, HealthTable, Observation, ProbeOrder,
+    Share, Standing, TargetHealth, TargetSpec, Transition, Verdict,
+};
 use crate::ids::{EndpointId, TargetId};
 use crate::now::Now;
 
@@ -85,7 +88,7 @@ const FORGET_SCAN: Duration = Duration::from_secs(1);
 /// The state machine of health.
 #[derive(Clone, Debug)]
 pub struct Board {
-    targets: Arc<[TargetSpec]>,
+    spec: Arc<BoardSpec>,
     /// By target.
     memories: Vec<Memory>,
     /// By target: its place in `groups`.
@@ -95,7 +98,7 @@ pub struct Board {
     /// By endpoint.
     forced: Vec<Forced>,
     schedule: Schedule,
-    transitions: VecDeque<Transition>,
+    events: VecDeque<Event>,
     counters: Counters,
     generation: u64,
     untried: usize,
@@ -104,27 +107,21 @@ pub struct Board {
 
 impl Board {
     /// A board that knows nothing yet: the first round of probes is due at once. `seed` draws jitter.
-    pub fn new(
-        targets: Vec<TargetSpec>,
-        endpoints: usize,
-        limits: BoardLimits,
-        now: Now,
-        seed: u64,
-    ) -> Board {
+    pub fn new(spec: Arc<BoardSpec>, limits: BoardLimits, now: Now, seed: u64) -> Board {
         let mut schedule = Schedule::new(limits.under_way_max, seed);
-        for target in &targets {
+        for target in &spec.targets {
             schedule.add(&target.cadence, now.monotonic);
         }
-        let (groups, group_of) = group(&targets);
+        let (groups, group_of) = group(&spec.targets);
         Board {
-            memories: vec![Memory::default(); targets.len()],
-            untried: targets.len(),
-            targets: targets.into(),
+            memories: vec![Memory::default(); spec.targets.len()],
+            untried: spec.targets.len(),
+            forced: vec![Forced::Not; spec.endpoints.len()],
+            spec,
             group_of,
             groups,
-            forced: vec![Forced::Not; endpoints],
             schedule,
-            transitions: VecDeque::new(),
+            events: VecDeque::new(),
             counters: Counters::default(),
             generation: 0,
             forget_scan_at: now.monotonic,
@@ -133,24 +130,18 @@ impl Board {
 
     /// The board after a reload: history, schedule and probes under way are carried over by identity
     /// (address and check). Forced states are the operator's and start empty: set them again.
-    /// Transitions not told yet are dropped with the numbers they use: tell them before.
-    pub fn succeed(
-        mut self,
-        targets: Vec<TargetSpec>,
-        endpoints: usize,
-        limits: BoardLimits,
-        now: Now,
-    ) -> Board {
-        let old = self.carry(&targets);
-        let cadences = old.iter().copied().zip(targets.iter().map(|target| target.cadence));
+    /// Events not told yet are dropped with the numbers they use: tell them before.
+    pub fn succeed(mut self, spec: Arc<BoardSpec>, limits: BoardLimits, now: Now) -> Board {
+        let old = self.carry(&spec.targets);
+        let cadences = old.iter().copied().zip(spec.targets.iter().map(|target| target.cadence));
         let schedule = self.schedule.succeed(limits.under_way_max, cadences, now.monotonic);
-        let (mut groups, group_of) = group(&targets);
+        let (mut groups, group_of) = group(&spec.targets);
         for group in &mut groups {
             let mut members = group.members.iter().filter_map(|member| *old.get(*member as usize)?);
             let before = members.find_map(|member| self.groups.get(*self.group_of.get(member)?));
             group.published_ms = before.map_or(0, |before| before.published_ms);
         }
-        let mut memories = Vec::with_capacity(targets.len());
+        let mut memories = Vec::with_capacity(spec.targets.len());
         for old in &old {
             let memory = old.and_then(|old| self.memories.get_mut(old));
             memories.push(memory.map(std::mem::take).unwrap_or_default());
@@ -158,12 +149,12 @@ impl Board {
         Board {
             untried: memories.iter().filter(|memory| !memory.tried).count(),
             memories,
-            targets: targets.into(),
+            forced: vec![Forced::Not; spec.endpoints.len()],
+            spec,
             group_of,
             groups,
-            forced: vec![Forced::Not; endpoints],
             schedule,
-            transitions: VecDeque::new(),
+            events: VecDeque::new(),
             counters: self.counters,
             generation: self.generation + 1,
             forget_scan_at: self.forget_scan_at,
@@ -173,7 +164,7 @@ impl Board {
     /// For each new target its old number, if address and check are the same. No two get the same.
     fn carry(&self, targets: &[TargetSpec]) -> Vec<Option<usize>> {
         let mut known: HashMap<_, usize, FixedState> = HashMap::default();
-        for (old, target) in self.targets.iter().enumerate() {
+        for (old, target) in self.spec.targets.iter().enumerate() {
             known.insert((&target.address, &target.check), old);
         }
         targets.iter().map(|target| known.remove(&(&target.address, &target.check))).collect()
@@ -199,16 +190,16 @@ impl Board {
             return;
         }
         self.forget_scan_at = now.monotonic + FORGET_SCAN;
-        for (index, (memory, target)) in self.memories.iter_mut().zip(self.targets.iter()).enumerate() {
+        for (index, (memory, target)) in self.memories.iter_mut().zip(&self.spec.targets).enumerate() {
             if let Some(change) = memory.forget(&target.cadence, now.monotonic) {
                 self.generation += 1;
                 let id = TargetId(index as u32);
-                self.transitions.push_back(transition(id, target, change, now));
+                self.events.push_back(Event::Transition(transition(id, target, change, now)));
             }
         }
     }
 
-    /// Takes in an outcome. What changes is told by [`Board::poll_transition`].
+    /// Takes in an outcome. What changes is told by [`Board::poll_event`].
     pub fn observe(&mut self, observation: Observation, now: Now) {
         match &observation.outcome {
             Ok(_) => self.counters.succeeded += 1,
@@ -223,7 +214,8 @@ impl Board {
 
     fn observe_target(&mut self, id: TargetId, observation: &Observation, now: Now) {
         let index = id.index();
-        let (Some(memory), Some(target)) = (self.memories.get_mut(index), self.targets.get(index)) else {
+        let (Some(memory), Some(target)) = (self.memories.get_mut(index), self.spec.targets.get(index))
+        else {
             return;
         };
         if !std::mem::replace(&mut memory.tried, true) {
@@ -241,7 +233,7 @@ impl Board {
             self.generation += 1;
         }
         if let Some(change) = change {
-            self.transitions.push_back(transition(id, target, change, now));
+            self.events.push_back(Event::Transition(transition(id, target, change, now)));
         }
         self.update_service_time(index);
     }
@@ -268,9 +260,9 @@ impl Board {
         }
     }
 
-    /// The next change of verdict that has not been told yet (from `observe`, `poll_due`).
-    pub fn poll_transition(&mut self) -> Option<Transition> {
-        self.transitions.pop_front()
+    /// The next thing that has not been told yet (from `observe`, `poll_due`).
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
     }
 
     /// Goes up with every change of what [`Board::table`] would give.
@@ -280,12 +272,28 @@ impl Board {
 
     /// The states as they are, to be published.
     pub fn table(&self) -> HealthTable {
-        let pairs = self.memories.iter().zip(self.targets.iter());
+        let endpoints =
+            self.forced.iter().map(|forced| EndpointState { forced: *forced, ..EndpointState::PLAIN });
         HealthTable {
-            targets: pairs.map(|(memory, target)| memory.health(&target.cadence)).collect(),
-            forced: self.forced.as_slice().into(),
+            addresses: self.spec.addresses.iter().map(|address| self.standing(address)).collect(),
+            endpoints: endpoints.collect(),
+            frozen: Arc::new([]),
             service_times: self.groups.iter().filter_map(Group::entry).collect(),
         }
+    }
+
+    /// What the checks of an address come to.
+    fn standing(&self, address: &AddressSpec) -> Standing {
+        let health = |target| self.health(target);
+        let verdict =
+            address.checks.verdict(|target| health(target).map_or(Verdict::Unknown, |own| own.verdict));
+        let bounds = address.checks.targets().filter_map(|target| health(target)?.ttl_bound_s);
+        Standing { verdict, ttl_bound_s: bounds.min(), share: Share::FULL }
+    }
+
+    fn health(&self, target: TargetId) -> Option<TargetHealth> {
+        let cadence = &self.spec.targets.get(target.index())?.cadence;
+        Some(self.memories.get(target.index())?.health(cadence))
     }
 
     /// Whether a probe of every target has ended, well or not (H1).
@@ -303,15 +311,20 @@ impl Board {
         }
     }
 
+    /// What it watches over.
+    pub fn spec(&self) -> &Arc<BoardSpec> {
+        &self.spec
+    }
+
     /// The targets, by [`TargetId`].
     pub fn targets(&self) -> &[TargetSpec] {
-        &self.targets
+        &self.spec.targets
     }
 
     /// One target's state in full.
     pub fn status(&self, target: TargetId, now: Now) -> Option<TargetStatus> {
         let memory = self.memories.get(target.index())?;
-        let cadence = &self.targets.get(target.index())?.cadence;
+        let cadence = &self.spec.targets.get(target.index())?.cadence;
         let (failures, successes_needed) = match memory.state {
             State::Unknown => (0, 0),
             State::Up { failures, .. } => (failures, 0),

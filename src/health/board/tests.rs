@@ -8,8 +8,10 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::*;
-use crate::health::{Cadence, Check, NotRun, TargetAddress, Ticket, Timings, Verdict};
-use crate::ids::{MonitorId, RegionId};
+use crate::health::{
+    Cadence, Check, Composition, EndpointSpec, NotRun, TargetAddress, Ticket, Timings, Verdict,
+};
+use crate::ids::{AddressId, MonitorId, RegionId};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 const REFUSED: Failure = Failure::ConnectRefused;
@@ -37,6 +39,30 @@ fn target(number: u32) -> TargetSpec {
     }
 }
 
+/// An endpoint with one address for each target.
+fn spec(targets: Vec<TargetSpec>) -> Arc<BoardSpec> {
+    let numbers = 0..targets.len() as u32;
+    let endpoint = |number: u32| EndpointSpec {
+        name: targets[number as usize].label.as_str().into(),
+        region: targets[number as usize].region,
+        capacity: 1,
+        addresses: Box::new([AddressId(number)]),
+    };
+    let address = |number: u32| AddressSpec {
+        endpoint: EndpointId(number),
+        address: format!("{number}").into(),
+        family: None,
+        checks: Composition::single(TargetId(number)),
+        watched: Box::new([]),
+    };
+    Arc::new(BoardSpec {
+        addresses: numbers.clone().map(address).collect(),
+        endpoints: numbers.map(endpoint).collect(),
+        targets: targets.into(),
+        ..BoardSpec::default()
+    })
+}
+
 fn well(connect_ms: u64, first_byte_ms: u64) -> Result<Timings, Failure> {
     let first_byte = Duration::from_millis(first_byte_ms);
     let connect = Duration::from_millis(connect_ms);
@@ -53,7 +79,7 @@ struct World {
 impl World {
     fn new(targets: Vec<TargetSpec>) -> World {
         let limits = BoardLimits { under_way_max: 256 };
-        World { board: Board::new(targets, 0, limits, START, 7), now: START, transitions: Vec::new() }
+        World { board: Board::new(spec(targets), limits, START, 7), now: START, transitions: Vec::new() }
     }
 
     fn one() -> World {
@@ -80,17 +106,17 @@ impl World {
     }
 
     fn collect(&mut self) {
-        while let Some(transition) = self.board.poll_transition() {
+        while let Some(Event::Transition(transition)) = self.board.poll_event() {
             self.transitions.push(transition);
         }
     }
 
     fn verdict(&self) -> Verdict {
-        self.board.table().target(TargetId(0)).verdict
+        self.board.table().address(AddressId(0)).verdict
     }
 
     fn bound(&self) -> Option<u32> {
-        self.board.table().target(TargetId(0)).ttl_bound_s
+        self.board.table().address(AddressId(0)).ttl_bound_s
     }
 
     fn causes(&self) -> Vec<&str> {
@@ -115,7 +141,8 @@ fn h1_the_first_result_alone_gives_the_verdict() {
 
 #[test]
 fn h1_the_first_round_is_due_at_once_and_known_when_done() {
-    let mut board = Board::new((0..9).map(target).collect(), 0, BoardLimits { under_way_max: 4 }, START, 1);
+    let mut board =
+        Board::new(spec((0..9).map(target).collect()), BoardLimits { under_way_max: 4 }, START, 1);
     assert_eq!(board.poll_timeout(START), Some(Duration::ZERO));
     for left in [4, 4, 1] {
         assert!(!board.first_round_done());
@@ -126,7 +153,7 @@ fn h1_the_first_round_is_due_at_once_and_known_when_done() {
         }
     }
     assert!(board.first_round_done());
-    assert!(Board::new(vec![], 0, BoardLimits { under_way_max: 1 }, START, 1).first_round_done());
+    assert!(Board::new(spec(vec![]), BoardLimits { under_way_max: 1 }, START, 1).first_round_done());
 }
 
 #[test]
@@ -217,7 +244,7 @@ fn h5_a_late_probe_is_skipped_and_counted_and_never_piled_up() {
 
 #[test]
 fn h5_an_order_that_is_never_answered_is_given_up() {
-    let mut board = Board::new(vec![target(1)], 0, BoardLimits { under_way_max: 1 }, START, 1);
+    let mut board = Board::new(spec(vec![target(1)]), BoardLimits { under_way_max: 1 }, START, 1);
     let lost = board.poll_due(START)[0];
     let mut now = START;
     let mut orders = Vec::new();
@@ -230,7 +257,7 @@ fn h5_an_order_that_is_never_answered_is_given_up() {
     board.observe(Observation::local(lost, well(1, 1)), now);
     assert_eq!(board.counters().stray, 1);
     assert_eq!(board.under_way(), 1);
-    assert_eq!(board.table().target(TargetId(0)).verdict, Verdict::Unknown);
+    assert_eq!(board.table().address(AddressId(0)).verdict, Verdict::Unknown);
 }
 
 #[test]
@@ -308,9 +335,9 @@ fn t1_a_reload_carries_history_by_identity_and_never_by_number() {
     let mut targets = vec![target(3), target(2), target(1)];
     targets[2].label = "renamed".to_owned();
     targets[2].monitor = MonitorId(4);
-    world.board = world.board.succeed(targets, 0, limits, world.now);
+    world.board = world.board.succeed(spec(targets), limits, world.now);
     assert!(world.board.generation() > before);
-    let verdicts = |board: &Board| board.table().targets.iter().map(|t| t.verdict).collect::<Vec<_>>();
+    let verdicts = |board: &Board| board.table().addresses.iter().map(|t| t.verdict).collect::<Vec<_>>();
     assert_eq!(verdicts(&world.board), [Verdict::Unknown, Verdict::Down, Verdict::Up]);
     assert!(!world.board.first_round_done());
     // A probe under way over the reload counts for whom it was meant.
@@ -322,7 +349,7 @@ fn t1_a_reload_carries_history_by_identity_and_never_by_number() {
     // Without the target its outcome is nobody's, and no stray.
     let due = world.board.poll_due(world.now);
     assert_eq!(due.iter().map(|order| order.target).collect::<Vec<_>>(), [TargetId(0)]);
-    world.board = world.board.succeed(vec![target(9)], 0, limits, world.now);
+    world.board = world.board.succeed(spec(vec![target(9)]), limits, world.now);
     world.board.observe(Observation::local(due[0], Err(REFUSED)), world.now);
     assert_eq!(verdicts(&world.board), [Verdict::Unknown]);
     assert_eq!(world.board.counters().stray, 0);
@@ -398,7 +425,7 @@ fn service_times_are_carried_over_a_reload() {
     for (index, target) in targets.iter_mut().enumerate() {
         target.region = RegionId(if index < 2 { 5 } else { 3 });
     }
-    world.board = world.board.succeed(targets, 0, BoardLimits { under_way_max: 8 }, world.now);
+    world.board = world.board.succeed(spec(targets), BoardLimits { under_way_max: 8 }, world.now);
     let table = world.board.table();
     assert!(slow > 0);
     assert_eq!(table.service_time_ms(RegionId(5), MonitorId(0)), slow);
@@ -407,7 +434,7 @@ fn service_times_are_carried_over_a_reload() {
 
 #[test]
 fn forced_states_stand_in_the_table() {
-    let mut board = Board::new(vec![], 2, BoardLimits { under_way_max: 1 }, START, 1);
+    let mut board = Board::new(spec(vec![target(1), target(2)]), BoardLimits { under_way_max: 1 }, START, 1);
     board.force(EndpointId(1), Forced::Drained);
     board.force(EndpointId(7), Forced::Down);
     assert_eq!(board.table().forced(EndpointId(1)), Forced::Drained);
@@ -441,7 +468,7 @@ proptest! {
         seed: u64,
     ) {
         let targets = (0..count as u32).map(target).collect();
-        let mut board = Board::new(targets, 0, BoardLimits { under_way_max }, START, seed);
+        let mut board = Board::new(spec(targets), BoardLimits { under_way_max }, START, seed);
         let mut now = START;
         let mut running: VecDeque<(Now, ProbeOrder)> = VecDeque::new();
         let mut starts = vec![Vec::new(); count];
@@ -495,7 +522,7 @@ proptest! {
             1 => Err(Failure::NotRun(NotRun::Exhausted)),
             _ => well(1, 1),
         });
-        let health = world.board.table().target(TargetId(0));
+        let health = world.board.table().address(AddressId(0));
         match health.verdict {
             Verdict::Up => prop_assert!(health.ttl_bound_s.is_none_or(|s| (5..=10).contains(&s))),
             Verdict::Down => prop_assert!(health.ttl_bound_s.is_some_and(|s| (5..=160).contains(&s))),

@@ -1,7 +1,7 @@
 //! Who counts: which members of a node have data for a lane, stand in a region, and are well.
 
 use crate::health::{Forced, HealthTable, Verdict};
-use crate::ids::{EndpointId, Family, RegionId, TargetId};
+use crate::ids::{AddressId, EndpointId, Family, RegionId};
 use crate::steer::plan::{Endpoint, Lane, MinHealthy, Node, Rule};
 
 use super::Walk;
@@ -76,22 +76,23 @@ impl<'a> Walk<'a, '_> {
     pub(super) fn eligible(&mut self, id: EndpointId, regard: Regard) -> bool {
         let Some(endpoint) = self.inputs.fleet.endpoint(id) else { return false };
         let mut well = false;
-        for target in lane_targets(endpoint, self.lane) {
-            if let (Regard::Health, Some(target), Forced::Not) =
-                (regard, target, self.inputs.health.forced(id))
-                && let Some(bound) = self.inputs.health.target(target).ttl_bound_s
+        for address in lane_addresses(endpoint, self.lane) {
+            if let (Regard::Health, Forced::Not) = (regard, self.inputs.health.forced(id))
+                && let Some(bound) = self.inputs.health.address(address).ttl_bound_s
             {
                 self.ttl_bound_s = Some(self.ttl_bound_s.map_or(bound, |all| all.min(bound)));
             }
-            well |= self.well(id, target, regard);
+            well |= self.well(id, address, regard);
         }
         well
     }
 
     /// Whether one address counts as well.
-    pub(super) fn well(&self, id: EndpointId, target: Option<TargetId>, regard: Regard) -> bool {
-        let probed =
-            |table: &HealthTable| target.is_none_or(|target| table.target(target).verdict != Verdict::Down);
+    pub(super) fn well(&self, id: EndpointId, address: AddressId, regard: Regard) -> bool {
+        let service = self.inputs.plan.service;
+        let probed = |table: &HealthTable| {
+            table.address(address).verdict != Verdict::Down || table.is_frozen(service, address)
+        };
         match (self.inputs.health.forced(id), regard) {
             (Forced::Down, _) => false,
             (Forced::Drained, Regard::Drained) => true,
@@ -107,7 +108,7 @@ impl<'a> Walk<'a, '_> {
         self.inputs
             .fleet
             .endpoint(id)
-            .is_some_and(|endpoint| lane_targets(endpoint, self.lane).next().is_some())
+            .is_some_and(|endpoint| lane_addresses(endpoint, self.lane).next().is_some())
     }
 
     pub(super) fn in_region(&self, id: EndpointId, only: Option<RegionId>) -> bool {
@@ -115,18 +116,18 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-/// What probes each address that an endpoint has in a lane; empty where it has none.
-pub(super) fn lane_targets(endpoint: &Endpoint, lane: Lane) -> impl Iterator<Item = Option<TargetId>> + '_ {
+/// The addresses that an endpoint has in a lane.
+pub(super) fn lane_addresses(endpoint: &Endpoint, lane: Lane) -> impl Iterator<Item = AddressId> + '_ {
     let family = match lane {
         Lane::Addresses(family) => Some(family),
         Lane::Alias => None,
     };
-    let alias = endpoint.alias.as_ref().filter(|_| family.is_none()).map(|(_, target)| *target);
+    let alias = endpoint.alias.as_ref().filter(|_| family.is_none()).map(|(_, id)| *id);
     endpoint
         .addresses
         .iter()
         .filter(move |own| family.is_some_and(|family| Family::of(own.address) == family))
-        .map(|own| own.target)
+        .map(|own| own.id)
         .chain(alias)
 }
 
