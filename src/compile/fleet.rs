@@ -5,9 +5,9 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
-use crate::config::{Config, EndpointTarget, Pool};
+use crate::config::{Config, EndpointTarget, MonitorVote, Pool, PoolMonitor};
 use crate::health::{
-    AddressSpec, BoardSpec, Cadence, Check, Composition, EndpointSpec, TargetAddress, TargetSpec,
+    AddressSpec, BoardSpec, Cadence, Check, Composition, EndpointSpec, TargetAddress, TargetSpec, Vote,
 };
 use crate::ids::{AddressId, EndpointId, Family, MonitorId, PoolId, RegionId, TargetId};
 use crate::steer::{Endpoint, EndpointAddress, Fleet};
@@ -75,7 +75,7 @@ pub fn fleet(config: &Config) -> (Fleet, Members, BoardSpec) {
                 weight: written.weight,
                 addresses: own_addresses.into(),
                 alias,
-                monitor: pool.monitor,
+                monitor: pool.monitor.as_ref().and_then(PoolMonitor::first),
             });
         }
         members.push(own);
@@ -114,19 +114,25 @@ impl Addresses<'_> {
             TargetAddress::Address(address) => (address.to_string(), Some(Family::of(*address))),
             TargetAddress::Host(host) => (host.clone(), None),
         };
-        let target = place
-            .pool
-            .monitor
-            .and_then(|monitor| self.targets.number(address, monitor, place.region, place.name));
+        let mut number = |monitor| self.targets.number(address.clone(), monitor, place.region, place.name);
+        let checks = place.pool.monitor.as_ref().map(|monitor| composition(monitor, &mut number));
+        let watched = place.pool.watch.iter().filter_map(|monitor| number(*monitor)).collect();
         self.specs.push(AddressSpec {
             endpoint: place.endpoint,
             address: text.into(),
             family,
-            checks: target.map_or_else(Composition::default, Composition::single),
-            watched: Box::new([]),
+            checks: checks.unwrap_or_default(),
+            watched,
         });
         id
     }
+}
+
+fn composition(monitor: &PoolMonitor, number: &mut impl FnMut(MonitorId) -> Option<TargetId>) -> Composition {
+    let vote = |vote: &MonitorVote| {
+        Some(Vote { target: number(vote.monitor)?, weight: vote.weight, inverted: vote.inverted })
+    };
+    Composition { needed: monitor.needed, votes: monitor.votes.iter().filter_map(vote).collect() }
 }
 
 /// Where an endpoint stands in the order over which answers with several endpoints slide: the same on

@@ -131,10 +131,44 @@ pub struct Pool {
     pub name: String,
     /// Where the name is written.
     pub span: Span,
-    /// How its endpoints are probed; `None`: not at all, always eligible.
-    pub monitor: Option<MonitorId>,
+    /// How its endpoints are checked; `None`: not at all, always eligible.
+    pub monitor: Option<PoolMonitor>,
+    /// Monitors that check its endpoints and never vote (H4).
+    pub watch: Vec<MonitorId>,
     /// The members: at least one.
     pub endpoints: Vec<Endpoint>,
+}
+
+/// How the verdicts of several monitors add up for each address of a pool (H4).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PoolMonitor {
+    /// The weight of monitors that must be well: the sum of all for `all`, 1 for `any`.
+    pub needed: u32,
+    /// At least one, no monitor twice. The first one's service times count for `latency`.
+    pub votes: Vec<MonitorVote>,
+}
+
+impl PoolMonitor {
+    /// One monitor decides alone.
+    pub fn single(monitor: MonitorId) -> PoolMonitor {
+        PoolMonitor { needed: 1, votes: vec![MonitorVote { monitor, weight: 1, inverted: false }] }
+    }
+
+    /// The monitor whose service times count.
+    pub fn first(&self) -> Option<MonitorId> {
+        self.votes.first().map(|vote| vote.monitor)
+    }
+}
+
+/// One monitor's part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MonitorVote {
+    /// Whose verdict.
+    pub monitor: MonitorId,
+    /// How much it weighs: 1..=1000.
+    pub weight: u16,
+    /// Its failures count as well, its successes as not.
+    pub inverted: bool,
 }
 
 /// A member of a pool.

@@ -55,10 +55,18 @@ pub struct Cadence {
 pub enum Check {
     /// `http = {...}` or `https = {...}`
     Http(HttpCheck),
-    /// `tcp = { port = N }`: a connection is enough.
-    Tcp {
-        /// The port.
-        port: u16,
+    /// `tcp = {...}`
+    Tcp(TcpCheck),
+    /// `grpc = {...}`
+    Grpc(GrpcCheck),
+    /// `dns = {...}`
+    Dns(DnsCheck),
+    /// `exec = {...}`
+    Exec(ExecCheck),
+    /// `push = {...}`: never probed; somebody posts verdicts, and each is good for so long.
+    Push {
+        /// How long a verdict holds.
+        ttl: Duration,
     },
 }
 
@@ -67,6 +75,8 @@ pub enum Check {
 pub struct HttpCheck {
     /// `None` for http.
     pub tls: Option<TlsCheck>,
+    /// Whether HTTP/2 is spoken; without TLS it is not.
+    pub http2: Http2,
     /// Default 80 or 443.
     pub port: u16,
     /// Default GET.
@@ -79,12 +89,55 @@ pub struct HttpCheck {
     pub headers: Vec<(String, String)>,
     /// Status codes that count as well (default 200-299).
     pub expect: Vec<RangeInclusive<u16>>,
-    /// Text that the first 64 KiB of the body must contain; `None`: the status alone decides and the
-    /// body is not read.
-    pub body: Option<String>,
+    /// What must be true of the first 64 KiB of the body; empty: the status alone decides and the body
+    /// is not read.
+    pub body: Vec<BodyMatch>,
 }
 
-/// How HTTPS is verified.
+/// Whether HTTP/2 is spoken with an HTTPS server.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Http2 {
+    /// Where the server offers it.
+    IfOffered,
+    /// A server that does not offer it is not well.
+    Required,
+    /// Never: HTTP/1.1.
+    Never,
+}
+
+/// What must be true of a body.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum BodyMatch {
+    /// It contains this text.
+    Text(String),
+    /// This regular expression, checked already, is found in it.
+    Regex(String),
+    /// It is JSON, and what the pointer (RFC 6901) leads to is one of these values.
+    Json {
+        /// Empty or beginning with a slash.
+        pointer: String,
+        /// At least one; texts, numbers, true or false.
+        values: Vec<serde_json::Value>,
+    },
+}
+
+/// A compiled regular expression may take so much memory: a pattern like `.{9999}` is refused.
+const REGEX_OCTETS_MAX: usize = 256 * 1024;
+
+impl BodyMatch {
+    /// Compiles a regular expression as checks use them: over octets, so that a body need not be UTF-8.
+    ///
+    /// # Errors
+    /// What is wrong with the pattern, or that it is too large.
+    pub fn compile(pattern: &str) -> Result<regex::bytes::Regex, regex::Error> {
+        regex::bytes::RegexBuilder::new(pattern)
+            .size_limit(REGEX_OCTETS_MAX)
+            .dfa_size_limit(REGEX_OCTETS_MAX)
+            .build()
+    }
+}
+
+/// How TLS is verified.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TlsCheck {
     /// `verify = false` accepts any certificate.
@@ -92,4 +145,110 @@ pub struct TlsCheck {
     /// A file of PEM certificates to trust instead of the public ones, already resolved against
     /// the folder of the configuration file.
     pub ca: Option<PathBuf>,
+    /// A certificate with fewer days left is warned of (default 7); 0: never.
+    pub expires_in_days: u16,
+}
+
+impl TlsCheck {
+    /// What `expires_in_days` is where it is not written: less than any automatic renewal leaves.
+    pub const EXPIRES_IN_DAYS: u16 = 7;
+}
+
+/// A TCP connection, and perhaps a short exchange over it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TcpCheck {
+    /// The port.
+    pub port: u16,
+    /// What is sent once the connection stands.
+    pub send: Option<String>,
+    /// What the first 4 KiB of the answer must contain; `None`: a connection is enough.
+    pub expect: Option<String>,
+}
+
+impl TcpCheck {
+    /// A connection is enough.
+    pub fn connect(port: u16) -> TcpCheck {
+        TcpCheck { port, send: None, expect: None }
+    }
+}
+
+/// The standard gRPC health service (grpc.health.v1): SERVING is well.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct GrpcCheck {
+    /// `None`: HTTP/2 without TLS.
+    pub tls: Option<TlsCheck>,
+    /// The port.
+    pub port: u16,
+    /// The authority, and the name that TLS asks for and verifies; `None`: the address itself.
+    pub host: Option<String>,
+    /// The service asked for; empty: the server as a whole.
+    pub service: String,
+}
+
+/// A DNS query to the endpoint's own address, and what counts as well.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct DnsCheck {
+    /// Over TCP and not UDP.
+    pub transport: DnsTransport,
+    /// Default 53.
+    pub port: u16,
+    /// What is asked for, without the final dot; empty for the root.
+    pub name: String,
+    /// The record type's number.
+    pub record_type: u16,
+    /// The response code expected (default NOERROR).
+    pub rcode: u16,
+    /// Each must be among the answers.
+    pub answer: Vec<DnsData>,
+}
+
+/// How a DNS query is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DnsTransport {
+    /// Over UDP, and over TCP again where the answer is truncated.
+    Udp,
+    /// Over TCP.
+    Tcp,
+}
+
+/// What a record must hold.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum DnsData {
+    /// A, AAAA
+    Address(IpAddr),
+    /// CNAME, NS, PTR: in lower case without the final dot.
+    Name(String),
+    /// TXT: its strings together.
+    Text(String),
+}
+
+/// A command; status 0 is well.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ExecCheck {
+    /// The program, an absolute path.
+    pub program: PathBuf,
+    /// Its arguments; `{address}` in them stands for the address.
+    pub arguments: Vec<String>,
+}
+
+impl Check {
+    /// The port that is connected to; `None` where that is nobody's business or the command's own.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Check::Http(check) => Some(check.port),
+            Check::Tcp(check) => Some(check.port),
+            Check::Grpc(check) => Some(check.port),
+            Check::Dns(check) => Some(check.port),
+            Check::Exec(_) | Check::Push { .. } => None,
+        }
+    }
+
+    /// How its server's certificate is judged; `None` where there is none.
+    pub fn tls(&self) -> Option<&TlsCheck> {
+        match self {
+            Check::Http(check) => check.tls.as_ref(),
+            Check::Grpc(check) => check.tls.as_ref(),
+            Check::Tcp(_) | Check::Dns(_) | Check::Exec(_) | Check::Push { .. } => None,
+        }
+    }
 }

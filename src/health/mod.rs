@@ -9,7 +9,10 @@ mod spec;
 mod table;
 
 pub use board::{Board, BoardLimits, Counters, Latency, TargetStatus};
-pub use check::{Cadence, Check, HttpCheck, TargetAddress, TargetSpec, TlsCheck};
+pub use check::{
+    BodyMatch, Cadence, Check, DnsCheck, DnsData, DnsTransport, ExecCheck, GrpcCheck, Http2, HttpCheck,
+    TargetAddress, TargetSpec, TcpCheck, TlsCheck,
+};
 pub use composition::{Composition, Vote};
 pub use failure::{Failure, NotRun, TlsFailure};
 pub use observation::{Event, Observation, ProbeOrder, Ticket, Timings, Transition, Vantage};

@@ -10,7 +10,7 @@ use super::addresses::Addresses;
 use super::cause;
 use super::stopwatch::{Stopwatch, Timed};
 use super::trust::Trust;
-use crate::health::{Failure, HttpCheck, NotRun, TargetAddress, Timings};
+use crate::health::{BodyMatch, Failure, HttpCheck, NotRun, TargetAddress, Timings};
 
 /// The body is read no further than this, counted after decompression: a health page is small, and
 /// whatever streams or inflates costs no more. The head has hyper's own bounds: 100 fields in about
@@ -71,7 +71,7 @@ impl HttpProbe {
         let answer = answer.map_err(|error| cause::of(&error, self.stopwatch.phase()))?;
         self.stopwatch.head();
         self.judge_status(answer.status())?;
-        if let Some(text) = &self.check.body {
+        if let [BodyMatch::Text(text), ..] = self.check.body.as_slice() {
             self.judge_body(answer, text.as_bytes()).await?;
         }
         Ok(self.stopwatch.timings())

@@ -106,10 +106,7 @@ enum Probe {
 impl Target {
     fn new(spec: &TargetSpec, lookups: &Lookups, trust: &mut Trust) -> Target {
         let stopwatch = Arc::new(Stopwatch::new());
-        let port = match &spec.check {
-            Check::Http(check) => check.port,
-            Check::Tcp { port } => *port,
-        };
+        let port = spec.check.port().unwrap_or(0);
         let refused = matches!(spec.address, TargetAddress::Address(address) if !lookups.allow(address));
         let addresses = Addresses {
             target: spec.address.clone(),
@@ -122,7 +119,8 @@ impl Target {
             Check::Http(check) => {
                 HttpProbe::new(check, addresses, trust).map(|probe| Probe::Http(Box::new(probe)))
             }
-            Check::Tcp { .. } => Ok(Probe::Tcp(TcpProbe::new(addresses))),
+            Check::Tcp(_) => Ok(Probe::Tcp(TcpProbe::new(addresses))),
+            Check::Grpc(_) | Check::Dns(_) | Check::Exec(_) | Check::Push { .. } => Err(NotRun::BadRequest),
         };
         Target { probe, timeout: spec.cadence.timeout, stopwatch }
     }

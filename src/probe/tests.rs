@@ -11,7 +11,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::health::{Board, BoardLimits, BoardSpec, Cadence, Event, HttpCheck, Ticket, TlsCheck, TlsFailure};
+use crate::health::{
+    Board, BoardLimits, BoardSpec, BodyMatch, Cadence, Event, Http2, HttpCheck, TcpCheck, Ticket, TlsCheck,
+    TlsFailure,
+};
 use crate::ids::{MonitorId, RegionId};
 use crate::now::Now;
 
@@ -24,14 +27,19 @@ const SHORT: Duration = Duration::from_millis(500);
 pub(super) fn http_check(port: u16) -> HttpCheck {
     HttpCheck {
         tls: None,
+        http2: Http2::Never,
         port,
         method: "GET".to_owned(),
         path: "/healthz?full=1".to_owned(),
         host: None,
         headers: vec![],
         expect: vec![200..=299],
-        body: None,
+        body: vec![],
     }
+}
+
+pub(super) fn tls_check(verify: bool, ca: Option<std::path::PathBuf>) -> TlsCheck {
+    TlsCheck { verify, ca, expires_in_days: 7 }
 }
 
 pub(super) fn spec(address: TargetAddress, check: Check, timeout: Duration) -> TargetSpec {
@@ -199,8 +207,8 @@ async fn check_body(script: Script, expected: Result<(), Failure>) {
     assert_eq!(outcome_of(script, PATIENT, |check| check.body = text("all is well")).await, expected);
 }
 
-fn text(text: &str) -> Option<String> {
-    Some(text.to_owned())
+fn text(text: &str) -> Vec<BodyMatch> {
+    vec![BodyMatch::Text(text.to_owned())]
 }
 
 #[tokio::test]
@@ -227,7 +235,7 @@ async fn h3_the_request_is_the_one_configured() {
     let server = Server::start(answer("200 OK", b"")).await;
     let mut check = http_check(server.port);
     check.method = "HEAD".to_owned();
-    check.host = text("www.example.com");
+    check.host = Some("www.example.com".to_owned());
     check.headers = vec![("X-Probe".to_owned(), "a, b".to_owned())];
     probe(spec(loopback(), Check::Http(check), PATIENT)).await.unwrap();
     let requests = server.requests();
@@ -326,7 +334,7 @@ fn closed_port() -> (socket2::Socket, u16) {
 #[tokio::test]
 async fn a_refused_connection_is_called_so() {
     let (_socket, port) = closed_port();
-    for check in [Check::Http(http_check(port)), Check::Tcp { port }] {
+    for check in [Check::Http(http_check(port)), Check::Tcp(TcpCheck::connect(port))] {
         let outcome = probe(spec(loopback(), check, PATIENT)).await;
         assert_eq!(outcome, Err(Failure::ConnectRefused));
     }
@@ -341,7 +349,7 @@ async fn a_connection_that_is_never_answered_times_out_as_such() {
     while let Ok(connected) = tokio::time::timeout(SHORT, TcpStream::connect(("127.0.0.1", port))).await {
         held.push(connected.unwrap());
     }
-    for check in [Check::Http(http_check(port)), Check::Tcp { port }] {
+    for check in [Check::Http(http_check(port)), Check::Tcp(TcpCheck::connect(port))] {
         assert_eq!(probe(spec(loopback(), check, SHORT)).await, Err(Failure::ConnectTimeout));
     }
 }
@@ -349,7 +357,7 @@ async fn a_connection_that_is_never_answered_times_out_as_such() {
 #[tokio::test]
 async fn h4_tcp_needs_a_connection_only() {
     let server = Server::start(Script::Hold(vec![])).await;
-    let timings = probe(spec(loopback(), Check::Tcp { port: server.port }, PATIENT)).await.unwrap();
+    let timings = probe(spec(loopback(), Check::Tcp(TcpCheck::connect(server.port)), PATIENT)).await.unwrap();
     assert_eq!(timings.first_byte, None);
     assert!(timings.connect > Duration::ZERO && timings.connect <= timings.total);
 }
@@ -379,7 +387,7 @@ async fn ipv6_addresses_are_probed_like_others() {
     };
     let server = Server::start_on(listener, answer("200 OK", b""));
     let address = TargetAddress::Address("::1".parse().unwrap());
-    for check in [Check::Http(http_check(server.port)), Check::Tcp { port: server.port }] {
+    for check in [Check::Http(http_check(server.port)), Check::Tcp(TcpCheck::connect(server.port))] {
         probe(spec(address.clone(), check, PATIENT)).await.unwrap();
     }
     assert!(server.requests()[0].contains(&format!("[::1]:{}", server.port)));
@@ -389,7 +397,7 @@ async fn ipv6_addresses_are_probed_like_others() {
 async fn host_names_are_resolved_and_judged_by_what_they_resolve_to() {
     let server = Server::start(answer("200 OK", b"")).await;
     let localhost = TargetAddress::Host("localhost".to_owned());
-    for check in [Check::Http(http_check(server.port)), Check::Tcp { port: server.port }] {
+    for check in [Check::Http(http_check(server.port)), Check::Tcp(TcpCheck::connect(server.port))] {
         let spec = spec(localhost.clone(), check, PATIENT);
         assert!(probe(spec.clone()).await.is_ok());
         let refused = Err(Failure::NotRun(NotRun::AddressRefused));
@@ -397,7 +405,7 @@ async fn host_names_are_resolved_and_judged_by_what_they_resolve_to() {
     }
     // A label of 64 octets is no name, and needs no name server to say so.
     let nowhere = TargetAddress::Host(format!("{}.invalid", "x".repeat(64)));
-    let check = Check::Tcp { port: 1 };
+    let check = Check::Tcp(TcpCheck::connect(1));
     assert_eq!(probe(spec(nowhere.clone(), check, PATIENT)).await, Err(Failure::NameNotFound));
 }
 
@@ -407,7 +415,7 @@ async fn what_cannot_be_probed_is_told_and_is_no_evidence() {
     let mut prober = Prober::new(ProbeLimits { concurrency_max: 9, allow_loopback: false }, sender);
     let link_local = TargetAddress::Address("169.254.169.254".parse().unwrap());
     let good = TargetAddress::Address("192.0.2.1".parse().unwrap());
-    let tcp = || Check::Tcp { port: 80 };
+    let tcp = || Check::Tcp(TcpCheck::connect(80));
     let with = |change: fn(&mut HttpCheck)| {
         let mut check = http_check(80);
         change(&mut check);
@@ -419,13 +427,13 @@ async fn what_cannot_be_probed_is_told_and_is_no_evidence() {
         spec(link_local, tcp(), PATIENT),
         spec(loopback(), with(|_| ()), PATIENT),
         spec(good.clone(), with(|check| check.method = "GE T".to_owned()), PATIENT),
-        spec(good.clone(), with(|check| check.host = text("a\nb")), PATIENT),
+        spec(good.clone(), with(|check| check.host = Some("a\nb".to_owned())), PATIENT),
         spec(host, with(|_| ()), PATIENT),
         spec(
             good.clone(),
             with(|check| {
-                check.tls = Some(TlsCheck { verify: false, ca: None });
-                check.host = text("127.0.0.1");
+                check.tls = Some(tls_check(false, None));
+                check.host = Some("127.0.0.1".to_owned());
             }),
             PATIENT,
         ),
@@ -433,7 +441,7 @@ async fn what_cannot_be_probed_is_told_and_is_no_evidence() {
             good,
             with(|check| {
                 let ca = Some("/nonexistent/ca.pem".into());
-                check.tls = Some(TlsCheck { verify: true, ca });
+                check.tls = Some(tls_check(true, ca));
             }),
             PATIENT,
         ),
@@ -462,7 +470,7 @@ async fn what_cannot_be_probed_is_told_and_is_no_evidence() {
 async fn tls_that_never_comes_or_is_none_is_told_apart() {
     let hanging = Server::start(Script::Hold(vec![])).await;
     let mut check = http_check(hanging.port);
-    check.tls = Some(TlsCheck { verify: false, ca: None });
+    check.tls = Some(tls_check(false, None));
     let outcome = probe(spec(loopback(), Check::Http(check.clone()), SHORT)).await;
     assert_eq!(outcome, Err(Failure::Tls(TlsFailure::Timeout)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -18,8 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::tests::{http_check, loopback, probe, probes, read_head, spec};
-use crate::health::{Check, Failure, NotRun, TargetSpec, TlsCheck, TlsFailure};
+use super::tests::{http_check, loopback, probe, probes, read_head, spec, tls_check};
+use crate::health::{BodyMatch, Check, Failure, Http2, NotRun, TargetSpec, TlsCheck, TlsFailure};
 
 const NAME: &str = "www.example.com";
 const PATIENT: Duration = Duration::from_secs(20);
@@ -53,7 +53,7 @@ impl Issuer {
 
     /// A check that trusts this issuer.
     fn trusted(&self) -> Option<TlsCheck> {
-        Some(TlsCheck { verify: true, ca: Some(self.file.path().to_owned()) })
+        Some(tls_check(true, Some(self.file.path().to_owned())))
     }
 }
 
@@ -126,7 +126,8 @@ fn https(port: u16, host: Option<&str>, tls: Option<TlsCheck>) -> TargetSpec {
     let mut check = http_check(port);
     check.tls = tls;
     check.host = host.map(str::to_owned);
-    check.body = Some("all is well".to_owned());
+    check.http2 = Http2::IfOffered;
+    check.body = vec![BodyMatch::Text("all is well".to_owned())];
     spec(loopback(), Check::Http(check), PATIENT)
 }
 
@@ -154,7 +155,7 @@ async fn h3_chain_name_and_expiry_are_verified() {
 #[tokio::test]
 async fn h3_the_public_issuers_do_not_vouch_for_anybody() {
     let (port, _) = start(Issuer::new("ours").server(NAME, (2020, 2090), &[])).await;
-    let outcome = probe(https(port, Some(NAME), Some(TlsCheck { verify: true, ca: None }))).await;
+    let outcome = probe(https(port, Some(NAME), Some(tls_check(true, None)))).await;
     // On a machine without any public issuer it cannot even be asked.
     let expected = [Failure::Tls(TlsFailure::UnknownIssuer), Failure::NotRun(NotRun::NoTrust)];
     assert!(expected.contains(&outcome.unwrap_err()));
@@ -162,7 +163,7 @@ async fn h3_the_public_issuers_do_not_vouch_for_anybody() {
 
 #[tokio::test]
 async fn h3_verify_false_takes_any_certificate() {
-    let any = || Some(TlsCheck { verify: false, ca: None });
+    let any = || Some(tls_check(false, None));
     let issuer = Issuer::new("ours");
     check(issuer.server("www.example.org", (2020, 2021), &[]), any(), Ok(())).await;
     let key = KeyPair::generate().unwrap();

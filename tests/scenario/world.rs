@@ -252,7 +252,7 @@ impl World {
     fn launch(&mut self, order: ProbeOrder) {
         let sight = self.probes.see(&self.view.snapshot, order.target);
         let Some(target) = self.board.targets().get(order.target.index()) else { return };
-        let asks = !matches!(target.check, meridian::health::Check::Tcp { .. });
+        let asks = !matches!(target.check, meridian::health::Check::Tcp(_));
         let (took, outcome) = match sight {
             Sight::Silent => return,
             Sight::Up { connect, first_byte } => {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{self, Config, EndpointTarget};
+use crate::config::{self, Config, EndpointTarget, PoolMonitor};
 use crate::daemon::Status;
 use crate::health::Check;
 use crate::load;
@@ -187,13 +187,14 @@ fn read(path: &Path) -> Result<Config, String> {
 fn stand_ins(config: &Config) -> Vec<StandIn> {
     let mut all: Vec<(String, Vec<SocketAddr>)> = Vec::new();
     for pool in &config.pools {
-        let Some(monitor) = pool.monitor.and_then(|monitor| config.monitors.get(monitor.index())) else {
+        let monitor = pool.monitor.as_ref().and_then(PoolMonitor::first);
+        let Some(monitor) = monitor.and_then(|monitor| config.monitors.get(monitor.index())) else {
             continue;
         };
         let port = match &monitor.check {
             Check::Http(check) if check.tls.is_none() => check.port,
-            Check::Tcp { port } => *port,
-            Check::Http(_) => continue,
+            Check::Tcp(check) => check.port,
+            _ => continue,
         };
         for endpoint in &pool.endpoints {
             let EndpointTarget::Addresses(addresses) = &endpoint.target else { continue };

@@ -1,5 +1,8 @@
 //! From text to [`Config`]: every section by a file of its own, then what concerns them together.
 
+mod body;
+mod checks;
+mod composition;
 mod directory;
 mod geokey;
 mod monitors;

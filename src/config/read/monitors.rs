@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::directory::Directory;
 use super::reader::{Context, Name, Table, Value, shortened};
-use super::{scalar, secret};
+use super::{body, checks, scalar, secret};
 use crate::config::Monitor;
-use crate::config::shape::{HTTP, HTTPS, MONITOR, TCP};
-use crate::health::{Cadence, Check, HttpCheck, TlsCheck};
+use crate::config::shape::{HTTP, HTTPS, MONITOR};
+use crate::health::{Cadence, Check, Http2, HttpCheck, TcpCheck, TlsCheck};
 
 /// H2's defaults.
 const CADENCE: Cadence = Cadence {
@@ -29,12 +29,28 @@ pub fn monitors(cx: &mut Context, directory: &Directory, folder: &Path) -> Vec<M
 fn monitor(cx: &mut Context, name: Name, value: Value, folder: &Path) -> Monitor {
     let table = Table::open(cx, value, &MONITOR, Some(name.span));
     let check = table.as_ref().and_then(|table| check(cx, table, folder));
+    if let (Some(table), Some(Check::Push { .. })) = (&table, &check) {
+        refuse_cadence(cx, table);
+    }
     Monitor {
         name: name.text.to_owned(),
         span: name.span,
         // A monitor without a check has been reported.
-        check: check.unwrap_or(Check::Tcp { port: 0 }),
+        check: check.unwrap_or(Check::Tcp(TcpCheck::connect(0))),
         cadence: table.map_or(CADENCE, |table| cadence(cx, &table)),
+    }
+}
+
+/// What is posted is not probed: there is no interval, and each verdict is taken as it comes.
+fn refuse_cadence(cx: &mut Context, table: &Table) {
+    for key in ["interval", "timeout", "fall", "rise", "ok", "relapse_window"] {
+        if let Some(span) = table.key_span(key) {
+            cx.error(
+                span,
+                format!("`{key}` has no effect with `push`"),
+                "remove it: posted verdicts are taken as they come, and hold for their `ttl`",
+            );
+        }
     }
 }
 
@@ -78,15 +94,16 @@ fn check(cx: &mut Context, monitor: &Table, folder: &Path) -> Option<Check> {
         let tls = tls(cx, &table, folder);
         return Some(Check::Http(http(cx, &table, Some(tls), 443)));
     }
-    let table = Table::open(cx, monitor.get("tcp")?, &TCP, None)?;
-    Some(Check::Tcp { port: port(cx, &table)? })
+    checks::other(cx, monitor, folder)
 }
 
-fn port(cx: &mut Context, table: &Table) -> Option<u16> {
+/// A port.
+pub fn port(cx: &mut Context, table: &Table) -> Option<u16> {
     table.integer(cx, "port").and_then(|at| u16::try_from(at.value).ok())
 }
 
-fn tls(cx: &mut Context, table: &Table, folder: &Path) -> TlsCheck {
+/// `verify`, `ca` and `expires_in_days`.
+pub fn tls(cx: &mut Context, table: &Table, folder: &Path) -> TlsCheck {
     let verify = table.flag(cx, "verify").unwrap_or(true);
     let ca = table.text(cx, "ca");
     if let Some(ca) = ca
@@ -94,22 +111,18 @@ fn tls(cx: &mut Context, table: &Table, folder: &Path) -> TlsCheck {
     {
         cx.error(ca.span, "`ca` has no effect with verify = false", "remove one of the two");
     }
-    TlsCheck { verify, ca: ca.map(|at| -> PathBuf { folder.join(at.value) }) }
+    let days = table.integer(cx, "expires_in_days").and_then(|at| u16::try_from(at.value).ok());
+    TlsCheck {
+        verify,
+        ca: ca.map(|at| -> PathBuf { folder.join(at.value) }),
+        expires_in_days: days.unwrap_or(TlsCheck::EXPIRES_IN_DAYS),
+    }
 }
 
 fn http(cx: &mut Context, table: &Table, tls: Option<TlsCheck>, default_port: u16) -> HttpCheck {
     let method = table.word(cx, "method").map_or("GET", |at| at.value);
-    let body = table.text(cx, "body");
-    if let Some(body) = body
-        && method == "HEAD"
-    {
-        cx.error(
-            body.span,
-            "`body` can never be found: answers to HEAD have no body",
-            "use method = \"GET\"",
-        );
-    }
     HttpCheck {
+        http2: if tls.is_some() { http2(cx, table) } else { Http2::Never },
         tls,
         port: port(cx, table).unwrap_or(default_port),
         method: method.to_owned(),
@@ -117,7 +130,15 @@ fn http(cx: &mut Context, table: &Table, tls: Option<TlsCheck>, default_port: u1
         host: host(cx, table),
         headers: headers(cx, table),
         expect: expect(cx, table).unwrap_or_else(|| vec![200..=299]),
-        body: body.map(|at| at.value.to_owned()),
+        body: body::matches(cx, table, method),
+    }
+}
+
+fn http2(cx: &mut Context, table: &Table) -> Http2 {
+    match table.word(cx, "http2").map(|at| at.value) {
+        Some("required") => Http2::Required,
+        Some("never") => Http2::Never,
+        _ => Http2::IfOffered,
     }
 }
 
@@ -151,7 +172,8 @@ fn path(cx: &mut Context, table: &Table) -> Option<String> {
     Some(path.value.to_owned())
 }
 
-fn host(cx: &mut Context, table: &Table) -> Option<String> {
+/// `host`: a name, perhaps with a port.
+pub fn host(cx: &mut Context, table: &Table) -> Option<String> {
     let host = table.text(cx, "host")?;
     let (name, port) = match host.value.rsplit_once(':') {
         Some((name, port)) if !name.contains(':') => (name, Some(port)),

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::composition;
 use super::directory::{Directory, check_name};
 use super::reader::{At, Context, Name, Table, Value, shortened, wrong_type};
 use super::scalar;
 use crate::config::shape::{ENDPOINT, POOL};
 use crate::config::{Endpoint, EndpointTarget, MinHealthy, Pool, Probes, Span};
-use crate::ids::{MonitorId, RegionId};
+use crate::ids::RegionId;
 
 /// What `weight` is when it is not written.
 const WEIGHT: u16 = 100;
@@ -41,17 +42,23 @@ pub fn pools(cx: &mut Context, directory: &Directory, mut known: Known) -> Vec<P
 }
 
 fn pool(cx: &mut Context, name: Name, value: Value, known: &mut Known) -> PoolRead {
-    let empty = Pool { name: name.text.to_owned(), span: name.span, monitor: None, endpoints: Vec::new() };
+    let empty = Pool {
+        name: name.text.to_owned(),
+        span: name.span,
+        monitor: None,
+        watch: Vec::new(),
+        endpoints: Vec::new(),
+    };
     let Some(table) = Table::open(cx, value, &POOL, Some(name.span)) else {
         return PoolRead { pool: empty, answers: None, min_healthy: None };
     };
-    let monitor = table.text(cx, "monitor").and_then(|text| known.monitors.refer(cx, text));
-    let monitor = monitor.map(|number| MonitorId(number as u16));
-    let endpoints = endpoints(cx, &table, known, monitor.is_some());
+    let monitor = table.get("monitor").and_then(|value| composition::monitor(cx, value, known.monitors));
+    let watch = composition::watch(cx, &table, monitor.as_ref(), known.monitors);
+    let endpoints = endpoints(cx, &table, known, monitor.is_some() || !watch.is_empty());
     let min_healthy = min_healthy(cx, &table);
     lint_min_healthy(cx, name, min_healthy, endpoints.len());
     PoolRead {
-        pool: Pool { monitor, endpoints, ..empty },
+        pool: Pool { monitor, watch, endpoints, ..empty },
         answers: table.integer(cx, "answers").map(|at| at.map(|answers| answers as u8)),
         min_healthy,
     }

@@ -8,7 +8,11 @@ mod policy;
 
 use std::time::Duration;
 
-pub use monitor::{HTTP, HTTPS, METHODS, MONITOR, TCP};
+use monitor::MONITOR_NAME;
+pub use monitor::{
+    CHECKS, COMPOSITION, DNS, DNS_TYPES, EXEC, GRPC, HTTP, HTTP2, HTTPS, METHODS, MONITOR, PUSH, RCODES, TCP,
+    VOTE,
+};
 use policy::NAME;
 pub use policy::{ALL_DOWN, BRANCH, MODES, POLICY, RULES, SHARE};
 
@@ -323,9 +327,15 @@ pub static POOL: Shape = Shape {
     keys: &[
         optional(
             "monitor",
-            Kind::Text("a monitor's name"),
-            "not probed, always eligible",
-            "How its endpoints are probed.",
+            Kind::Either(&[MONITOR_NAME, Kind::Table(&COMPOSITION)]),
+            "not checked, always eligible",
+            "How its endpoints are checked: one monitor, or several that add up.",
+        ),
+        optional(
+            "watch",
+            Kind::List(&MONITOR_NAME),
+            "none",
+            "Monitors that check its endpoints too and are only shown: they never vote.",
         ),
         required("endpoints", Kind::List(&Kind::Table(&ENDPOINT)), "The members."),
         optional(
@@ -442,7 +452,7 @@ pub static ZONE: Shape = Shape {
 };
 
 /// Every shape, the two files first.
-pub fn all() -> [&'static Shape; 19] {
+pub fn all() -> [&'static Shape; 25] {
     [
         &MAIN,
         &ZONE,
@@ -455,7 +465,13 @@ pub fn all() -> [&'static Shape; 19] {
         &HTTP,
         &HTTPS,
         &TCP,
+        &GRPC,
+        &DNS,
+        &EXEC,
+        &PUSH,
         &POOL,
+        &COMPOSITION,
+        &VOTE,
         &ENDPOINT,
         &POLICY,
         &BRANCH,

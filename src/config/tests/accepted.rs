@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::health::Check;
+use crate::health::{BodyMatch, Check, DnsData};
 use crate::ids::{NodeId, RegionId};
 
 pub const SAMPLE: &str = r#"
@@ -107,6 +107,54 @@ fn the_sample() {
     assert!(matches!(config.services[1].client_subnet, ClientSubnetUse::Trusted(_)));
     assert_eq!(config.zones[0].names.len(), 4);
     assert_eq!(config.zones[0].names[3].service.index(), 2);
+}
+
+#[test]
+fn h4_monitors_add_up() {
+    let monitors = |written: &str| {
+        let main = format!(
+            r#"
+[regions.here]
+at = [0, 0]
+[monitors.a]
+http = {{ regex = '^ok$', json = {{ "/status" = ["ok", 1, true] }} }}
+[monitors.b]
+dns = {{ name = "Example.COM.", type = "NS", answer = "NS1.example.com." }}
+[monitors.c]
+exec = {{ command = ["/bin/true", "{{address}}"] }}
+[monitors.d]
+push = {{ ttl = "1m" }}
+[pools.p]
+monitor = {written}
+watch = ["d"]
+endpoints = [{{ name = "e", region = "here", address = "192.0.2.1" }}]
+[services.s]
+policy = "p"
+"#
+        );
+        accept(&main, "[names]\nwww = \"s\"\n")
+    };
+    let check = |written: &str, needed: u32, votes: &[(u16, u16, bool)]| {
+        let config = monitors(written);
+        let monitor = config.pools[0].monitor.clone().unwrap();
+        let found: Vec<_> =
+            monitor.votes.iter().map(|vote| (vote.monitor.0, vote.weight, vote.inverted)).collect();
+        assert_eq!((monitor.needed, found.as_slice()), (needed, votes), "{written}");
+        assert_eq!(config.pools[0].watch, [crate::ids::MonitorId(3)]);
+    };
+    check("\"b\"", 1, &[(1, 1, false)]);
+    check("{ all = [\"b\", \"a\"] }", 2, &[(1, 1, false), (0, 1, false)]);
+    check("{ any = [\"a\", { use = \"c\", inverted = true }] }", 1, &[(0, 1, false), (2, 1, true)]);
+    check("{ at_least = 3, of = [\"a\", { use = \"b\", weight = 2 }] }", 3, &[(0, 1, false), (1, 2, false)]);
+
+    let config = monitors("\"a\"");
+    let Check::Http(check) = &config.monitors[0].check else { panic!() };
+    let values = vec!["ok".into(), 1.into(), true.into()];
+    let json = BodyMatch::Json { pointer: "/status".to_owned(), values };
+    assert_eq!(check.body, [BodyMatch::Regex("^ok$".to_owned()), json]);
+    let Check::Dns(check) = &config.monitors[1].check else { panic!() };
+    assert_eq!((check.name.as_str(), check.record_type), ("example.com", 2));
+    assert_eq!(check.answer, [DnsData::Name("ns1.example.com".to_owned())]);
 }
 
 #[test]

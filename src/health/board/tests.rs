@@ -31,7 +31,7 @@ fn cadence() -> Cadence {
 fn target(number: u32) -> TargetSpec {
     TargetSpec {
         address: TargetAddress::Address(IpAddr::V4(Ipv4Addr::from(0xC000_0200 + number))),
-        check: Check::Tcp { port: 80 },
+        check: Check::Tcp(crate::health::TcpCheck::connect(80)),
         cadence: cadence(),
         monitor: MonitorId(0),
         region: RegionId(0),
