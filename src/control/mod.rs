@@ -6,6 +6,7 @@
 mod explain;
 mod guard;
 mod metrics;
+mod page;
 mod problem;
 
 use std::io;
@@ -90,6 +91,7 @@ pub fn spawn(
 
 fn router(shared: Shared) -> Router {
     Router::new()
+        .merge(page::routes())
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(show_metrics))
