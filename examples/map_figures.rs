@@ -75,7 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn build(atlas: &Atlas, count: usize) -> Result<LocationMap, Box<dyn Error>> {
     let regions =
         REGIONS.iter().take(count).map(|&(latitude, longitude)| Coordinates::new(latitude, longitude));
-    let lenses = [Lens::Order { bias: [].into() }];
+    let lenses = [Lens::Order { bias: [].into(), tie_permille: 0 }];
     let mut builder = MapBuilder::new(MapSpec { regions: regions.collect(), lenses: lenses.into() });
     let mut failed = None;
     atlas.scan(&mut |_, _| (), &mut |locations, stretch| {

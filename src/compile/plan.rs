@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::config::{self, Config, Problems};
-use crate::geo::{Coordinates, GeoKey, Lens, MapSpec, biased_distance_km};
+use crate::geo::{Coordinates, GeoKey, Lens, MapSpec, RegionOrder};
 use crate::ids::{CounterId, EndpointId, Family, MapId, NodeId, PoolId, RegionId, ServiceId};
 use crate::steer::{
     AllDown, Branch, ClientSubnetUse, Fleet, MinHealthy, Node, Plan, Rule, Sticky, StickyKey, prior_tenths,
@@ -218,20 +218,20 @@ impl Tree<'_> {
         match &policy.rule {
             config::Rule::Pool { answers, .. } => Rule::Pool { answers: *answers },
             config::Rule::Failover { children } => Rule::Failover { children: self.all(children) },
-            config::Rule::Nearest { children, bias, unknown, answers } => {
+            config::Rule::Nearest { children, bias, tie_permille, unknown, answers } => {
                 let mut by_region = vec![0i8; self.config.regions.len()];
                 for (region, bias) in bias {
                     if let Some(slot) = by_region.get_mut(region.index()) {
                         *slot = *bias;
                     }
                 }
-                let unknown = self.order_from(*unknown, &by_region);
+                let unknown = self.order_from(*unknown, &by_region, *tie_permille);
                 while by_region.last() == Some(&0) {
                     by_region.pop();
                 }
                 Rule::Nearest {
                     children: self.all(children),
-                    lens: self.lens(Lens::Order { bias: by_region.into() }),
+                    lens: self.lens(Lens::Order { bias: by_region.into(), tie_permille: *tie_permille }),
                     unknown,
                     answers: *answers,
                 }
@@ -287,17 +287,10 @@ impl Tree<'_> {
     }
 
     /// All regions with coordinates in the order of biased distance from one of them (R7).
-    fn order_from(&self, from: RegionId, bias: &[i8]) -> Box<[RegionId]> {
-        let Some(from) = self.coordinates(from) else { return Box::new([]) };
-        let mut order: Vec<(f64, RegionId)> = (0..self.config.regions.len() as u16)
-            .filter_map(|index| {
-                let bias = bias.get(usize::from(index)).copied().unwrap_or(0);
-                let at = self.coordinates(RegionId(index))?;
-                Some((biased_distance_km(from, at, bias), RegionId(index)))
-            })
-            .collect();
-        order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        order.into_iter().map(|(_, region)| region).collect()
+    fn order_from(&self, from: RegionId, bias: &[i8], tie_permille: u16) -> RegionOrder {
+        let Some(from) = self.coordinates(from) else { return RegionOrder::default() };
+        let regions: Vec<_> = self.config.regions.iter().map(|region| region.coordinates).collect();
+        RegionOrder::new(from, &regions, bias, tie_permille)
     }
 
     fn round_trips_from(&self, from: RegionId) -> Box<[u16]> {

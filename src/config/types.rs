@@ -234,6 +234,9 @@ pub enum Rule {
         children: Vec<NodeId>,
         /// R6: -99..=99 by region; regions not named have 0.
         bias: Vec<(RegionId, i8)>,
+        /// R6: regions within this share of the nearest distance, in thousandths (0..=1000, default 0),
+        /// join it.
+        tie_permille: u16,
         /// Where clients without a known location count as being (R7). Default: the first region.
         unknown: RegionId,
         /// How many endpoints of the region's group an answer names (default 1).

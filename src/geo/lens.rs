@@ -12,6 +12,9 @@ pub enum Lens {
     Order {
         /// By [`RegionId`], -99..=99; missing entries are 0, so empty is no bias at all.
         bias: Box<[i8]>,
+        /// R6: regions within this share of a region's distance, in thousandths, are tied with it. 0:
+        /// none, and the ties tell no places apart.
+        tie_permille: u16,
     },
     /// The one-degree cell of the place: all that a latency score may depend on.
     Cell,
@@ -60,17 +63,40 @@ pub fn biased_distance_km(from: Coordinates, region: Coordinates, bias: i8) -> f
     if bias >= 0.0 { distance_km * (1.0 - bias / 100.0) } else { distance_km / (1.0 + bias / 100.0) }
 }
 
-/// The regions in the order of a lens for one place.
-pub(super) fn order(from: Coordinates, regions: &[Option<Coordinates>], bias: &[i8]) -> Vec<RegionId> {
-    let mut order: Vec<(f64, RegionId)> = (0u16..)
-        .zip(regions)
-        .filter_map(|(number, region)| {
-            let bias = bias.get(usize::from(number)).copied().unwrap_or(0);
-            Some((biased_distance_km(from, (*region)?, bias), RegionId(number)))
-        })
-        .collect();
-    order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    order.into_iter().map(|(_, region)| region).collect()
+/// Regions by biased distance from one place.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RegionOrder {
+    /// Nearest first; equal distances by number.
+    pub regions: Box<[RegionId]>,
+    /// By place in `regions`: how many of them, counted from the first, are not farther than the tie
+    /// allows from the region there. Empty without a tie.
+    pub reaches: Box<[u16]>,
+}
+
+impl RegionOrder {
+    /// All regions with coordinates as one place sees them; `bias` and `tie_permille` as in [`Lens::Order`].
+    pub fn new(
+        from: Coordinates,
+        regions: &[Option<Coordinates>],
+        bias: &[i8],
+        tie_permille: u16,
+    ) -> RegionOrder {
+        let mut order: Vec<(f64, RegionId)> = (0u16..)
+            .zip(regions)
+            .filter_map(|(number, region)| {
+                let bias = bias.get(usize::from(number)).copied().unwrap_or(0);
+                Some((biased_distance_km(from, (*region)?, bias), RegionId(number)))
+            })
+            .collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let share = 1.0 + f64::from(tie_permille) / 1000.0;
+        let reach = |nearest_km: f64| order.partition_point(|(km, _)| *km <= nearest_km * share) as u16;
+        let reaches: Box<[u16]> = match tie_permille {
+            0 => [].into(),
+            _ => order.iter().map(|(km, _)| reach(*km)).collect(),
+        };
+        RegionOrder { reaches, regions: order.into_iter().map(|(_, region)| region).collect() }
+    }
 }
 
 /// The number of a one-degree cell: rows from the south pole, columns from the antimeridian.

@@ -13,7 +13,7 @@ mod special;
 
 pub use embedded::Effective;
 pub use key::GeoKey;
-pub use lens::{Lens, MapSpec, biased_distance_km};
+pub use lens::{Lens, MapSpec, RegionOrder, biased_distance_km};
 pub use map::{ClassOf, Decided, Fold, Located, LocationMap, MapBuilder, MapError, MapFigures, Place, What};
 pub use place::{Continent, Coordinates, CountryCode, Location};
 pub use prefix::ClientPrefix;

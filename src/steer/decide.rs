@@ -5,6 +5,7 @@
 
 mod last_good;
 mod members;
+mod ties;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -156,13 +157,15 @@ impl<'a, 't> Walk<'a, 't> {
             Rule::Nearest { children, lens, unknown, answers } => {
                 let lens = usize::from(*lens);
                 let known = self.place.filter(|place| place.is_known(lens));
-                let order: &'a [RegionId] = known.map_or(unknown, |place| place.order(lens));
-                let regions = order.iter().copied().filter(|region| node.regions.contains(region));
-                self.by_region(node, children, regions, *answers, only, regard)
+                let (order, ties): (&'a [RegionId], &'a [u16]) = match known {
+                    Some(place) => (place.order(lens), place.ties(lens)),
+                    None => (&unknown.regions, &unknown.reaches),
+                };
+                self.by_region(node, children, (order, ties), *answers, only, regard)
             }
             Rule::Latency { children, lens, unknown, answers } => {
                 let scored = self.scored(node, usize::from(*lens), unknown, regard);
-                self.by_region(node, children, scored.into_iter(), *answers, only, regard)
+                self.by_region(node, children, (&scored, &[]), *answers, only, regard)
             }
             Rule::Geo { lens, rules, default, unknown } => {
                 self.geo(node, *lens, rules, [*unknown, *default], only, regard)
@@ -199,18 +202,21 @@ impl<'a, 't> Walk<'a, 't> {
         Outcome::Failed
     }
 
-    /// `nearest` and `latency`: the first region in order whose group has not failed.
+    /// `nearest` and `latency`: the first region in order whose group has not failed, and those that
+    /// its tie reaches (`ties` as in [`Place::ties`]).
     fn by_region(
         &mut self,
         node: &'a Node,
         children: &'a [NodeId],
-        regions: impl Iterator<Item = RegionId>,
+        (order, ties): (&[RegionId], &[u16]),
         answers: u8,
         only: Option<RegionId>,
         regard: Regard,
     ) -> Outcome {
         let mut held = None;
-        for region in regions.filter(|region| only.is_none_or(|only| only == *region)) {
+        let asked =
+            |region: &RegionId| only.is_none_or(|only| only == *region) && node.regions.contains(region);
+        for (place, region) in order.iter().copied().enumerate().filter(|(_, region)| asked(region)) {
             match self.group(node, children, region, answers, regard) {
                 outcome @ (Outcome::Failed | Outcome::Held(_)) => {
                     if let Outcome::Held(branch) = outcome {
@@ -227,7 +233,12 @@ impl<'a, 't> Walk<'a, 't> {
                 outcome => {
                     let fleet = self.inputs.fleet;
                     self.trace.note(&node.name, || format!("region {} chosen", fleet.region_name(region)));
-                    return outcome;
+                    let reach = ties.get(place).map_or(0, |reach| usize::from(*reach));
+                    let mut tied =
+                        order.get(place + 1..reach).unwrap_or(&[]).iter().copied().filter(asked).peekable();
+                    let (Outcome::Chosen(mix), Some(_)) = (&outcome, tied.peek()) else { return outcome };
+                    let mix = self.with_tied(node, children, mix.clone(), tied, answers, regard);
+                    return mix.map_or(Outcome::Failed, Outcome::Chosen);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
-use crate::geo::GeoKey;
+use crate::geo::{GeoKey, RegionOrder};
 use crate::ids::{AddressId, CounterId, EndpointId, Family, MapId, MonitorId, NodeId, RegionId, ServiceId};
 
 /// All endpoints and regions of a snapshot: what the plans of all services refer to.
@@ -159,7 +159,7 @@ pub enum Rule {
         /// The lens that gives the order of regions.
         lens: u8,
         /// The order for unknown locations.
-        unknown: Box<[RegionId]>,
+        unknown: RegionOrder,
         /// Endpoints per answer.
         answers: u8,
     },

@@ -44,7 +44,8 @@ pub struct Endpoint {
 pub enum Rule {
     Pool(usize),
     Failover(Vec<usize>),
-    Nearest(Vec<usize>),
+    /// With the tie in thousandths.
+    Nearest(Vec<usize>, u16),
     Latency(Vec<usize>),
     Weighted(Vec<(usize, u16)>),
     Geo(Vec<(GeoKey, usize)>, usize),
@@ -144,7 +145,7 @@ impl World {
         match dice.below(7) {
             0 => Rule::Failover(some(dice, &any)),
             // Under nearest and latency only pools: what a composite child means there is its own test.
-            1 | 2 => Rule::Nearest(some(dice, &pools)),
+            1 | 2 => Rule::Nearest(some(dice, &pools), *dice.pick(&[0, 0, 100, 500])),
             3 => Rule::Latency(some(dice, &pools)),
             4 => {
                 let children = some(dice, &any);
@@ -217,11 +218,15 @@ impl World {
                 Rule::Failover(children) => {
                     writeln!(text, "[policies.{name}]\nfailover = [{}]", list(children)).unwrap();
                 }
-                Rule::Nearest(children) => {
+                Rule::Nearest(children, tie) => {
                     let unknown = self.first_region(children);
+                    let tie = match tie {
+                        0 => String::new(),
+                        tie => format!("tie = {}\n", f64::from(*tie) / 1000.0),
+                    };
                     writeln!(
                         text,
-                        "[policies.{name}]\nnearest = [{}]\nunknown = \"r{unknown}\"",
+                        "[policies.{name}]\nnearest = [{}]\n{tie}unknown = \"r{unknown}\"",
                         list(children)
                     )
                     .unwrap();
@@ -301,7 +306,7 @@ impl World {
                 let pool = *pool;
                 (0..self.endpoints.len()).filter(move |e| self.endpoints[*e].pool == pool).collect::<Vec<_>>()
             }
-            Rule::Failover(own) | Rule::Nearest(own) | Rule::Latency(own) | Rule::Multivalue(own, _) => {
+            Rule::Failover(own) | Rule::Nearest(own, _) | Rule::Latency(own) | Rule::Multivalue(own, _) => {
                 self.members(own)
             }
             Rule::Weighted(own) => self.members(&own.iter().map(|(child, _)| *child).collect::<Vec<_>>()),
@@ -345,7 +350,7 @@ impl World {
         match &self.nodes[node] {
             Rule::Pool(_) => Some(healthy(&[node])).filter(|h| !h.is_empty()).map(|h| self.draw(&h, 1)),
             Rule::Failover(children) => children.iter().find_map(|child| self.eval(*child, address, well)),
-            Rule::Nearest(children) | Rule::Latency(children) => {
+            Rule::Nearest(children, _) | Rule::Latency(children) => {
                 let cells = matches!(self.nodes[node], Rule::Latency(..));
                 let from = self.network(address).map_or(self.regions[self.first_region(children)], |own| {
                     let (lat, lon) = (round2(own.at.0), round2(own.at.1));
@@ -365,12 +370,22 @@ impl World {
                     .collect();
                 order.sort_unstable();
                 let all = healthy(children);
-                let group = order.iter().find_map(|(_, region)| {
-                    let group: Vec<usize> =
-                        all.iter().copied().filter(|e| self.endpoints[*e].region == *region).collect();
-                    (!group.is_empty()).then_some(group)
-                });
-                group.map(|group| self.draw(&group, 1))
+                let group = |region: usize| {
+                    all.iter()
+                        .copied()
+                        .filter(|e| self.endpoints[*e].region == region)
+                        .collect::<Vec<usize>>()
+                };
+                let (nearest, _) = order.iter().find(|(_, region)| !group(*region).is_empty())?;
+                let reach = match self.nodes[node] {
+                    Rule::Nearest(_, tie) if tie > 0 => *nearest as f64 * (1.0 + f64::from(tie) / 1000.0),
+                    _ => -1.0,
+                };
+                // Without a tie: the first region alone, even where another is as far.
+                let first = order.iter().find(|(_, region)| !group(*region).is_empty())?.1;
+                let tied = order.iter().filter(|(far, region)| *region == first || *far as f64 <= reach);
+                let together: Vec<usize> = tied.flat_map(|(_, region)| group(*region)).collect();
+                Some(self.draw(&together, 1))
             }
             Rule::Weighted(children) => [false, true].into_iter().find_map(|standby| {
                 let parts: Vec<(f64, Decision)> = children

@@ -4,6 +4,7 @@ use super::directory::{Directory, missing};
 use super::geokey::{self, Written};
 use super::pools::{PoolRead, min_healthy};
 use super::reader::{At, Context, Name, Table, Value, shortened, wrong_type};
+use super::scalar;
 use crate::config::shape::{ALL_DOWN, BRANCH, MODES, POLICY, RULES, SHARE};
 use crate::config::{AllDown, GeoBranch, GeoRule, MinHealthy, Policy, Rule, Span};
 use crate::ids::{NodeId, PoolId, RegionId};
@@ -170,7 +171,8 @@ impl<'t> Forest<'t> {
                 match kind {
                     "nearest" => {
                         let bias = bias(cx, regions, table);
-                        Rule::Nearest { children, bias, unknown, answers: answers.unwrap_or(1) }
+                        let tie_permille = tie(cx, table).unwrap_or(0);
+                        Rule::Nearest { children, bias, tie_permille, unknown, answers: answers.unwrap_or(1) }
                     }
                     "latency" => Rule::Latency { children, unknown, answers: answers.unwrap_or(1) },
                     "multivalue" => {
@@ -405,10 +407,11 @@ fn report_shared_names(cx: &mut Context, policies: &Directory, pools: &Directory
 }
 
 /// Options and the rules that they belong to. `min_healthy` and `all_down` belong to every rule.
-const OPTIONS: [(&str, &[&str]); 4] = [
+const OPTIONS: [(&str, &[&str]); 5] = [
     ("unknown", &["nearest", "latency"]),
     ("answers", &["nearest", "latency", "multivalue"]),
     ("bias", &["nearest"]),
+    ("tie", &["nearest"]),
     ("sticky", &["weighted"]),
 ];
 
@@ -437,4 +440,22 @@ fn bias<'t>(cx: &mut Context, regions: &mut Directory<'t>, table: &Table<'t>) ->
         }
     }
     bias
+}
+
+/// `tie`, in thousandths.
+fn tie(cx: &mut Context, table: &Table) -> Option<u16> {
+    let value = table.get("tie")?;
+    let share = match value.toml.as_str() {
+        Some(text) => scalar::percent(text).map(|percent| f64::from(percent) / 100.0),
+        None => Some(value.number(cx, "tie")?.value),
+    };
+    let Some(share) = share.filter(|share| (0.0..=1.0).contains(share)) else {
+        cx.error(
+            value.span,
+            "`tie` is no share of a distance",
+            "write a number from 0 to 1, or a share from \"1%\" to \"100%\": 0.1 joins what is up to a tenth farther",
+        );
+        return None;
+    };
+    Some((share * 1000.0).round() as u16)
 }

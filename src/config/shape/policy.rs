@@ -72,6 +72,12 @@ pub static POLICY: Shape = Shape {
             "`nearest`: in percent by region; above 0 draws clients in, below 0 sends them off.",
         ),
         optional(
+            "tie",
+            Kind::Either(&[Kind::Number(0.0, 1.0), Kind::Text("a share from \"1%\" to \"100%\"")]),
+            "0",
+            "`nearest`: regions within this share of the nearest distance join it, by weight; in steps of 0.001.",
+        ),
+        optional(
             "sticky",
             Kind::Word(&["client"]),
             "drawn for each answer",

@@ -1,14 +1,15 @@
 //! Classes of places: what all lenses of a map say of a location, interned.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::MapError;
 use super::barrier::{BARRIER_COUNT, ClassKind, UNKNOWN, kind};
 use super::overlay::Context;
 use super::slices::SliceTable;
 use super::trie::NUMBER_MAX;
-use crate::geo::lens::{cell_number, order};
-use crate::geo::{Continent, Coordinates, CountryCode, GeoKey, Lens, Location, MapSpec};
+use crate::geo::lens::cell_number;
+use crate::geo::{Continent, Coordinates, CountryCode, GeoKey, Lens, Location, MapSpec, RegionOrder};
 use crate::ids::{ClassId, RegionId};
 
 /// The value of every lens for the unknown location.
@@ -24,14 +25,25 @@ pub(super) struct Classes {
     pub(super) count: u32,
     /// One value per lens, class by class.
     pub(super) values: Box<[u32]>,
-    /// All orders in a row, each of the same length.
-    pub(super) orders: Box<[RegionId]>,
+    /// The orders of `Order` lenses without a tie.
+    pub(super) orders: Orders,
+    /// Those with one, numbered apart.
+    pub(super) tied_orders: Orders,
     /// How many regions each order has.
     pub(super) order_length: usize,
     /// Where each rule list ends in `rules`.
     pub(super) rule_ends: Box<[u32]>,
     /// All rule lists in a row.
     pub(super) rules: Box<[u16]>,
+}
+
+/// Orders of regions, each of the same length.
+#[derive(PartialEq, Eq, Debug, Default)]
+pub(super) struct Orders {
+    /// All of them in a row.
+    pub(super) regions: Box<[RegionId]>,
+    /// Likewise: how far the ties of each region reach. Empty without ties.
+    pub(super) reaches: Box<[u16]>,
 }
 
 impl Classes {
@@ -42,12 +54,20 @@ impl Classes {
     }
 
     /// The order behind a value of an `Order` lens.
-    pub(super) fn order(&self, value: u32) -> &[RegionId] {
-        let order = (value as usize).checked_sub(1).and_then(|number| {
-            let start = number.checked_mul(self.order_length)?;
-            self.orders.get(start..start.checked_add(self.order_length)?)
-        });
-        order.unwrap_or(&[])
+    pub(super) fn order(&self, tie_permille: u16, value: u32) -> &[RegionId] {
+        let orders = if tie_permille == 0 { &self.orders } else { &self.tied_orders };
+        self.order_range(value).and_then(|range| orders.regions.get(range)).unwrap_or(&[])
+    }
+
+    /// How far the ties of each region of that order reach; empty without ties.
+    pub(super) fn reaches(&self, tie_permille: u16, value: u32) -> &[u16] {
+        let orders = if tie_permille == 0 { &self.orders } else { &self.tied_orders };
+        self.order_range(value).and_then(|range| orders.reaches.get(range)).unwrap_or(&[])
+    }
+
+    fn order_range(&self, value: u32) -> Option<Range<usize>> {
+        let start = (value as usize).checked_sub(1)?.checked_mul(self.order_length)?;
+        Some(start..start.checked_add(self.order_length)?)
     }
 
     /// The rule list behind a value of a `Rules` lens.
@@ -67,7 +87,7 @@ pub(super) struct Classifier {
     /// Classes as rows of values. The barriers' rows are apart: they may be equal.
     rows: SliceTable,
     barrier_rows: Vec<u32>,
-    orders: SliceTable,
+    orders: OrderTables,
     rule_lists: SliceTable,
     /// The class by location where the context is empty; [`NO_CLASS`] if not yet made.
     plain: Vec<u32>,
@@ -104,7 +124,7 @@ impl Classifier {
             spec,
             matchers,
             rows: SliceTable::new(),
-            orders: SliceTable::new(),
+            orders: OrderTables::new(),
             rule_lists,
             overlaid: HashMap::default(),
             spots: HashMap::default(),
@@ -173,13 +193,14 @@ impl Classifier {
         let mut values = self.barrier_rows;
         let count = BARRIER_COUNT + self.rows.len() as u32;
         values.extend(self.rows.into_parts().0);
-        let orders = self.orders.into_parts().0;
+        let order_length = self.spec.regions.iter().flatten().count();
         let (rules, rule_ends) = self.rule_lists.into_parts();
         let classes = Classes {
             count,
             values: values.into(),
-            orders: orders.into_iter().map(|region| RegionId(region as u16)).collect(),
-            order_length: self.spec.regions.iter().flatten().count(),
+            orders: Orders::plain(self.orders.plain),
+            tied_orders: Orders::tied(self.orders.tied, order_length),
+            order_length,
             rule_ends: rule_ends.into(),
             rules: rules.into_iter().map(|rule| rule as u16).collect(),
         };
@@ -230,13 +251,53 @@ impl Classifier {
     }
 }
 
+/// Interned orders. One with ties is the regions and then the reaches.
+struct OrderTables {
+    plain: SliceTable,
+    tied: SliceTable,
+}
+
+impl OrderTables {
+    fn new() -> OrderTables {
+        OrderTables { plain: SliceTable::new(), tied: SliceTable::new() }
+    }
+
+    fn intern(&mut self, order: &RegionOrder) -> u32 {
+        let mut list: Vec<u32> = order.regions.iter().map(|region| u32::from(region.0)).collect();
+        if order.reaches.is_empty() {
+            return self.plain.intern(&list).number();
+        }
+        list.extend(order.reaches.iter().copied().map(u32::from));
+        self.tied.intern(&list).number()
+    }
+}
+
+impl Orders {
+    fn plain(table: SliceTable) -> Orders {
+        let regions = table.into_parts().0;
+        Orders {
+            regions: regions.into_iter().map(|region| RegionId(region as u16)).collect(),
+            reaches: [].into(),
+        }
+    }
+
+    fn tied(table: SliceTable, length: usize) -> Orders {
+        let values = table.into_parts().0;
+        let (mut regions, mut reaches) = (Vec::new(), Vec::new());
+        for order in values.chunks(2 * length.max(1)) {
+            let (own, ties) = order.split_at_checked(length).unwrap_or((order, &[]));
+            regions.extend(own.iter().map(|region| RegionId(*region as u16)));
+            reaches.extend(ties.iter().map(|reach| *reach as u16));
+        }
+        Orders { regions: regions.into(), reaches: reaches.into() }
+    }
+}
+
 /// The values of the lenses that look at coordinates only; the others are left unknown.
-fn spot_values(spec: &MapSpec, at: Coordinates, orders: &mut SliceTable) -> Box<[u32]> {
+fn spot_values(spec: &MapSpec, at: Coordinates, orders: &mut OrderTables) -> Box<[u32]> {
     let value = |lens: &Lens| match lens {
-        Lens::Order { bias } => {
-            let order: Vec<u32> =
-                order(at, &spec.regions, bias).into_iter().map(|region| u32::from(region.0)).collect();
-            1 + orders.intern(&order).number()
+        Lens::Order { bias, tie_permille } => {
+            1 + orders.intern(&RegionOrder::new(at, &spec.regions, bias, *tie_permille))
         }
         Lens::Cell => 1 + cell_number(at),
         Lens::Rules(_) => UNKNOWN_VALUE,

@@ -173,8 +173,9 @@ impl LocationMap {
 
     /// How big the map is.
     pub fn figures(&self) -> MapFigures {
-        let Classes { values, orders, rule_ends, rules, .. } = &self.classes;
-        let classes = (values.len() + rule_ends.len()) * 4 + (orders.len() + rules.len()) * 2;
+        let Classes { values, orders, tied_orders, rule_ends, rules, .. } = &self.classes;
+        let orders = orders.regions.len() + tied_orders.regions.len() + tied_orders.reaches.len();
+        let classes = (values.len() + rule_ends.len()) * 4 + (orders + rules.len()) * 2;
         let sets = (self.sets.members.len() + self.sets.ends.len()) * 4;
         MapFigures {
             classes: self.class_count(),
@@ -202,7 +203,19 @@ impl<'m> Place<'m> {
     /// The regions, nearest first, of an `Order` lens; empty where the location is unknown.
     pub fn order(self, lens: usize) -> &'m [RegionId] {
         match self.map.spec.lenses.get(lens) {
-            Some(Lens::Order { .. }) => self.map.classes.order(self.value(lens)),
+            Some(Lens::Order { tie_permille, .. }) => self.map.classes.order(*tie_permille, self.value(lens)),
+            _ => &[],
+        }
+    }
+
+    /// By place in [`Place::order`]: how many of its regions, counted from the first, are not farther
+    /// than the lens's tie allows from the region there. Empty without a tie, and where the location is
+    /// unknown.
+    pub fn ties(self, lens: usize) -> &'m [u16] {
+        match self.map.spec.lenses.get(lens) {
+            Some(Lens::Order { tie_permille, .. }) => {
+                self.map.classes.reaches(*tie_permille, self.value(lens))
+            }
             _ => &[],
         }
     }

@@ -1,6 +1,8 @@
 //! Look-ups against written examples and against an oracle that tries every address that matters.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod ties;
+
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
@@ -209,7 +211,10 @@ fn orders_are_right_at_the_poles_and_across_the_antimeridian() {
     let regions =
         [at(-17.7, 178.0), at(-13.8, -171.8), at(78.2, 15.6), at(64.8, -147.7), None, at(-41.3, 174.8)];
     let check = |latitude, longitude, bias: &[i8], expected: &[u16]| {
-        let spec = MapSpec { regions: regions.into(), lenses: [Lens::Order { bias: bias.into() }].into() };
+        let spec = MapSpec {
+            regions: regions.into(),
+            lenses: [Lens::Order { bias: bias.into(), tie_permille: 0 }].into(),
+        };
         let place = Location { coordinates: at(latitude, longitude), ..Location::default() };
         let map = build(spec, &[("9.0.0.0/8", 0)], &[place]);
         let ClassOf::Class(class) = map.class_of(prefix("9.9.9.9")) else { panic!("special") };
@@ -228,7 +233,10 @@ fn orders_are_right_at_the_poles_and_across_the_antimeridian() {
 #[test]
 fn ties_go_to_the_lower_region_number() {
     let regions = [at(0.0, 10.0), at(0.0, -10.0), at(0.0, 10.0)];
-    let spec = MapSpec { regions: regions.into(), lenses: [Lens::Order { bias: [0, 0].into() }].into() };
+    let spec = MapSpec {
+        regions: regions.into(),
+        lenses: [Lens::Order { bias: [0, 0].into(), tie_permille: 0 }].into(),
+    };
     let place = Location { coordinates: at(0.0, 0.0), ..Location::default() };
     let map = build(spec, &[("9.0.0.0/8", 0)], &[place]);
     let ClassOf::Class(class) = map.class_of(prefix("9.9.9.9")) else { panic!("special") };
@@ -256,7 +264,7 @@ fn cells_have_centres() {
 #[test]
 fn the_ttl_is_the_least_inside_the_scope() {
     let locations = [paris(), tokyo()];
-    let lens = Lens::Order { bias: [].into() };
+    let lens = Lens::Order { bias: [].into(), tie_permille: 0 };
     let map =
         build(spec(vec![lens]), &[("16.0.0.0/9", 0), ("16.128.0.0/9", 1), ("17.0.0.0/8", 0)], &locations);
     let ttl_of = |place: Place<'_>| if nearest(place) == 1 { 7 } else { 60 };
@@ -350,7 +358,11 @@ impl World {
     }
 
     fn spec(&self) -> MapSpec {
-        spec(vec![Lens::Order { bias: [].into() }, Lens::Rules(self.keys().into()), Lens::Cell])
+        spec(vec![
+            Lens::Order { bias: [].into(), tie_permille: 0 },
+            Lens::Rules(self.keys().into()),
+            Lens::Cell,
+        ])
     }
 
     fn map(&self) -> LocationMap {

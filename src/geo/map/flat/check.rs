@@ -3,7 +3,7 @@
 use crate::geo::Lens;
 use crate::geo::map::LocationMap;
 use crate::geo::map::barrier::BARRIER_COUNT;
-use crate::geo::map::classes::Classes;
+use crate::geo::map::classes::{Classes, Orders};
 use crate::geo::map::fold::ClassSets;
 use crate::geo::map::trie::{Entry, NUMBER_MAX, Node, first_octet};
 use crate::ids::ClassId;
@@ -20,25 +20,32 @@ pub(super) fn holds(map: &LocationMap) -> bool {
 }
 
 fn classes_hold(map: &LocationMap) -> bool {
-    let Classes { count, values, orders, order_length, rule_ends, rules } = &map.classes;
+    let Classes { count, values, orders, tied_orders, order_length, rule_ends, rules } = &map.classes;
     let lenses = &map.spec.lenses;
     let counted = *count > BARRIER_COUNT
         && *count <= NUMBER_MAX + 1
         && (*count as usize).checked_mul(lenses.len()) == Some(values.len());
-    let orders_whole = match *order_length {
-        0 => orders.is_empty(),
-        length => orders.len().is_multiple_of(length),
+    let orders_whole = |orders: &Orders| match *order_length {
+        0 => orders.regions.is_empty(),
+        length => orders.regions.len().is_multiple_of(length),
     };
-    let regions_known = orders.iter().all(|region| region.index() < map.spec.regions.len());
+    let regions_known =
+        |orders: &Orders| orders.regions.iter().all(|region| region.index() < map.spec.regions.len());
+    let orders_hold = [orders, tied_orders].iter().all(|own| orders_whole(own) && regions_known(own));
+    let ties_hold = orders.reaches.is_empty()
+        && tied_orders.reaches.len() == tied_orders.regions.len()
+        && tied_orders.reaches.iter().all(|reach| usize::from(*reach) <= *order_length);
     let rules_whole = ends_hold(rule_ends, rules.len());
-    if !(counted && orders_whole && regions_known && rules_whole) {
+    if !(counted && orders_hold && ties_hold && rules_whole) {
         return false;
     }
     // Without regions there is one order, the empty one.
-    let order_count = orders.len().checked_div(*order_length).unwrap_or(1);
+    let order_count = |orders: &Orders| orders.regions.len().checked_div(*order_length).unwrap_or(1);
+    let [order_count, tied_count] = [orders, tied_orders].map(order_count);
     let keys_needed: Vec<usize> = rule_lists(rule_ends, rules).map(keys_needed).collect();
     let value_holds = |lens: &Lens, value: u32| match lens {
-        Lens::Order { .. } => value as usize <= order_count,
+        Lens::Order { tie_permille: 0, .. } => value as usize <= order_count,
+        Lens::Order { .. } => value as usize <= tied_count,
         Lens::Cell => value <= CELLS,
         Lens::Rules(keys) => keys_needed.get(value as usize / 2).is_some_and(|&needed| needed <= keys.len()),
     };

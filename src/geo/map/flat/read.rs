@@ -2,7 +2,7 @@
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::geo::map::classes::Classes;
+use crate::geo::map::classes::{Classes, Orders};
 use crate::geo::map::fold::ClassSets;
 use crate::geo::map::trie::Trie;
 use crate::geo::{Continent, Coordinates, CountryCode, GeoKey, Lens, MapSpec};
@@ -33,7 +33,8 @@ impl<'b> Reader<'b> {
         Some(Classes {
             count: self.u32()?,
             values: self.u32s()?,
-            orders: self.u16s()?.into_iter().map(RegionId).collect(),
+            orders: Orders { regions: self.region_ids()?, reaches: [].into() },
+            tied_orders: Orders { regions: self.region_ids()?, reaches: self.u16s()? },
             order_length: spec.regions.iter().flatten().count(),
             rule_ends: self.u32s()?,
             rules: self.u16s()?,
@@ -81,7 +82,11 @@ impl<'b> Reader<'b> {
 
     fn lens(&mut self) -> Option<Lens> {
         match self.u8()? {
-            0 => Some(Lens::Order { bias: self.each(|reader| reader.array().map(i8::from_le_bytes))? }),
+            0 => {
+                let tie_permille = self.array().map(u16::from_le_bytes)?;
+                let bias = self.each(|reader| reader.array().map(i8::from_le_bytes))?;
+                Some(Lens::Order { bias, tie_permille })
+            }
             1 => Some(Lens::Cell),
             2 => self.each(Reader::key).map(Lens::Rules),
             _ => None,
@@ -116,6 +121,10 @@ impl<'b> Reader<'b> {
 
     fn u8(&mut self) -> Option<u8> {
         self.array().map(|[octet]| octet)
+    }
+
+    fn region_ids(&mut self) -> Option<Box<[RegionId]>> {
+        Some(self.u16s()?.into_iter().map(RegionId).collect())
     }
 
     fn u16s(&mut self) -> Option<Box<[u16]>> {

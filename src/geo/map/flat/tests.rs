@@ -21,7 +21,8 @@ fn sample() -> LocationMap {
         GeoKey::Continent(Continent::Asia),
     ];
     let lenses = [
-        Lens::Order { bias: [0, -20].into() },
+        Lens::Order { bias: [0, -20].into(), tie_permille: 0 },
+        Lens::Order { bias: [].into(), tie_permille: 250 },
         Lens::Cell,
         Lens::Rules(rules.into()),
         Lens::Rules([GeoKey::Country(japan)].into()),
@@ -63,6 +64,7 @@ fn exercise(map: &LocationMap) {
         let place = map.place(ClassId(class));
         for (number, lens) in map.spec().lenses.iter().enumerate() {
             assert!(place.order(number).iter().all(|region| region.index() < map.spec().regions.len()));
+            assert!(place.ties(number).iter().all(|reach| usize::from(*reach) <= place.order(number).len()));
             if let Lens::Rules(keys) = lens {
                 assert!(place.rules(number).iter().all(|&rule| usize::from(rule) < keys.len()));
             }
@@ -91,7 +93,8 @@ fn a_map_survives_its_flat_form() {
     exercise(&read);
     let empty = MapBuilder::new(MapSpec { regions: [].into(), lenses: [].into() }).finish().unwrap();
     assert_eq!(LocationMap::from_bytes(&empty.to_bytes()).unwrap(), empty);
-    let spec = MapSpec { regions: [None].into(), lenses: [Lens::Order { bias: [].into() }].into() };
+    let spec =
+        MapSpec { regions: [None].into(), lenses: [Lens::Order { bias: [].into(), tie_permille: 0 }].into() };
     let orderless = MapBuilder::new(spec).finish().unwrap();
     assert_eq!(LocationMap::from_bytes(&orderless.to_bytes()).unwrap(), orderless);
 }

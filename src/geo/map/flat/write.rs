@@ -33,10 +33,12 @@ impl Writer {
     }
 
     pub(super) fn classes(&mut self, classes: &Classes) {
-        let Classes { count, values, orders, order_length: _, rule_ends, rules } = classes;
+        let Classes { count, values, orders, tied_orders, order_length: _, rule_ends, rules } = classes;
         self.u32(*count);
         self.u32s(values.iter().copied());
-        self.u16s(orders.iter().map(|region| region.0));
+        self.u16s(orders.regions.iter().map(|region| region.0));
+        self.u16s(tied_orders.regions.iter().map(|region| region.0));
+        self.u16s(tied_orders.reaches.iter().copied());
         self.u32s(rule_ends.iter().copied());
         self.u16s(rules.iter().copied());
     }
@@ -63,8 +65,9 @@ impl Writer {
 
     fn lens(&mut self, lens: &Lens) {
         match lens {
-            Lens::Order { bias } => {
+            Lens::Order { bias, tie_permille } => {
                 self.u8(0);
+                self.u16(*tie_permille);
                 self.u32(bias.len() as u32);
                 self.bytes.extend(bias.iter().flat_map(|bias| bias.to_le_bytes()));
             }
@@ -112,6 +115,10 @@ impl Writer {
 
     fn u8(&mut self, value: u8) {
         self.bytes.push(value);
+    }
+
+    fn u16(&mut self, value: u16) {
+        self.bytes.extend(value.to_le_bytes());
     }
 
     fn u32(&mut self, value: u32) {
