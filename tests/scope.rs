@@ -7,6 +7,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use meridian::compile::archive::Archive;
 use meridian::compile::locations::{Atlas, Overrides};
@@ -14,6 +15,7 @@ use meridian::config::{FileId, Problems, SourceFile, Sources};
 use meridian::geo::{ClientPrefix, LocationMap};
 use meridian::health::{HealthTable, Standing, Verdict};
 use meridian::ids::{CounterId, Family, ServiceId};
+use meridian::now::Now;
 use meridian::steer::{Answer, Client, Decision as Decided, Lane};
 use meridian::view::{self, DecidedBy, ExplainedAnswer, Snapshot, View};
 
@@ -24,6 +26,8 @@ use world::{Decision, Dice, Health, World};
 const WORLDS: u64 = 250;
 const STATES: usize = 4;
 const CLIENTS: usize = 1000;
+
+const NOW: Now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
 
 fn worlds() -> u64 {
     std::env::var("MERIDIAN_WORLDS").ok().and_then(|n| n.parse().ok()).unwrap_or(WORLDS)
@@ -166,7 +170,14 @@ fn e1_decisions_are_right_and_scopes_sound_and_maximal() {
                         same(&world, &own, &expected),
                         "found {own:?} expected {expected:?}: {}\n{:#?}",
                         context(),
-                        view::explain(&view, ServiceId(0), Lane::Addresses(family), &client(address, 32), 0),
+                        view::explain(
+                            &view,
+                            ServiceId(0),
+                            Lane::Addresses(family),
+                            &client(address, 32),
+                            NOW,
+                            0
+                        ),
                     );
                     // Sound: a second client inside, edges included, has the same decision and scope.
                     let first = address & mask(scope);
@@ -276,8 +287,8 @@ fn x1_explain_says_what_the_answer_says() {
             }
             let draw = dice.roll();
             let wanted = Lane::Addresses(family);
-            let answer = view.steer(ServiceId(0), wanted, &client, draw);
-            let told = view::explain(&view, ServiceId(0), wanted, &client, draw).unwrap();
+            let answer = view.steer(ServiceId(0), wanted, &client, NOW, draw);
+            let told = view::explain(&view, ServiceId(0), wanted, &client, NOW, draw).unwrap();
             cases += 1;
             assert_eq!((told.ttl_s, told.scope), (answer.ttl_s, answer.scope));
             match answer.answer {
@@ -313,7 +324,7 @@ fn r4_shares_of_a_million_draws_are_within_half_a_point() {
     let mut hits = [0u32; 3];
     for _ in 0..1_000_000 {
         let answer =
-            view.steer(ServiceId(0), Lane::Addresses(Family::V4), &client(0x0b00_0000, 24), dice.roll());
+            view.steer(ServiceId(0), Lane::Addresses(Family::V4), &client(0x0b00_0000, 24), NOW, dice.roll());
         let Answer::Addresses([IpAddr::V4(address)]) = answer.answer else { panic!("{answer:?}") };
         hits[usize::from(address.octets()[3]) - 1] += 1;
     }
@@ -339,7 +350,7 @@ fn an_archive_compiles_to_the_same_answers() {
         for _ in 0..200 {
             let (client, draw) = (client(near(&mut dice, &borders), 24), dice.roll());
             let ask = |view: &View| {
-                format!("{:?}", view.steer(ServiceId(0), Lane::Addresses(Family::V4), &client, draw))
+                format!("{:?}", view.steer(ServiceId(0), Lane::Addresses(Family::V4), &client, NOW, draw))
             };
             assert_eq!(ask(&one), ask(&two));
         }

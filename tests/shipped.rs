@@ -5,14 +5,18 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use meridian::compile::locations::{Atlas, Database, Overrides};
 use meridian::config::{SourceFile, Sources};
 use meridian::geo::ClientPrefix;
 use meridian::health::HealthTable;
 use meridian::ids::{CounterId, Family, RegionId, ServiceId};
+use meridian::now::Now;
 use meridian::steer::{Answer, Client, Lane};
 use meridian::view::{View, assume};
+
+const NOW: Now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
 
 fn view() -> View {
     let (sources, problems) = meridian::load::sources(Path::new("meridian.toml"));
@@ -54,7 +58,7 @@ fn ask(view: &View, service: &str, network: &str) -> (String, u8) {
     let subnet = ClientPrefix::new(address.parse().unwrap(), length.parse().unwrap());
     let client = Client { resolver: "9.9.9.9".parse::<IpAddr>().unwrap(), subnet: Some(subnet) };
     let service = view.snapshot.plans.iter().position(|plan| &*plan.name == service).unwrap();
-    let selection = view.steer(ServiceId(service as u32), Lane::Addresses(Family::V4), &client, 0);
+    let selection = view.steer(ServiceId(service as u32), Lane::Addresses(Family::V4), &client, NOW, 0);
     let Answer::Addresses(addresses) = selection.answer else { panic!("{selection:?}") };
     (addresses[0].to_string(), selection.scope)
 }

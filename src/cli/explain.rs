@@ -7,6 +7,7 @@ use super::{Exit, ExplainArgs, check, fail, print_json, print_text, style, tell}
 use crate::config;
 use crate::control::{Candidate, Question, Report, Steered, report};
 use crate::health::HealthTable;
+use crate::server::Clock;
 use crate::view::View;
 
 /// Shares are shown with this many digits after the point.
@@ -39,7 +40,7 @@ pub(super) fn run(args: &ExplainArgs) -> Exit {
     };
     let snapshot = prepared.snapshot.clone();
     let health = HealthTable::unknown(snapshot.board.addresses.len(), snapshot.fleet.endpoints.len());
-    match report(&View::new(snapshot, health, None), &question) {
+    match report(&View::new(snapshot, health, None), &question, Clock::start().now()) {
         Ok(report) => show(&report, "offline: every endpoint is taken to be eligible", args.json),
         Err(why) => fail(&why),
     }

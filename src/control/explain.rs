@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::geo::ClientPrefix;
 use crate::ids::{Family, RegionId, ServiceId};
+use crate::now::Now;
 use crate::steer::{Client, Lane, Mode};
 use crate::view::{DecidedBy, ExplainedAnswer, Explanation, View, assume, explain, lane_type};
 use crate::wire::{Name, Rtype, name_text, parse_name};
@@ -198,7 +199,7 @@ fn parse_assumption(text: &str) -> Result<(String, Assumed), String> {
 ///
 /// # Errors
 /// When an assumption names no region.
-pub fn report(view: &View, question: &Question) -> Result<Report, String> {
+pub fn report(view: &View, question: &Question, now: Now) -> Result<Report, String> {
     let assumed = assumed(view, question)?;
     let view = assumed.as_ref().unwrap_or(view);
     let snapshot = &view.snapshot;
@@ -206,7 +207,7 @@ pub fn report(view: &View, question: &Question) -> Result<Report, String> {
     let steered = service.and_then(|(service, negative_ttl_s)| {
         let wanted = if view.is_alias(service) { Lane::Alias } else { Lane::Addresses(question.family) };
         let client = Client { resolver: question.resolver, subnet: question.client };
-        let explanation = explain(view, service, wanted, &client, question.draw)?;
+        let explanation = explain(view, service, wanted, &client, now, question.draw)?;
         Some(as_sent(steered(explanation), negative_ttl_s))
     });
     let needed = steered.is_some() && !snapshot.maps.is_empty();

@@ -27,6 +27,7 @@ use tokio::time::timeout;
 pub use explain::{Candidate, Question, Report, Steered, report};
 
 use crate::daemon::{Command, Commands, Phase, Reloaded, Status};
+use crate::now::Now;
 use crate::publish::Cell;
 use crate::telemetry::{Exposition, Telemetry};
 use problem::Problem;
@@ -55,7 +56,11 @@ struct Shared {
     commands: Commands,
     cell: Arc<Cell>,
     telemetry: Arc<Telemetry>,
+    clock: ReadClock,
 }
+
+/// Reads the clock that the supervisor and the workers go by.
+pub type ReadClock = Arc<dyn Fn() -> Now + Send + Sync>;
 
 /// Opens the listener.
 ///
@@ -80,10 +85,11 @@ pub fn spawn(
     commands: Commands,
     cell: Arc<Cell>,
     telemetry: Arc<Telemetry>,
+    clock: ReadClock,
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let router = router(Shared { commands, cell, telemetry });
+    let router = router(Shared { commands, cell, telemetry, clock });
     tracing::info!(%address, "control listener open");
     tokio::spawn(accept(listener, router));
     Ok(())
@@ -214,7 +220,8 @@ async fn show_explanation(
         Question::from_parameters(&parameters).map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why))?;
     let view = shared.cell.load_full();
     // The walk over a policy tree with assumptions decides for every class of places: not here.
-    let explained = tokio::task::spawn_blocking(move || report(&view, &question)).await;
+    let now = (shared.clock)();
+    let explained = tokio::task::spawn_blocking(move || report(&view, &question, now)).await;
     let panicked = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the explanation failed");
     explained.map_err(panicked)?.map(Json).map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))
 }

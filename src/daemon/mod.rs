@@ -147,7 +147,13 @@ async fn supervise(
     let (commands_sender, commands) = mpsc::channel(command::COMMANDS_WAITING_MAX);
     let (observations_sender, observations) = mpsc::channel(OBSERVATIONS_WAITING_MAX);
     if let Some(listener) = control {
-        control::spawn(listener, commands_sender.clone(), cell.clone(), telemetry.clone())?;
+        control::spawn(
+            listener,
+            commands_sender.clone(),
+            cell.clone(),
+            telemetry.clone(),
+            Arc::new(move || clock.now()),
+        )?;
     }
     let prober = Prober::new(prepared.probe_limits(), observations_sender.clone());
     let supervisor = Supervisor::new(Parts {

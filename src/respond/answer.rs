@@ -3,6 +3,7 @@
 use super::{Answered, Steering};
 use crate::geo::ClientPrefix;
 use crate::ids::{Family, ServiceId};
+use crate::now::Now;
 use crate::steer::{Answer, Client, Lane};
 use crate::wire::{
     Class, ExtendedError, Full, HEADER_OCTETS, Name, Owner, Query, Rcode, ResponseWriter, Rtype, Section,
@@ -25,7 +26,8 @@ pub(super) struct Answering<'v, 'q, S> {
     steering: &'v S,
     query: &'q Query<'q>,
     client: Client,
-    draw: u64,
+    /// When, and by what chance.
+    moment: (Now, u64),
     answered: Answered<'v>,
 }
 
@@ -69,7 +71,7 @@ impl Offsets {
 }
 
 impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
-    pub(super) fn new(steering: &'v S, query: &'q Query<'q>, client: Client, draw: u64) -> Self {
+    pub(super) fn new(steering: &'v S, query: &'q Query<'q>, client: Client, moment: (Now, u64)) -> Self {
         let answered = Answered {
             verdict: Verdict { rcode: Rcode::NoError, authoritative: true, truncated: false },
             error: None,
@@ -78,7 +80,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             counters: &[],
             steered: None,
         };
-        Answering { steering, query, client, draw, answered }
+        Answering { steering, query, client, moment, answered }
     }
 
     /// Writes the sections; what does not fit sets TC.
@@ -239,7 +241,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             }
             (false, _) => return self.negative(zone, Rcode::NoError, writer),
         };
-        let selection = self.steering.steer(service, wanted, &self.client, self.draw);
+        let selection = self.steering.steer(service, wanted, &self.client, self.moment);
         let prefix = self.client.subnet.unwrap_or(ClientPrefix::host(self.client.resolver));
         self.answered.steered = Some((service, prefix));
         match selection.answer {

@@ -114,16 +114,14 @@ pub fn respond<'v>(
     packet: &[u8],
     buffer: &mut [u8],
 ) -> Outcome<'v> {
-    // Cookies and signatures, when they come, go by the wall clock.
-    let _ = now;
-    respond_from(view, asked, draw, packet, buffer)
+    respond_from(view, asked, (now, draw), packet, buffer)
 }
 
 /// What an answer is made of: the view, or a stand-in where tests need answers no policy gives.
 trait Steering {
     fn catalog(&self) -> &Catalog;
     fn settings(&self) -> &ResponderSettings;
-    fn steer(&self, service: ServiceId, wanted: Lane, client: &Client, draw: u64) -> Selection<'_>;
+    fn steer(&self, service: ServiceId, wanted: Lane, client: &Client, moment: (Now, u64)) -> Selection<'_>;
     fn is_alias(&self, service: ServiceId) -> bool;
 }
 
@@ -136,8 +134,14 @@ impl Steering for View {
         &self.snapshot.responder
     }
 
-    fn steer(&self, service: ServiceId, wanted: Lane, client: &Client, draw: u64) -> Selection<'_> {
-        View::steer(self, service, wanted, client, draw)
+    fn steer(
+        &self,
+        service: ServiceId,
+        wanted: Lane,
+        client: &Client,
+        (now, draw): (Now, u64),
+    ) -> Selection<'_> {
+        View::steer(self, service, wanted, client, now, draw)
     }
 
     fn is_alias(&self, service: ServiceId) -> bool {
@@ -148,12 +152,12 @@ impl Steering for View {
 fn respond_from<'v>(
     steering: &'v impl Steering,
     asked: &Asked,
-    draw: u64,
+    moment: (Now, u64),
     packet: &[u8],
     buffer: &mut [u8],
 ) -> Outcome<'v> {
     let outcome = match Parsed::from_packet(packet) {
-        Parsed::Query(query) => answered(steering, asked, draw, &query, buffer),
+        Parsed::Query(query) => answered(steering, asked, moment, &query, buffer),
         Parsed::Rejected(rejected) => reject(steering.settings(), asked, &rejected, buffer),
         Parsed::Silent(Silence::Short) => return Outcome::Drop(DropReason::Short),
         Parsed::Silent(Silence::Response) => return Outcome::Drop(DropReason::Response),
@@ -164,7 +168,7 @@ fn respond_from<'v>(
 fn answered<'v>(
     steering: &'v impl Steering,
     asked: &Asked,
-    draw: u64,
+    moment: (Now, u64),
     query: &Query<'_>,
     buffer: &mut [u8],
 ) -> Option<Outcome<'v>> {
@@ -172,7 +176,8 @@ fn answered<'v>(
     let edns = query.edns.as_ref();
     let mut opt = edns.map(|edns| opt(settings, edns));
     let mut writer = begin(settings, asked, edns, opt.as_ref(), Some(&query.question), buffer)?;
-    let answer = Answering::new(steering, query, client(asked, edns), draw).answer(asked.class, &mut writer);
+    let answering = Answering::new(steering, query, client(asked, edns), moment);
+    let answer = answering.answer(asked.class, &mut writer);
     if let Some(opt) = opt.as_mut() {
         opt.error = answer.error;
         opt.subnet = opt.subnet.map(|(subnet, _)| (subnet, answer.scope));

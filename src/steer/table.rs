@@ -2,9 +2,11 @@
 //! afterwards.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::geo::{ClientPrefix, Decided as ClassDecision, Fold, LocationMap, What};
 use crate::ids::{ClassId, Family};
+use crate::now::Now;
 
 use super::decide::{Inputs, LastGood, decide};
 use super::decision::{Decision, Mode};
@@ -19,6 +21,8 @@ pub type Remembered = Box<[(Lane, LastGood)]>;
 #[derive(Debug)]
 pub struct ServiceTable {
     lanes: Box<[(Lane, LaneTable)]>,
+    /// When something that it was decided from is going to change by itself, on the monotonic clock (H7).
+    changes_at: Option<Duration>,
     /// What R9's `last-good` goes by, from this table on.
     pub last_good: Remembered,
 }
@@ -66,7 +70,7 @@ impl ServiceTable {
             let inputs = Inputs { last_good: of_lane(&last_good, *lane), ..inputs };
             (*lane, LaneTable::new(inputs, map, *lane))
         });
-        ServiceTable { lanes: lanes.collect(), last_good }
+        ServiceTable { lanes: lanes.collect(), changes_at: changes_at(inputs), last_good }
     }
 
     /// What `last-good` goes by in a lane.
@@ -79,10 +83,33 @@ impl ServiceTable {
         self.lanes.iter().find(|(own, _)| *own == lane).map(|(_, table)| table)
     }
 
+    /// The whole seconds until something that it was decided from is going to change by itself; `None` where
+    /// nothing is.
+    pub fn left_s(&self, now: Now) -> Option<u32> {
+        let left = self.changes_at?.saturating_sub(now.monotonic);
+        Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX))
+    }
+
+    /// A TTL cut to what is left until the next change by itself (H7), not below the service's minimum.
+    pub fn bounded_ttl_s(&self, plan: &Plan, ttl_s: u32, now: Now) -> u32 {
+        match self.left_s(now) {
+            Some(left_s) => ttl_s.min(left_s.max(*plan.ttl_s.start())),
+            None => ttl_s,
+        }
+    }
+
     /// Whether a mode of R9 acts for some place in some lane.
     pub fn all_down(&self) -> bool {
         self.lanes.iter().any(|(_, lane)| lane.mode == Mode::AllDown)
     }
+}
+
+/// The first moment at which a share that a plan consults takes its next step.
+fn changes_at(inputs: Inputs<'_>) -> Option<Duration> {
+    let Inputs { plan, health, .. } = inputs;
+    let addresses = plan.addresses.iter().filter_map(|id| health.address(*id).share.step_at);
+    let endpoints = plan.members.iter().filter_map(|id| health.endpoint(*id).share.step_at);
+    addresses.chain(endpoints).min()
 }
 
 fn of_lane(remembered: &[(Lane, LastGood)], lane: Lane) -> Option<&LastGood> {

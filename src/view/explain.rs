@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::geo::{ClassOf, ClientPrefix, LocationMap};
 use crate::health::{HealthTable, Standing, Verdict};
 use crate::ids::{AddressId, ClassId, Family, RegionId, ServiceId};
+use crate::now::Now;
 use crate::steer::{
     Answer, Client, Decided, Decision, Lane, Mode, Plan, Selection, Step, Trace, decide, hashed_length,
 };
@@ -87,6 +88,7 @@ pub fn explain(
     service: ServiceId,
     lane: Lane,
     client: &Client,
+    now: Now,
     draw: u64,
 ) -> Option<Explanation> {
     let plan = view.snapshot.plan(service)?;
@@ -99,7 +101,8 @@ pub fn explain(
     inputs.last_good = view.table(service).and_then(|table| table.last_good(lane));
     let mut trace = Trace::recording();
     let decided = decide(inputs, class, map.map(|map| map.place(class)), lane, &mut trace);
-    let selection = view.steer(service, lane, client, draw);
+    let selection = view.steer(service, lane, client, now, draw);
+    let left_s = view.table(service).and_then(|table| table.left_s(now));
     let decided_by = match (subnet, special) {
         (None, _) => DecidedBy::Resolver,
         (Some(_), Some(name)) => DecidedBy::ResolverForSpecial(name),
@@ -115,7 +118,7 @@ pub fn explain(
         mode: decided.mode,
         answer: answer(&selection),
         ttl_s: selection.ttl_s,
-        ttl_why: ttl_why(plan, &decided, &selection),
+        ttl_why: ttl_why(plan, &decided, &selection, left_s),
         scope: selection.scope,
         scope_why: scope_why(&decided_by, &decided, prefix, &selection, plan),
         decided_by,
@@ -189,8 +192,17 @@ fn answer(selection: &Selection<'_>) -> ExplainedAnswer {
     }
 }
 
-fn ttl_why(plan: &Plan, decided: &Decided, selection: &Selection<'_>) -> String {
+/// `left_s` are the seconds until something is going to change by itself.
+fn ttl_why(plan: &Plan, decided: &Decided, selection: &Selection<'_>, left_s: Option<u32>) -> String {
     let (least, most) = (plan.ttl_s.start(), plan.ttl_s.end());
+    if let Some(left_s) = left_s.filter(|left_s| decided.ttl_bound_s.is_none_or(|bound| *left_s < bound)) {
+        if selection.ttl_s == left_s {
+            return "the next step of a share, a schedule or an override comes then".to_owned();
+        }
+        if left_s < *least && selection.ttl_s == *least {
+            return format!("a step comes within {left_s} s, but the service's minimum is {least} s");
+        }
+    }
     match decided.ttl_bound_s {
         None if selection.ttl_s == *most => {
             format!("the service's maximum; its bounds are {least}..{most} s")

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::geo::ClientPrefix;
 use crate::health::HealthTable;
 use crate::ids::ServiceId;
+use crate::now::Now;
 use crate::steer::{
     Answer, Client, ClientSubnetUse, Decision, Inputs, Lane, Plan, Selection, ServiceTable, client_key,
 };
@@ -50,16 +51,22 @@ impl View {
         View { tables: tables.collect(), snapshot: Arc::clone(&snapshot), health: health.clone() }
     }
 
-    /// A service's answer to a client: a look-up in tables made when the view was. `draw` is uniform
-    /// over u64. Allocates nothing.
-    pub fn steer(&self, service: ServiceId, lane: Lane, client: &Client, draw: u64) -> Selection<'_> {
+    /// A service's answer to a client: a look-up in tables made when the view was. `now` says how long it
+    /// holds, `draw` is uniform over u64. Allocates nothing.
+    pub fn steer(
+        &self,
+        service: ServiceId,
+        lane: Lane,
+        client: &Client,
+        now: Now,
+        draw: u64,
+    ) -> Selection<'_> {
         let nothing = Selection { answer: Answer::NoData, ttl_s: 0, scope: 0, counters: &[] };
-        let (Some(plan), Some(table)) = (
-            self.snapshot.plan(service),
-            self.tables.get(service.index()).and_then(|table| table.lane(lane)),
-        ) else {
+        let (Some(plan), Some(whole)) = (self.snapshot.plan(service), self.tables.get(service.index()))
+        else {
             return nothing;
         };
+        let Some(table) = whole.lane(lane) else { return nothing };
         let resolver = ClientPrefix::host(client.resolver);
         let subnet = client.subnet.filter(|_| believes(plan, client));
         let prefix = subnet.unwrap_or(resolver);
@@ -78,7 +85,8 @@ impl View {
                 (answer, &*pick.counters)
             }
         };
-        Selection { answer, ttl_s: located.ttl_s, scope, counters }
+        let ttl_s = whole.bounded_ttl_s(plan, located.ttl_s, now);
+        Selection { answer, ttl_s, scope, counters }
     }
 
     /// Whether a service answers CNAME for every type (R14).

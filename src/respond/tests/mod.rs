@@ -8,6 +8,7 @@ mod lookups;
 mod steered;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::rdata::opt::EdnsOption;
@@ -93,6 +94,7 @@ fn zone(origin: &str, text: &str, steered: &[SteeredOwner<'_>]) -> crate::zone::
     zone.unwrap_or_else(|| panic!("{:?}", problems.0))
 }
 
+const NOW: Now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
 const V4: &[IpAddr] = &[IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 80))];
 const V6: &[IpAddr] = &[IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x80))];
 
@@ -105,7 +107,7 @@ impl Steering for Fixture {
         &self.settings
     }
 
-    fn steer(&self, service: ServiceId, wanted: Lane, client: &Client, _draw: u64) -> Selection<'_> {
+    fn steer(&self, service: ServiceId, wanted: Lane, client: &Client, _moment: (Now, u64)) -> Selection<'_> {
         let answer = match (SERVICES[service.index()], wanted) {
             (Service::Addresses, Lane::Addresses(Family::V4)) => Answer::Addresses(V4),
             (Service::Addresses, Lane::Addresses(Family::V6)) => Answer::Addresses(V6),
@@ -221,7 +223,7 @@ struct Got<'v> {
 
 fn send<'v>(fixture: &'v Fixture, asked: &Asked, packet: &[u8]) -> Result<Got<'v>, DropReason> {
     let mut buffer = vec![0xee; 65_535];
-    match respond_from(fixture, asked, 7, packet, &mut buffer) {
+    match respond_from(fixture, asked, (NOW, 7), packet, &mut buffer) {
         Outcome::Reply { length, note } => Ok(Got { octets: buffer[..length].to_vec(), note }),
         Outcome::Drop(reason) => Err(reason),
     }
