@@ -38,6 +38,47 @@ pub enum Failure {
     BodyBroken,
     /// The body, as far as it is read, lacks the text.
     BodyLacksText,
+    /// The regular expression is not found in the body, as far as it is read.
+    BodyLacksMatch,
+    /// The body, as far as it is read, is not JSON.
+    BodyNotJson,
+    /// What a pointer leads to in the body's JSON is not what it should be.
+    BodyLacksValue,
+    /// What was answered over TCP lacks the text.
+    AnswerLacksText,
+    /// The answer is not gRPC, or not the health service's.
+    NotGrpc,
+    /// A gRPC status other than OK.
+    GrpcStatus(u8),
+    /// A serving status other than SERVING.
+    NotServing(ServingStatus),
+    /// The answer is not DNS, or not to what was asked.
+    NotDns,
+    /// A response code that is not expected.
+    Rcode(u16),
+    /// The answer lacks the expected record.
+    AnswerLacksRecord,
+    /// A command ended with this status.
+    Exit(u8),
+    /// A command was ended by this signal.
+    Signal(u8),
+    /// A command did not end in time.
+    CommandTimeout,
+    /// A command wrote more than it may.
+    OutputTooLarge,
+}
+
+/// What the health service says of a service that is not SERVING.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ServingStatus {
+    /// UNKNOWN
+    Unknown,
+    /// NOT_SERVING
+    NotServing,
+    /// SERVICE_UNKNOWN
+    ServiceUnknown,
+    /// A number without a name.
+    Other,
 }
 
 /// Why a probe could not be run.
@@ -53,6 +94,12 @@ pub enum NotRun {
     NoTrust,
     /// The order named a target that is not there.
     NoTarget,
+    /// Verdicts on it are posted: it is never probed.
+    Posted,
+    /// The helper that runs commands was not started, or is gone.
+    NoHelper,
+    /// The command cannot be started.
+    NoCommand,
 }
 
 /// Why a TLS handshake failed.
@@ -68,6 +115,8 @@ pub enum TlsFailure {
     NameMismatch,
     /// Anything else about the certificate.
     BadCertificate,
+    /// HTTP/2 is required and not offered.
+    NoHttp2,
     /// No handshake in time.
     Timeout,
     /// The peer does not speak TLS, or not ours.
@@ -93,7 +142,18 @@ impl Failure {
             Failure::AnswerTimeout => "timeout",
             Failure::Closed | Failure::HeadTooLarge | Failure::NotHttp => "http",
             Failure::Status(_) => "status",
-            Failure::BodyTimeout | Failure::BodyBroken | Failure::BodyLacksText => "body",
+            Failure::BodyTimeout
+            | Failure::BodyBroken
+            | Failure::BodyLacksText
+            | Failure::BodyLacksMatch
+            | Failure::BodyNotJson
+            | Failure::BodyLacksValue => "body",
+            Failure::AnswerLacksText => "answer",
+            Failure::NotGrpc | Failure::GrpcStatus(_) | Failure::NotServing(_) => "grpc",
+            Failure::NotDns | Failure::Rcode(_) | Failure::AnswerLacksRecord => "dns",
+            Failure::Exit(_) | Failure::Signal(_) | Failure::CommandTimeout | Failure::OutputTooLarge => {
+                "exec"
+            }
         }
     }
 }
@@ -104,6 +164,11 @@ impl fmt::Display for Failure {
             Failure::NotRun(reason) => return write!(f, "not probed: {reason}"),
             Failure::Tls(reason) => return write!(f, "tls: {reason}"),
             Failure::Status(status) => return write!(f, "status {status}"),
+            Failure::GrpcStatus(status) => return write!(f, "grpc status {status}"),
+            Failure::NotServing(status) => return write!(f, "grpc health: {status}"),
+            Failure::Rcode(rcode) => return write!(f, "dns: {}", Rcode(*rcode)),
+            Failure::Exit(status) => return write!(f, "command ended with status {status}"),
+            Failure::Signal(signal) => return write!(f, "command ended by signal {signal}"),
             Failure::NameNotFound => "host name not found",
             Failure::NameTimeout => "host name not resolved in time",
             Failure::ConnectRefused => "connect refused",
@@ -117,12 +182,49 @@ impl fmt::Display for Failure {
             Failure::BodyTimeout => "body not complete in time",
             Failure::BodyBroken => "body broken off",
             Failure::BodyLacksText => "body lacks the expected text",
+            Failure::BodyLacksMatch => "body does not match the regular expression",
+            Failure::BodyNotJson => "body is not JSON",
+            Failure::BodyLacksValue => "body's JSON lacks the expected value",
+            Failure::AnswerLacksText => "answer lacks the expected text",
+            Failure::NotGrpc => "answer is not that of the gRPC health service",
+            Failure::NotDns => "answer is not DNS, or to another question",
+            Failure::AnswerLacksRecord => "answer lacks the expected record",
+            Failure::CommandTimeout => "command did not end in time",
+            Failure::OutputTooLarge => "command wrote too much",
         };
         f.write_str(text)
     }
 }
 
 impl std::error::Error for Failure {}
+
+impl fmt::Display for ServingStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ServingStatus::Unknown => "UNKNOWN",
+            ServingStatus::NotServing => "NOT_SERVING",
+            ServingStatus::ServiceUnknown => "SERVICE_UNKNOWN",
+            ServingStatus::Other => "a status without a name",
+        })
+    }
+}
+
+/// A response code by its name where it has one.
+struct Rcode(u16);
+
+impl fmt::Display for Rcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("NOERROR"),
+            1 => f.write_str("FORMERR"),
+            2 => f.write_str("SERVFAIL"),
+            3 => f.write_str("NXDOMAIN"),
+            4 => f.write_str("NOTIMP"),
+            5 => f.write_str("REFUSED"),
+            code => write!(f, "rcode {code}"),
+        }
+    }
+}
 
 impl fmt::Display for NotRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,6 +234,9 @@ impl fmt::Display for NotRun {
             NotRun::BadRequest => "the check is not a valid request",
             NotRun::NoTrust => "no usable trusted certificates",
             NotRun::NoTarget => "no such target",
+            NotRun::Posted => "its verdicts are posted",
+            NotRun::NoHelper => "no helper to run commands: restart",
+            NotRun::NoCommand => "the command cannot be started",
         })
     }
 }
@@ -144,6 +249,7 @@ impl fmt::Display for TlsFailure {
             TlsFailure::UnknownIssuer => "unknown issuer",
             TlsFailure::NameMismatch => "name mismatch",
             TlsFailure::BadCertificate => "bad certificate",
+            TlsFailure::NoHttp2 => "HTTP/2 not offered",
             TlsFailure::Timeout => "no handshake in time",
             TlsFailure::Failed => "handshake failed",
         })

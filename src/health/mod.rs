@@ -14,7 +14,7 @@ pub use check::{
     TargetAddress, TargetSpec, TcpCheck, TlsCheck,
 };
 pub use composition::{Composition, Vote};
-pub use failure::{Failure, NotRun, TlsFailure};
+pub use failure::{Failure, NotRun, ServingStatus, TlsFailure};
 pub use observation::{Event, Observation, ProbeOrder, Ticket, Timings, Transition, Vantage};
 pub use spec::{AddressSpec, BoardSpec, EndpointSpec, ServiceSpec};
 pub use table::{

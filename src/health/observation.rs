@@ -34,6 +34,8 @@ pub struct ProbeOrder {
 pub struct Timings {
     /// The TCP handshake: one round trip.
     pub connect: Duration,
+    /// The TLS handshake; `None` without TLS.
+    pub tls: Option<Duration>,
     /// From the request sent on the standing connection (after TLS) to the head of the answer: one
     /// round trip and the server's own time. `None` where nothing is asked (tcp).
     pub first_byte: Option<Duration>,
@@ -50,12 +52,15 @@ pub struct Observation {
     pub vantage: Vantage,
     /// What was seen.
     pub outcome: Result<Timings, Failure>,
+    /// Until when the certificate is valid that the server showed, as time since the Unix epoch. Also
+    /// of probes that failed later; `None` where none was seen.
+    pub certificate_until: Option<Duration>,
 }
 
 impl Observation {
     /// This node's answer to an order.
     pub fn local(order: ProbeOrder, outcome: Result<Timings, Failure>) -> Observation {
-        Observation { ticket: order.ticket, vantage: Vantage::LOCAL, outcome }
+        Observation { ticket: order.ticket, vantage: Vantage::LOCAL, outcome, certificate_until: None }
     }
 }
 

@@ -110,6 +110,7 @@ impl Stopwatch {
         let marks = self.marks();
         Timings {
             connect: marks.connected.saturating_duration_since(marks.connecting),
+            tls: None,
             first_byte: (marks.phase == Phase::Reading)
                 .then(|| marks.head.saturating_duration_since(marks.ready)),
             total: elapsed(marks.started),

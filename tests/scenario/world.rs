@@ -258,7 +258,7 @@ impl World {
             Sight::Up { connect, first_byte } => {
                 let total = if asks { connect + first_byte } else { connect };
                 let first_byte = asks.then_some(first_byte);
-                (total, Ok(Timings { connect, first_byte, total }))
+                (total, Ok(Timings { connect, tls: None, first_byte, total }))
             }
             Sight::Down(failure @ (Failure::ConnectTimeout | Failure::AnswerTimeout)) => {
                 (target.cadence.timeout, Err(failure))

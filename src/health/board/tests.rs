@@ -66,7 +66,7 @@ fn spec(targets: Vec<TargetSpec>) -> Arc<BoardSpec> {
 fn well(connect_ms: u64, first_byte_ms: u64) -> Result<Timings, Failure> {
     let first_byte = Duration::from_millis(first_byte_ms);
     let connect = Duration::from_millis(connect_ms);
-    Ok(Timings { connect, first_byte: Some(first_byte), total: connect + first_byte })
+    Ok(Timings { connect, tls: None, first_byte: Some(first_byte), total: connect + first_byte })
 }
 
 /// A board, its time, and what it has said.
@@ -480,7 +480,7 @@ proptest! {
             while running.front().is_some_and(|(at, _)| *at <= now) {
                 let (_, order) = running.pop_front().unwrap();
                 board.observe(Observation::local(order, Ok(Timings {
-                    connect: takes, first_byte: None, total: takes,
+                    connect: takes, tls: None, first_byte: None, total: takes,
                 })), now);
             }
             for order in board.poll_due(now) {
