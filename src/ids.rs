@@ -37,6 +37,8 @@ ids! {
     ServiceId(u32);
     /// A location map, shared by the services whose policies ask the same of a place.
     MapId(u16);
+    /// A schedule.
+    ScheduleId(u16);
     /// A zone.
     ZoneId(u32);
     /// A class of places that one location map does not tell apart.

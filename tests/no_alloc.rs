@@ -17,6 +17,7 @@ use meridian::health::HealthTable;
 use meridian::ids::CounterId;
 use meridian::now::Now;
 use meridian::respond::{Asked, Outcome, Transport, respond};
+use meridian::steer::Calendar;
 use meridian::view::View;
 use meridian::wire::Rcode;
 use meridian::zone::ClientClass;
@@ -163,7 +164,7 @@ fn view() -> View {
     let (snapshot, problems) = meridian::compile::compile(&config, inputs);
     let snapshot = snapshot.unwrap_or_else(|| panic!("{problems:#?}"));
     let health = HealthTable::unknown(snapshot.board.addresses.len(), snapshot.fleet.endpoints.len());
-    View::new(Arc::new(snapshot), health, None)
+    View::new(Arc::new(snapshot), health, Calendar::default(), None)
 }
 
 /// A query for a name (without its final dot) and a type; EDNS options as octets, or no EDNS.

@@ -16,7 +16,7 @@ use meridian::geo::{ClientPrefix, LocationMap};
 use meridian::health::{HealthTable, Standing, Verdict};
 use meridian::ids::{CounterId, Family, ServiceId};
 use meridian::now::Now;
-use meridian::steer::{Answer, Client, Decision as Decided, Lane};
+use meridian::steer::{Answer, Calendar, Client, Decision as Decided, Lane};
 use meridian::view::{self, DecidedBy, ExplainedAnswer, Snapshot, View};
 
 use world::{Decision, Dice, Health, World};
@@ -139,7 +139,12 @@ fn e1_decisions_are_right_and_scopes_sound_and_maximal() {
         let mut before: Option<View> = None;
         for _ in 0..STATES {
             let health = world.health(&mut dice);
-            let view = View::new(Arc::clone(&snapshot), table(&snapshot, &world, &health), before.as_ref());
+            let view = View::new(
+                Arc::clone(&snapshot),
+                table(&snapshot, &world, &health),
+                Calendar::default(),
+                before.as_ref(),
+            );
             for lane in 0..2 {
                 let family = Family::ALL[lane];
                 let table = view.table(ServiceId(0)).unwrap().lane(Lane::Addresses(family)).unwrap();
@@ -277,7 +282,8 @@ fn x1_explain_says_what_the_answer_says() {
         let snapshot = Arc::new(snapshot(&world));
         let borders = world.borders();
         let health = world.health(&mut dice);
-        let view = View::new(Arc::clone(&snapshot), table(&snapshot, &world, &health), None);
+        let view =
+            View::new(Arc::clone(&snapshot), table(&snapshot, &world, &health), Calendar::default(), None);
         for _ in 0..400 {
             let family = *dice.pick(&Family::ALL);
             let length = *dice.pick(&[0u8, 8, 16, 20, 24, 28, 32]);
@@ -319,7 +325,7 @@ fn r4_shares_of_a_million_draws_are_within_half_a_point() {
         [services.s]\npolicy = \"w\"\n";
     let snapshot = Arc::new(compiled(&main_file(text), &Atlas::default(), &[]));
     let health = HealthTable::unknown(0, 3);
-    let view = View::new(snapshot, health, None);
+    let view = View::new(snapshot, health, Calendar::default(), None);
     let mut dice = Dice(42);
     let mut hits = [0u32; 3];
     for _ in 0..1_000_000 {
@@ -345,7 +351,10 @@ fn an_archive_compiles_to_the_same_answers() {
         let archive = Archive::from_bytes(&Archive::to_bytes(&sources, &maps)).unwrap();
         let again = Arc::new(compiled(&archive.sources, &Atlas::default(), &archive.maps));
         let health = table(&snapshot, &world, &world.health(&mut dice));
-        let (one, two) = (View::new(snapshot, health.clone(), None), View::new(again, health, None));
+        let (one, two) = (
+            View::new(snapshot, health.clone(), Calendar::default(), None),
+            View::new(again, health, Calendar::default(), None),
+        );
         let borders = world.borders();
         for _ in 0..200 {
             let (client, draw) = (client(near(&mut dice, &borders), 24), dice.roll());

@@ -13,7 +13,7 @@ use meridian::geo::ClientPrefix;
 use meridian::health::HealthTable;
 use meridian::ids::{CounterId, Family, RegionId, ServiceId};
 use meridian::now::Now;
-use meridian::steer::{Answer, Client, Lane};
+use meridian::steer::{Answer, Calendar, Client, Lane};
 use meridian::view::{View, assume};
 
 const NOW: Now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
@@ -49,7 +49,7 @@ fn view_of(sources: Sources) -> View {
     assert!(!problems.has_errors(), "{problems:#?}");
     let snapshot = Arc::new(snapshot.unwrap());
     let health = HealthTable::unknown(snapshot.board.addresses.len(), snapshot.fleet.endpoints.len());
-    View::new(snapshot, health, None)
+    View::new(snapshot, health, Calendar::default(), None)
 }
 
 /// (address, scope) of the service `www` for a client network.
@@ -165,7 +165,7 @@ fn publishing_a_change_of_health_takes_so_long() {
         addresses[round as usize].verdict = meridian::health::Verdict::Down;
         let health = HealthTable { addresses: addresses.into(), ..view.health.clone() };
         let begin = std::time::Instant::now();
-        let next = View::new(Arc::clone(&view.snapshot), health, Some(&view));
+        let next = View::new(Arc::clone(&view.snapshot), health, Calendar::default(), Some(&view));
         times.push(begin.elapsed());
         assert_eq!(next.snapshot.generation, 1);
     }

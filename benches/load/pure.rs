@@ -12,6 +12,7 @@ use meridian::health::{HealthTable, Standing, Verdict};
 use meridian::ids::CounterId;
 use meridian::now::Now;
 use meridian::respond::{Asked, Outcome, Transport, respond};
+use meridian::steer::Calendar;
 use meridian::view::{Snapshot, View};
 use meridian::zone::ClientClass;
 
@@ -104,7 +105,7 @@ fn view(config: &Path) -> Result<View> {
     let prepared = source.read(1, &EarlierMaps::default(), &mut counter).outcome();
     let snapshot = prepared.map_err(|refused| refused.problems)?.snapshot;
     let health = health(&snapshot);
-    Ok(View::new(Arc::clone(&snapshot), health, None))
+    Ok(View::new(Arc::clone(&snapshot), health, Calendar::default(), None))
 }
 
 fn health(snapshot: &Snapshot) -> HealthTable {

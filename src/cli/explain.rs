@@ -40,7 +40,9 @@ pub(super) fn run(args: &ExplainArgs) -> Exit {
     };
     let snapshot = prepared.snapshot.clone();
     let health = HealthTable::unknown(snapshot.board.addresses.len(), snapshot.fleet.endpoints.len());
-    match report(&View::new(snapshot, health, None), &question, Clock::start().now()) {
+    let now = Clock::start().now();
+    let calendar = snapshot.calendar(now);
+    match report(&View::new(snapshot, health, calendar, None), &question, now) {
         Ok(report) => show(&report, "offline: every endpoint is taken to be eligible", args.json),
         Err(why) => fail(&why),
     }

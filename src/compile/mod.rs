@@ -68,6 +68,7 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
         fleet,
         regions: config.regions.iter().map(|region| region.coordinates).collect(),
         plans: plans.plans,
+        schedules: Box::new([]),
         maps,
         board: Arc::new(board),
         monitors: config.monitors.iter().map(|monitor| monitor.name.as_str().into()).collect(),

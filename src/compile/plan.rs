@@ -144,6 +144,7 @@ fn plan(
             endpoint.addresses.iter().map(|own| own.id).chain(alias)
         })
         .collect();
+    let schedules: BTreeSet<_> = nodes.iter().filter_map(|node| node.schedule).collect();
     Plan {
         service: id,
         name: service.name.as_str().into(),
@@ -161,6 +162,7 @@ fn plan(
         map,
         counters,
         addresses: addresses.into_iter().collect(),
+        schedules: schedules.into_iter().collect(),
         members,
     }
 }
@@ -206,6 +208,7 @@ impl Tree<'_> {
                 config::MinHealthy::Count(count) => MinHealthy::Count(count),
                 config::MinHealthy::Percent(percent) => MinHealthy::Percent(percent),
             },
+            schedule: None,
             all_down,
             members: members.iter().map(|member| member.id).collect(),
             regions: regions.into_iter().collect(),

@@ -142,7 +142,8 @@ async fn supervise(
     let snapshot = prepared.snapshot.clone();
     let seed = Draws::seeded().draw();
     let board = Board::new(Arc::clone(&snapshot.board), prepared.board_limits(), now, seed);
-    let view = Arc::new(tokio::task::block_in_place(|| View::new(snapshot, board.table(), None)));
+    let calendar = snapshot.calendar(now);
+    let view = Arc::new(tokio::task::block_in_place(|| View::new(snapshot, board.table(), calendar, None)));
     let cell = Arc::new(Cell::new(view.clone()));
     let (commands_sender, commands) = mpsc::channel(command::COMMANDS_WAITING_MAX);
     let (observations_sender, observations) = mpsc::channel(OBSERVATIONS_WAITING_MAX);

@@ -256,10 +256,11 @@ impl Supervisor {
         }
     }
 
-    /// At most one new view per coalescing interval, and none when nothing has changed.
+    /// At most one new view per coalescing interval, and none when neither health nor a schedule has changed.
     fn publish_if_due(&mut self, now: Now) {
         let due = self.published.monotonic.saturating_add(COALESCING_INTERVAL);
-        if self.board.generation() != self.published_health && now.monotonic >= due {
+        let changed = self.board.generation() != self.published_health || self.view.calendar.has_run_out(now);
+        if changed && now.monotonic >= due {
             self.publish();
         }
     }
@@ -270,7 +271,8 @@ impl Supervisor {
         self.published_health = self.board.generation();
         let (snapshot, previous) = (self.prepared.snapshot.clone(), self.view.clone());
         // Deciding for every class of places can take a while: the runtime's other tasks go on elsewhere.
-        let view = tokio::task::block_in_place(|| View::new(snapshot, table, Some(&previous)));
+        let calendar = snapshot.calendar(self.clock.now());
+        let view = tokio::task::block_in_place(|| View::new(snapshot, table, calendar, Some(&previous)));
         self.view = Arc::new(view);
         self.cell.publish(self.view.clone());
         self.published = self.clock.now();

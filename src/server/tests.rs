@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Clock, ConnectionLimits, Server, bind};
 use crate::health::HealthTable;
 use crate::publish::Cell;
-use crate::steer::Fleet;
+use crate::steer::{Calendar, Fleet};
 use crate::telemetry::{Event, Telemetry};
 use crate::view::{ResponderSettings, Snapshot, View};
 use crate::wire::{Name, Rcode, Rtype, parse_name};
@@ -96,13 +96,14 @@ fn view_of(zone: Zone) -> View {
         fleet: Fleet::default(),
         regions: Box::default(),
         plans: Box::default(),
+        schedules: Box::default(),
         maps: Box::default(),
         board: Arc::default(),
         monitors: Box::default(),
         attributions: Box::default(),
         responder: ResponderSettings { udp_payload_max: 1232, nsid: None },
     };
-    View::new(Arc::new(snapshot), HealthTable::unknown(0, 0), None)
+    View::new(Arc::new(snapshot), HealthTable::unknown(0, 0), Calendar::default(), None)
 }
 
 fn query(id: u16, owner: &str, rtype: Rtype) -> Vec<u8> {

@@ -14,6 +14,7 @@ use crate::geo::{GeoKey, Place};
 use crate::health::HealthTable;
 use crate::ids::{ClassId, EndpointId, Family, NodeId, RegionId};
 
+use super::calendar::{Calendar, Switch, utc_text};
 use super::decision::{Decided, Decision, Mix, Mode, Pick};
 use super::plan::{AllDown, Branch, EndpointAddress, Fleet, Lane, Node, Plan, Rule};
 use super::rtt::RttTable;
@@ -31,6 +32,8 @@ pub struct Inputs<'a> {
     pub plan: &'a Plan,
     /// The states.
     pub health: &'a HealthTable,
+    /// What the schedules say (R13).
+    pub calendar: &'a Calendar,
     /// What R9's `last-good` goes by.
     pub last_good: Option<&'a LastGood>,
     /// Expected round trips, where a policy asks for them.
@@ -129,9 +132,11 @@ impl<'a, 't> Walk<'a, 't> {
     fn eval(&mut self, id: NodeId, only: Option<RegionId>, regard: Regard) -> Outcome {
         let Some(node) = self.node(id) else { return Outcome::Failed };
         self.trace.enter();
-        let mut outcome = match (self.enough(node, only, regard), only) {
+        let on = self.is_on(node);
+        let mut outcome = match (on && self.enough(node, only, regard), only) {
             (true, _) => self.rule(node, only, regard),
             (false, None) => Outcome::Failed,
+            (false, _) if !on => Outcome::Failed,
             // Too few in one region: failed, but a fence below has to be heard of.
             (false, Some(_)) => match self.rule(node, only, regard) {
                 held @ Outcome::Held(_) => held,
@@ -148,6 +153,22 @@ impl<'a, 't> Walk<'a, 't> {
         }
         self.trace.leave();
         outcome
+    }
+
+    /// R13: whether a node's schedule lets it be used.
+    fn is_on(&mut self, node: &Node) -> bool {
+        let Some(state) = node.schedule.map(|schedule| self.inputs.calendar.state(schedule)) else {
+            return true;
+        };
+        self.trace.note(&node.name, || {
+            let said = match state.switch {
+                Switch::On => "on by its schedule",
+                Switch::Off => "failed: off by its schedule",
+            };
+            let until = state.until.map_or(String::new(), |until| format!(" until {}", utc_text(until)));
+            format!("{said}{until}")
+        });
+        state.switch == Switch::On
     }
 
     fn rule(&mut self, node: &'a Node, only: Option<RegionId>, regard: Regard) -> Outcome {
@@ -523,6 +544,12 @@ impl<'a, 't> Walk<'a, 't> {
 
     /// `before` is the mode as it was: nothing is down where the policy only had nobody for this place.
     fn serve_all(&mut self, node: &'a Node, before: Mode) -> Outcome {
+        // Off by its schedule, a node may be healthy all the same: then it serves as if it were on.
+        if node.schedule.is_some()
+            && let outcome @ (Outcome::Chosen(_) | Outcome::Final(_)) = self.rule(node, None, Regard::Health)
+        {
+            return outcome;
+        }
         for regard in [Regard::Anything, Regard::Drained] {
             match self.rule(node, None, regard) {
                 Outcome::Failed => {}

@@ -4,6 +4,7 @@
 //! alias) and arrives at a [`Decision`]: the weighted candidates before any draw. `table` holds the
 //! decisions of all classes of a service, made when a view is made; `sticky` is the keyed hash.
 
+mod calendar;
 mod decide;
 mod decision;
 mod plan;
@@ -13,6 +14,7 @@ mod sticky;
 mod table;
 mod trace;
 
+pub use calendar::{Calendar, Cron, Schedule, ScheduleState, Switch, Window, utc_text};
 pub use decide::{Inputs, LastGood, decide};
 pub use decision::{Decided, Decision, Mix, Mode, Pick};
 pub use plan::{

@@ -6,7 +6,9 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 
 use crate::geo::{GeoKey, RegionOrder};
-use crate::ids::{AddressId, CounterId, EndpointId, Family, MapId, MonitorId, NodeId, RegionId, ServiceId};
+use crate::ids::{
+    AddressId, CounterId, EndpointId, Family, MapId, MonitorId, NodeId, RegionId, ScheduleId, ServiceId,
+};
 
 /// All endpoints and regions of a snapshot: what the plans of all services refer to.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +93,8 @@ pub struct Plan {
     pub counters: Box<[CounterId]>,
     /// The addresses that its decisions depend on, sorted.
     pub addresses: Box<[AddressId]>,
+    /// The schedules that its nodes follow, sorted.
+    pub schedules: Box<[ScheduleId]>,
 }
 
 impl Plan {
@@ -131,6 +135,8 @@ pub struct Node {
     pub rule: Rule,
     /// R3.
     pub min_healthy: MinHealthy,
+    /// R13: outside its windows the node has failed.
+    pub schedule: Option<ScheduleId>,
     /// R9; `None`: fail to the parent.
     pub all_down: Option<AllDown>,
     /// The endpoints below, sorted.

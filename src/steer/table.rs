@@ -104,12 +104,12 @@ impl ServiceTable {
     }
 }
 
-/// The first moment at which a share that a plan consults takes its next step.
+/// The first moment at which a share that a plan consults takes its next step, or a schedule switches.
 fn changes_at(inputs: Inputs<'_>) -> Option<Duration> {
-    let Inputs { plan, health, .. } = inputs;
+    let Inputs { plan, health, calendar, .. } = inputs;
     let addresses = plan.addresses.iter().filter_map(|id| health.address(*id).share.step_at);
     let endpoints = plan.members.iter().filter_map(|id| health.endpoint(*id).share.step_at);
-    addresses.chain(endpoints).min()
+    addresses.chain(endpoints).chain(calendar.changes_at(&plan.schedules)).min()
 }
 
 fn of_lane(remembered: &[(Lane, LastGood)], lane: Lane) -> Option<&LastGood> {
@@ -228,6 +228,7 @@ mod tests {
             members: Box::new([]),
             counters: Box::new([]),
             addresses: Box::new([]),
+            schedules: Box::new([]),
         };
         let mut numbering = Numbering { numbers: HashMap::new(), decisions: Vec::new(), mode: Mode::Normal };
         for number in 0..70_000u32 {

@@ -97,7 +97,7 @@ pub fn explain(
     let resolver = ClientPrefix::host(client.resolver);
     let prefix = subnet.unwrap_or(resolver);
     let (class, special) = class_of(map, prefix, resolver);
-    let mut inputs = inputs(&view.snapshot, plan, &view.health);
+    let mut inputs = inputs(&view.snapshot, plan, &view.health, &view.calendar);
     inputs.last_good = view.table(service).and_then(|table| table.last_good(lane));
     let mut trace = Trace::recording();
     let decided = decide(inputs, class, map.map(|map| map.place(class)), lane, &mut trace);
@@ -138,7 +138,7 @@ pub fn assume(view: &View, down: &[RegionId], up: &[RegionId]) -> View {
         }
     }
     let health = HealthTable { addresses: addresses.into(), ..view.health.clone() };
-    View::new(std::sync::Arc::clone(snapshot), health, Some(view))
+    View::new(std::sync::Arc::clone(snapshot), health, view.calendar.clone(), Some(view))
 }
 
 fn class_of(

@@ -12,7 +12,8 @@ use crate::health::HealthTable;
 use crate::ids::ServiceId;
 use crate::now::Now;
 use crate::steer::{
-    Answer, Client, ClientSubnetUse, Decision, Inputs, Lane, Plan, Selection, ServiceTable, client_key,
+    Answer, Calendar, Client, ClientSubnetUse, Decision, Inputs, Lane, Plan, Selection, ServiceTable,
+    client_key,
 };
 
 pub use explain::{Candidate, DecidedBy, ExplainedAnswer, Explanation, assume, explain, lane_type};
@@ -24,13 +25,20 @@ pub struct View {
     pub snapshot: Arc<Snapshot>,
     /// The states that the decisions of this view follow from.
     pub health: HealthTable,
+    /// What the schedules say.
+    pub calendar: Calendar,
     /// By [`ServiceId`].
     tables: Box<[Arc<ServiceTable>]>,
 }
 
 impl View {
     /// Decides everything that can be asked. What `previous` decided from the same inputs is taken over.
-    pub fn new(snapshot: Arc<Snapshot>, health: HealthTable, previous: Option<&View>) -> View {
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        health: HealthTable,
+        calendar: Calendar,
+        previous: Option<&View>,
+    ) -> View {
         let same = previous.filter(|previous| Arc::ptr_eq(&previous.snapshot, &snapshot));
         let carried = match (previous, same) {
             (Some(previous), None) => carry::remembered(previous, &snapshot, &health),
@@ -40,15 +48,16 @@ impl View {
             let before = same.and_then(|view| Some((view, view.tables.get(index)?)));
             if let Some((view, table)) = before
                 && same_inputs(plan, &view.health, &health)
+                && same_times(plan, &view.calendar, &calendar)
             {
                 return Arc::clone(table);
             }
             let remembered = before.map(|(_, table)| &table.last_good).or(carried.get(index));
-            let inputs = inputs(&snapshot, plan, &health);
+            let inputs = inputs(&snapshot, plan, &health, &calendar);
             let remembered = remembered.map_or(&[][..], |remembered| remembered);
             Arc::new(ServiceTable::new(inputs, snapshot.map_of(plan), remembered))
         });
-        View { tables: tables.collect(), snapshot: Arc::clone(&snapshot), health: health.clone() }
+        View { tables: tables.collect(), snapshot: Arc::clone(&snapshot), health: health.clone(), calendar }
     }
 
     /// A service's answer to a client: a look-up in tables made when the view was. `now` says how long it
@@ -116,8 +125,13 @@ fn believes(plan: &Plan, client: &Client) -> bool {
     }
 }
 
-fn inputs<'a>(snapshot: &'a Snapshot, plan: &'a Plan, health: &'a HealthTable) -> Inputs<'a> {
-    Inputs { fleet: &snapshot.fleet, plan, health, last_good: None, rtt: snapshot.rtt_of(plan) }
+fn inputs<'a>(
+    snapshot: &'a Snapshot,
+    plan: &'a Plan,
+    health: &'a HealthTable,
+    calendar: &'a Calendar,
+) -> Inputs<'a> {
+    Inputs { fleet: &snapshot.fleet, plan, health, calendar, last_good: None, rtt: snapshot.rtt_of(plan) }
 }
 
 /// Whether two tables say the same of everything that a plan's decisions depend on.
@@ -127,6 +141,12 @@ fn same_inputs(plan: &Plan, a: &HealthTable, b: &HealthTable) -> bool {
             && a.is_frozen(plan.service, *address) == b.is_frozen(plan.service, *address)
     }) && plan.members.iter().all(|endpoint| a.endpoint(*endpoint) == b.endpoint(*endpoint))
         && (!plan.uses_service_times() || a.service_times == b.service_times)
+}
+
+/// Whether a plan's schedules say the same, and for as long.
+fn same_times(plan: &Plan, a: &Calendar, b: &Calendar) -> bool {
+    plan.schedules.iter().all(|schedule| a.state(*schedule) == b.state(*schedule))
+        && a.changes_at(&plan.schedules) == b.changes_at(&plan.schedules)
 }
 
 impl std::fmt::Debug for View {

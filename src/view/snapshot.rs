@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::geo::{Coordinates, LocationMap};
 use crate::health::BoardSpec;
 use crate::ids::ServiceId;
-use crate::steer::{Fleet, Plan, RttTable};
+use crate::now::Now;
+use crate::steer::{Calendar, Fleet, Plan, RttTable, Schedule};
 use crate::zone::Catalog;
 
 /// One compiled generation of zones, geography and services. Immutable.
@@ -20,6 +21,8 @@ pub struct Snapshot {
     pub regions: Box<[Option<Coordinates>]>,
     /// The services by [`ServiceId`].
     pub plans: Box<[Plan]>,
+    /// The schedules by `ScheduleId`.
+    pub schedules: Box<[Schedule]>,
     /// The location maps by `MapId`, with the expected round trips of each where a service asks.
     pub maps: Box<[(Arc<LocationMap>, Option<RttTable>)]>,
     /// What is probed, and how that adds up to the health of addresses.
@@ -45,6 +48,11 @@ impl Snapshot {
     /// A service's plan; `None` for a number of another generation.
     pub fn plan(&self, service: ServiceId) -> Option<&Plan> {
         self.plans.get(service.index())
+    }
+
+    /// What the schedules say at a moment.
+    pub fn calendar(&self, now: Now) -> Calendar {
+        Calendar::at(&self.schedules, now)
     }
 
     /// The location map that a plan consults.

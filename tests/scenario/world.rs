@@ -89,7 +89,8 @@ impl Server for World {
         let now = Now { monotonic: Duration::ZERO, wall: WALL };
         let snapshot = Arc::new(compiled.snapshot);
         let board = Board::new(Arc::clone(&snapshot.board), limits, now, SEED);
-        let view = Arc::new(View::new(snapshot, board.table(), None));
+        let calendar = snapshot.calendar(now);
+        let view = Arc::new(View::new(snapshot, board.table(), calendar, None));
         let mut world = World {
             now,
             published: board.generation(),
@@ -124,7 +125,8 @@ impl Server for World {
         let board = std::mem::replace(&mut self.board, Board::new(Arc::default(), limits, self.now, SEED));
         self.board = board.succeed(Arc::clone(&snapshot.board), limits, self.now);
         self.warnings = warnings;
-        self.view = Arc::new(View::new(snapshot, self.board.table(), Some(&self.view)));
+        let calendar = snapshot.calendar(self.now);
+        self.view = Arc::new(View::new(snapshot, self.board.table(), calendar, Some(&self.view)));
         for (whose, forced) in self.forced.clone() {
             // Who is gone needs no word any more.
             let _ = self.force_now(&whose, forced);
@@ -270,10 +272,11 @@ impl World {
     }
 
     fn publish(&mut self) {
-        if self.published != self.board.generation() {
+        if self.published != self.board.generation() || self.view.calendar.has_run_out(self.now) {
             self.published = self.board.generation();
             let snapshot = Arc::clone(&self.view.snapshot);
-            self.view = Arc::new(View::new(snapshot, self.board.table(), Some(&self.view)));
+            let calendar = snapshot.calendar(self.now);
+            self.view = Arc::new(View::new(snapshot, self.board.table(), calendar, Some(&self.view)));
         }
     }
 

@@ -10,7 +10,7 @@ use meridian::geo::ClientPrefix;
 use meridian::health::{EndpointState, HealthTable, Share, ShareCause, Standing, Verdict};
 use meridian::ids::{AddressId, CounterId, EndpointId, Family, ServiceId};
 use meridian::now::Now;
-use meridian::steer::{Answer, Client, Lane, Selection};
+use meridian::steer::{Answer, Calendar, Client, Lane, Selection};
 use meridian::view::{self, Explanation, Snapshot, View};
 
 /// The first service, asked by name of endpoints.
@@ -85,7 +85,7 @@ impl Setting {
     }
 
     pub fn view(&self) -> View {
-        View::new(Arc::clone(&self.snapshot), self.health.clone(), None)
+        View::new(Arc::clone(&self.snapshot), self.health.clone(), Calendar::default(), None)
     }
 
     /// The answer to a client and a draw.
