@@ -4,7 +4,10 @@ mod board;
 mod check;
 mod composition;
 mod failure;
+pub mod feed;
+pub mod load;
 mod observation;
+pub mod passive;
 mod spec;
 mod table;
 
