@@ -156,7 +156,7 @@ async fn supervise(
             Arc::new(move || clock.now()),
         )?;
     }
-    let prober = Prober::new(prepared.probe_limits(), observations_sender.clone());
+    let prober = Prober::new(prepared.probe_limits(), None, observations_sender);
     let supervisor = Supervisor::new(Parts {
         source,
         connection_limits: prepared.connection_limits(descriptors),
@@ -168,7 +168,6 @@ async fn supervise(
         clock,
         telemetry,
         prober,
-        observations_sender,
         observations,
         commands,
     })?;

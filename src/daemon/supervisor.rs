@@ -75,8 +75,6 @@ pub struct Parts {
     pub telemetry: Arc<Telemetry>,
     /// Runs the probes.
     pub prober: Prober,
-    /// Where probers report.
-    pub observations_sender: mpsc::Sender<Observation>,
     /// What the probes saw.
     pub observations: mpsc::Receiver<Observation>,
     /// What is asked.
@@ -94,7 +92,6 @@ pub struct Supervisor {
     clock: Clock,
     telemetry: Arc<Telemetry>,
     prober: Prober,
-    observations_sender: mpsc::Sender<Observation>,
     life: Life,
     connection_limits: ConnectionLimits,
     listen: Vec<SocketAddr>,
@@ -161,7 +158,6 @@ impl Supervisor {
             clock: parts.clock,
             telemetry: parts.telemetry,
             prober: parts.prober,
-            observations_sender: parts.observations_sender,
             listen: parts.sockets.iter().map(|bound| bound.address).collect(),
             life: Life::Starting { until, sockets: parts.sockets },
             connection_limits: parts.connection_limits,
@@ -424,7 +420,7 @@ impl Supervisor {
         let board = std::mem::replace(&mut self.board, Board::new(Arc::default(), limits, now, 0));
         self.board = board.succeed(spec, limits, now);
         if prepared.probe_limits() != self.prepared.probe_limits() {
-            self.prober = Prober::new(prepared.probe_limits(), self.observations_sender.clone());
+            self.prober = self.prober.limited(prepared.probe_limits());
         }
         self.prober.retarget(self.board.targets());
         let mut remarks = prepared.warnings.clone();

@@ -1,14 +1,15 @@
-//! From a target to the addresses that are connected to, each of them allowed.
+//! From a target to the addresses that are connected to, each of them allowed, and to a connection.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use super::allowed::is_allowed;
 use super::cause;
-use super::stopwatch::Stopwatch;
+use super::stopwatch::{Phase, Stopwatch};
 use crate::health::{Failure, NotRun, TargetAddress};
 
 /// Name look-ups under way at once. The system's resolver works in threads that no timeout can end, so
@@ -34,23 +35,50 @@ impl Lookups {
     }
 }
 
-/// One target's addresses. As reqwest's resolver it gives them for whatever name stands in the URL.
+/// One target's addresses.
 #[derive(Clone, Debug)]
 pub struct Addresses {
     /// What is probed.
     pub target: TargetAddress,
     /// On this port.
     pub port: u16,
+    /// How long the whole probe may take: several addresses share it.
+    pub timeout: Duration,
     /// Shared by all targets.
     pub lookups: Lookups,
-    /// Told where name resolution ends and connecting begins.
-    pub stopwatch: Arc<Stopwatch>,
 }
 
 impl Addresses {
+    /// A connection to the first address that takes one. Each gets an equal share of the time, so that a
+    /// dead one cannot take that of the others.
+    pub async fn connect(&self, stopwatch: &Stopwatch) -> Result<TcpStream, Failure> {
+        let mut addresses = self.find().await?.into_iter();
+        let mut failure = Failure::NameNotFound;
+        while let Some(address) = addresses.next() {
+            stopwatch.connecting();
+            let connecting = TcpStream::connect(address);
+            let left = addresses.len();
+            let connected = match left {
+                // The probe's own timeout ends this one.
+                0 => Ok(connecting.await),
+                _ => tokio::time::timeout(self.timeout / (left as u32 + 1), connecting).await,
+            };
+            match connected {
+                Ok(Ok(connection)) => {
+                    stopwatch.connected();
+                    // What is asked is one small message: nothing is gained by waiting for more.
+                    let _ = connection.set_nodelay(true);
+                    return Ok(connection);
+                }
+                Ok(Err(error)) => failure = cause::of(&error, Phase::Connecting),
+                Err(_) => failure = Failure::ConnectTimeout,
+            }
+        }
+        Err(failure)
+    }
+
     /// At least one address, all of them allowed.
     pub async fn find(&self) -> Result<Vec<SocketAddr>, Failure> {
-        self.stopwatch.resolving();
         let found = match &self.target {
             TargetAddress::Address(address) => vec![SocketAddr::new(*address, self.port)],
             TargetAddress::Host(host) => self.look_up(host.clone()).await?,
@@ -60,7 +88,6 @@ impl Addresses {
         if allowed.is_empty() {
             return Err(Failure::NotRun(NotRun::AddressRefused));
         }
-        self.stopwatch.connecting();
         Ok(allowed)
     }
 
@@ -78,15 +105,5 @@ impl Addresses {
             Err(error) if cause::is_exhausted(&error) => Err(exhausted),
             Err(_) => Err(Failure::NameNotFound),
         }
-    }
-}
-
-impl Resolve for Addresses {
-    fn resolve(&self, _name: Name) -> Resolving {
-        let addresses = self.clone();
-        Box::pin(async move {
-            let found = addresses.find().await?;
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
     }
 }

@@ -16,6 +16,7 @@ pub fn of(error: &(dyn Error + 'static), phase: Phase) -> Failure {
         Phase::Securing => Failure::Tls(TlsFailure::Failed),
         Phase::Asking => Failure::NotHttp,
         Phase::Reading => Failure::BodyBroken,
+        Phase::Waiting | Phase::Running => Failure::NotRun(NotRun::NoHelper),
     })
 }
 

@@ -1,145 +1,176 @@
 //! HTTP and HTTPS probes: one fresh connection, one request, no redirects.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 
-use reqwest::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Response, StatusCode, Url, redirect, retry};
+use h2::client::SendRequest;
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, HOST, USER_AGENT};
+use hyper::http::uri::Scheme;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use hyper::{client::conn::http1, header::HeaderName, header::HeaderValue};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::addresses::Addresses;
+use super::authority;
+use super::body::{Judge, More, Reader};
 use super::cause;
-use super::stopwatch::{Stopwatch, Timed};
-use super::trust::Trust;
-use crate::health::{BodyMatch, Failure, HttpCheck, NotRun, TargetAddress, Timings};
+use super::http2;
+use super::stopwatch::Stopwatch;
+use super::trust::{Secure, Trust};
+use crate::health::{Failure, HttpCheck, NotRun};
 
-/// The body is read no further than this, counted after decompression: a health page is small, and
-/// whatever streams or inflates costs no more. The head has hyper's own bounds: 100 fields in about
-/// 400 KiB for HTTP/1.
-const BODY_OCTETS_MAX: usize = 64 * 1024;
+/// The head of an answer may be this large, whatever the protocol.
+pub const HEAD_OCTETS_MAX: usize = 64 * 1024;
 
-/// The same for the head of an HTTP/2 answer.
-const HTTP2_HEAD_OCTETS_MAX: u32 = 64 * 1024;
+/// And have so many fields.
+const HEAD_FIELDS_MAX: usize = 100;
 
-/// What an HTTP/2 server may send before it is read: the least that the protocol starts with.
-const HTTP2_WINDOW_OCTETS: u32 = 65_535;
+/// What a probe calls itself.
+pub const AGENT: &str = concat!("meridian/", env!("CARGO_PKG_VERSION"));
 
 /// An HTTP or HTTPS check of one target.
 #[derive(Debug)]
 pub struct HttpProbe {
-    client: Client,
+    addresses: Addresses,
+    secure: Option<Secure>,
     method: Method,
-    url: Url,
+    /// Absolute.
+    uri: Uri,
     headers: HeaderMap,
-    check: HttpCheck,
-    stopwatch: Arc<Stopwatch>,
+    expect: Vec<std::ops::RangeInclusive<u16>>,
+    judge: Option<Judge>,
 }
 
 impl HttpProbe {
-    /// Makes the client and the request of a check.
+    /// Makes the request of a check.
     pub fn new(check: &HttpCheck, addresses: Addresses, trust: &mut Trust) -> Result<HttpProbe, NotRun> {
-        let stopwatch = addresses.stopwatch.clone();
-        let tls = trust.config(check.tls.as_ref(), stopwatch.clone())?;
-        let url = url(check, &addresses.target)?;
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .dns_resolver(Arc::new(addresses))
-            .connector_layer(Timed(stopwatch.clone()))
-            .pool_max_idle_per_host(0)
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .no_proxy()
-            .user_agent(concat!("meridian/", env!("CARGO_PKG_VERSION")))
-            .http2_max_header_list_size(HTTP2_HEAD_OCTETS_MAX)
-            .http2_initial_stream_window_size(HTTP2_WINDOW_OCTETS)
-            .http2_initial_connection_window_size(HTTP2_WINDOW_OCTETS)
-            .build()
-            .map_err(|_| NotRun::BadRequest)?;
+        let host = check.host.as_deref();
+        let tls = check.tls.as_ref();
+        let secure = tls.map(|tls| trust.secure(tls, check.http2, host, &addresses.target)).transpose()?;
+        let (scheme, usual_port) = if tls.is_some() { (Scheme::HTTPS, 443) } else { (Scheme::HTTP, 80) };
+        let authority = authority::of(host, &addresses.target, check.port, usual_port);
+        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(check.path.as_str());
+        let judge = Judge::new(&check.body)?;
         Ok(HttpProbe {
-            client,
+            addresses,
+            secure,
             method: Method::from_bytes(check.method.as_bytes()).map_err(|_| NotRun::BadRequest)?,
-            url,
-            headers: headers(check)?,
-            check: check.clone(),
-            stopwatch,
+            uri: uri.build().map_err(|_| NotRun::BadRequest)?,
+            headers: headers(check, judge.is_some())?,
+            expect: check.expect.clone(),
+            judge,
         })
     }
 
-    /// Asks and judges the answer. A body is read only if the check looks for a text in it.
-    pub async fn run(&self) -> Result<Timings, Failure> {
-        let request = self.client.request(self.method.clone(), self.url.clone());
-        let answer = request.headers(self.headers.clone()).send().await;
-        let answer = answer.map_err(|error| cause::of(&error, self.stopwatch.phase()))?;
-        self.stopwatch.head();
-        self.judge_status(answer.status())?;
-        if let [BodyMatch::Text(text), ..] = self.check.body.as_slice() {
-            self.judge_body(answer, text.as_bytes()).await?;
+    /// Asks and judges the answer. A body is read only if the check looks for something in it.
+    pub async fn run(&self, stopwatch: &Stopwatch) -> Result<(), Failure> {
+        let connection = self.addresses.connect(stopwatch).await?;
+        let Some(secure) = &self.secure else {
+            return self.exchange(connection, stopwatch).await;
+        };
+        let secured = secure.handshake(connection, stopwatch).await?;
+        match secured.http2 {
+            true => {
+                http2::with_connection(secured.connection, stopwatch, |sender| {
+                    self.exchange_http2(sender, stopwatch)
+                })
+                .await
+            }
+            false => self.exchange(secured.connection, stopwatch).await,
         }
-        Ok(self.stopwatch.timings())
     }
 
-    fn judge_status(&self, status: StatusCode) -> Result<(), Failure> {
+    /// HTTP/1.1
+    async fn exchange(
+        &self,
+        connection: impl AsyncRead + AsyncWrite + Unpin,
+        stopwatch: &Stopwatch,
+    ) -> Result<(), Failure> {
+        stopwatch.asking();
+        let failed = |error: hyper::Error| cause::of(&error, stopwatch.phase());
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(HEAD_OCTETS_MAX).max_headers(HEAD_FIELDS_MAX);
+        let (mut sender, connection) = builder.handshake(TokioIo::new(connection)).await.map_err(failed)?;
+        let exchange = async {
+            let answer = sender.send_request(self.request()?).await.map_err(failed)?;
+            stopwatch.head();
+            let (head, mut body) = answer.into_parts();
+            let Some(judge) = self.judge_head(head.status)? else { return Ok(()) };
+            let mut reader = Reader::new(judge, encoding(&head.headers));
+            let mut more = More::Wanted;
+            while more == More::Wanted
+                && let Some(piece) = next_piece(&mut body).await.map_err(failed)?
+            {
+                more = reader.take(&piece)?;
+            }
+            reader.finish(more)
+        };
+        http2::alongside(exchange, connection).await
+    }
+
+    async fn exchange_http2(
+        &self,
+        mut sender: SendRequest<Bytes>,
+        stopwatch: &Stopwatch,
+    ) -> Result<(), Failure> {
+        let failed = |error: h2::Error| http2::failure(&error, stopwatch.phase());
+        let mut request = Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        let (answer, _) = sender.send_request(request, true).map_err(failed)?;
+        let answer: Response<_> = answer.await.map_err(failed)?;
+        stopwatch.head();
+        let (head, mut body) = answer.into_parts();
+        let Some(judge) = self.judge_head(head.status)? else { return Ok(()) };
+        let mut reader = Reader::new(judge, encoding(&head.headers));
+        let mut more = More::Wanted;
+        while more == More::Wanted
+            && let Some(piece) = body.data().await
+        {
+            let piece = piece.map_err(failed)?;
+            body.flow_control().release_capacity(piece.len()).map_err(failed)?;
+            more = reader.take(&piece)?;
+        }
+        reader.finish(more)
+    }
+
+    /// The request as HTTP/1.1 has it.
+    fn request(&self) -> Result<Request<String>, Failure> {
+        let refused = |_| Failure::NotRun(NotRun::BadRequest);
+        let mut request = Request::new(String::new());
+        *request.method_mut() = self.method.clone();
+        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        *request.uri_mut() = Uri::try_from(path).map_err(|_| Failure::NotRun(NotRun::BadRequest))?;
+        let headers = request.headers_mut();
+        let host = self.uri.authority().map_or("", |authority| authority.as_str());
+        headers.insert(HOST, HeaderValue::from_str(host).map_err(refused)?);
+        // There will be no second request; so the server need not wait for one.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        headers.extend(self.headers.clone());
+        Ok(request)
+    }
+
+    /// What is to judge the body, if anything does.
+    fn judge_head(&self, status: StatusCode) -> Result<Option<&Judge>, Failure> {
         let status = status.as_u16();
-        let expected = self.check.expect.iter().any(|range| range.contains(&status));
-        if expected { Ok(()) } else { Err(Failure::Status(status)) }
-    }
-
-    async fn judge_body(&self, mut answer: Response, text: &[u8]) -> Result<(), Failure> {
-        let mut body = Vec::new();
-        loop {
-            let room = BODY_OCTETS_MAX - body.len();
-            let chunk = answer.chunk().await;
-            let chunk = chunk.map_err(|error| cause::of(&error, self.stopwatch.phase()))?;
-            let Some(chunk) = chunk else { break };
-            // A text can lie across two chunks.
-            let from = body.len().saturating_sub(text.len());
-            body.extend(chunk.iter().take(room));
-            if contains(body.get(from..).unwrap_or_default(), text) {
-                return Ok(());
-            }
-            if body.len() == BODY_OCTETS_MAX {
-                break;
-            }
+        match self.expect.iter().any(|range| range.contains(&status)) {
+            true => Ok(self.judge.as_ref()),
+            false => Err(Failure::Status(status)),
         }
-        if text.is_empty() { Ok(()) } else { Err(Failure::BodyLacksText) }
     }
 }
 
-fn contains(body: &[u8], text: &[u8]) -> bool {
-    text.is_empty() || body.windows(text.len()).any(|window| window == text)
-}
-
-/// The URL. What stands in it as host is what TLS asks for and verifies; the connection goes to the
-/// target's own address, which our resolver gives for any name.
-fn url(check: &HttpCheck, target: &TargetAddress) -> Result<Url, NotRun> {
-    let name = match (target, &check.tls, &check.host) {
-        (_, Some(_), Some(host)) => host.clone(),
-        (TargetAddress::Address(IpAddr::V6(address)), ..) => format!("[{address}]"),
-        (TargetAddress::Address(address), ..) => address.to_string(),
-        (TargetAddress::Host(host), ..) => host.clone(),
-    };
-    let scheme = if check.tls.is_some() { "https" } else { "http" };
-    let path = if check.path.starts_with('/') { check.path.as_str() } else { "/" };
-    let url = format!("{scheme}://{name}:{}{path}", check.port);
-    let url = Url::parse(&url).map_err(|_| NotRun::BadRequest)?;
-    // An address in a URL goes round the resolver: then it must be the target's own.
-    let address = url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse().ok());
-    let plain = url.username().is_empty() && url.password().is_none();
-    match (url.domain(), target) {
-        (Some(_), _) if plain => Ok(url),
-        (None, TargetAddress::Address(target)) if plain && address == Some(*target) => Ok(url),
-        _ => Err(NotRun::BadRequest),
-    }
-}
-
-fn headers(check: &HttpCheck) -> Result<HeaderMap, NotRun> {
+/// The fields that every protocol sends.
+fn headers(check: &HttpCheck, with_body: bool) -> Result<HeaderMap, NotRun> {
     let mut headers = HeaderMap::new();
-    // There will be no second request; so the server need not wait for one.
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    // Exactly as written where HTTP/1 is certain. With TLS it could be HTTP/2, where the name in the
-    // URL says it all and a second word would be an error.
-    if let (Some(host), None) = (&check.host, &check.tls) {
-        headers.insert(HOST, host.parse().map_err(|_| NotRun::BadRequest)?);
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    if with_body {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     }
+    // What is configured replaces ours, and may itself name a field twice.
     let mut named = HeaderMap::new();
     for (name, value) in &check.headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| NotRun::BadRequest)?;
@@ -147,4 +178,21 @@ fn headers(check: &HttpCheck) -> Result<HeaderMap, NotRun> {
     }
     headers.extend(named);
     Ok(headers)
+}
+
+fn encoding(headers: &HeaderMap) -> &[u8] {
+    headers.get(CONTENT_ENCODING).map_or(b"", HeaderValue::as_bytes)
+}
+
+/// The next piece of a body; trailers are passed over.
+async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, hyper::Error> {
+    loop {
+        let mut body = pin!(&mut *body);
+        let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        match frame.transpose()?.map(|frame| frame.into_data()) {
+            None => return Ok(None),
+            Some(Ok(piece)) => return Ok(Some(piece)),
+            Some(Err(_)) => {}
+        }
+    }
 }

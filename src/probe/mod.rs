@@ -2,8 +2,15 @@
 
 mod addresses;
 mod allowed;
+mod authority;
+mod body;
 mod cause;
+mod certificate;
+mod dns;
+pub mod exec;
+mod grpc;
 mod http;
+mod http2;
 mod stopwatch;
 mod tcp;
 mod trust;
@@ -14,12 +21,18 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
 use self::addresses::{Addresses, Lookups};
+use self::dns::DnsProbe;
+use self::exec::{Commands, ExecProbe};
+use self::grpc::GrpcProbe;
 use self::http::HttpProbe;
 use self::stopwatch::Stopwatch;
 use self::tcp::TcpProbe;
 use self::trust::Trust;
-use crate::health::{Check, Failure, NotRun, Observation, ProbeOrder, TargetAddress, TargetSpec, Timings};
+use crate::health::{Check, Failure, NotRun, Observation, ProbeOrder, TargetAddress, TargetSpec};
 use crate::ids::TargetId;
+
+/// How much longer than its command an exec probe may take: the helper's answer has to come back.
+const HELPER_GRACE: Duration = Duration::from_millis(500);
 
 /// What bounds the prober.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +49,7 @@ pub struct Prober {
     targets: Vec<Arc<Target>>,
     lookups: Lookups,
     places: Arc<Semaphore>,
+    commands: Option<Commands>,
     observations: mpsc::Sender<Observation>,
 }
 
@@ -49,14 +63,24 @@ pub struct Unprobed {
 }
 
 impl Prober {
-    /// A prober without targets.
-    pub fn new(limits: ProbeLimits, observations: mpsc::Sender<Observation>) -> Prober {
+    /// A prober without targets. Without `commands` exec checks cannot be run.
+    pub fn new(
+        limits: ProbeLimits,
+        commands: Option<Commands>,
+        observations: mpsc::Sender<Observation>,
+    ) -> Prober {
         Prober {
             targets: Vec::new(),
             lookups: Lookups::new(limits.allow_loopback),
             places: Arc::new(Semaphore::new(limits.concurrency_max.clamp(1, Semaphore::MAX_PERMITS))),
+            commands,
             observations,
         }
+    }
+
+    /// The same with other limits, and without targets. Probes under way still count for the old ones.
+    pub fn limited(&self, limits: ProbeLimits) -> Prober {
+        Prober::new(limits, self.commands.clone(), self.observations.clone())
     }
 
     /// Takes over the board's targets and reads the trusted certificates that their checks name. Probes
@@ -64,12 +88,13 @@ impl Prober {
     /// answered with the reason.
     pub fn retarget(&mut self, targets: &[TargetSpec]) -> Vec<Unprobed> {
         let mut trust = Trust::new();
-        let target = |spec| Arc::new(Target::new(spec, &self.lookups, &mut trust));
+        let target = |spec| Arc::new(self.target(spec, &mut trust));
         self.targets = targets.iter().map(target).collect();
         let reasons = self.targets.iter().map(|target| target.probe.as_ref().err());
         reasons
             .enumerate()
             .filter_map(|(index, reason)| Some(Unprobed { target: TargetId(index as u32), reason: *reason? }))
+            .filter(|unprobed| unprobed.reason != NotRun::Posted)
             .collect()
     }
 
@@ -78,14 +103,44 @@ impl Prober {
         let target = self.targets.get(order.target.index()).cloned();
         let (places, observations) = (self.places.clone(), self.observations.clone());
         tokio::spawn(async move {
-            let _place = places.acquire().await;
-            let outcome = match target {
-                Some(target) => target.probe().await,
-                None => Err(Failure::NotRun(NotRun::NoTarget)),
+            let place = places.acquire().await;
+            let observation = match target {
+                Some(target) => target.probe(order).await,
+                None => Observation::local(order, Err(Failure::NotRun(NotRun::NoTarget))),
             };
+            drop(place);
             // Nobody listens any more when the process ends.
-            let _ = observations.send(Observation::local(order, outcome)).await;
+            let _ = observations.send(observation).await;
         });
+    }
+
+    fn target(&self, spec: &TargetSpec, trust: &mut Trust) -> Target {
+        let addresses = Addresses {
+            target: spec.address.clone(),
+            port: spec.check.port().unwrap_or(0),
+            timeout: spec.cadence.timeout,
+            lookups: self.lookups.clone(),
+        };
+        let timeout = spec.cadence.timeout;
+        let grace = if matches!(spec.check, Check::Exec(_)) { HELPER_GRACE } else { Duration::ZERO };
+        Target { probe: self.probe(spec, addresses, trust), timeout: timeout.saturating_add(grace) }
+    }
+
+    fn probe(&self, spec: &TargetSpec, addresses: Addresses, trust: &mut Trust) -> Result<Probe, NotRun> {
+        if matches!(spec.address, TargetAddress::Address(address) if !self.lookups.allow(address)) {
+            return Err(NotRun::AddressRefused);
+        }
+        Ok(match &spec.check {
+            Check::Http(check) => Probe::Http(Box::new(HttpProbe::new(check, addresses, trust)?)),
+            Check::Tcp(check) => Probe::Tcp(TcpProbe::new(check, addresses)),
+            Check::Grpc(check) => Probe::Grpc(Box::new(GrpcProbe::new(check, addresses, trust)?)),
+            Check::Dns(check) => Probe::Dns(DnsProbe::new(check, addresses)?),
+            Check::Exec(check) => {
+                let (timeout, commands) = (spec.cadence.timeout, self.commands.clone());
+                Probe::Exec(ExecProbe::new(check, &spec.address, &spec.label, timeout, commands))
+            }
+            Check::Push { .. } => return Err(NotRun::Posted),
+        })
     }
 }
 
@@ -94,48 +149,43 @@ impl Prober {
 struct Target {
     probe: Result<Probe, NotRun>,
     timeout: Duration,
-    stopwatch: Arc<Stopwatch>,
 }
 
 #[derive(Debug)]
 enum Probe {
     Http(Box<HttpProbe>),
     Tcp(TcpProbe),
+    Grpc(Box<GrpcProbe>),
+    Dns(DnsProbe),
+    Exec(ExecProbe),
 }
 
 impl Target {
-    fn new(spec: &TargetSpec, lookups: &Lookups, trust: &mut Trust) -> Target {
-        let stopwatch = Arc::new(Stopwatch::new());
-        let port = spec.check.port().unwrap_or(0);
-        let refused = matches!(spec.address, TargetAddress::Address(address) if !lookups.allow(address));
-        let addresses = Addresses {
-            target: spec.address.clone(),
-            port,
-            lookups: lookups.clone(),
-            stopwatch: stopwatch.clone(),
+    async fn probe(&self, order: ProbeOrder) -> Observation {
+        let stopwatch = Stopwatch::start();
+        let outcome = match &self.probe {
+            Ok(probe) => match tokio::time::timeout(self.timeout, probe.run(&stopwatch)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(stopwatch.phase().timeout()),
+            },
+            Err(reason) => Err(Failure::NotRun(*reason)),
         };
-        let probe = match &spec.check {
-            _ if refused => Err(NotRun::AddressRefused),
-            Check::Http(check) => {
-                HttpProbe::new(check, addresses, trust).map(|probe| Probe::Http(Box::new(probe)))
-            }
-            Check::Tcp(_) => Ok(Probe::Tcp(TcpProbe::new(addresses))),
-            Check::Grpc(_) | Check::Dns(_) | Check::Exec(_) | Check::Push { .. } => Err(NotRun::BadRequest),
-        };
-        Target { probe, timeout: spec.cadence.timeout, stopwatch }
+        Observation {
+            certificate_until: stopwatch.certificate_until(),
+            ..Observation::local(order, outcome.map(|()| stopwatch.timings()))
+        }
     }
+}
 
-    async fn probe(&self) -> Result<Timings, Failure> {
-        let probe = self.probe.as_ref().map_err(|reason| Failure::NotRun(*reason))?;
-        self.stopwatch.start();
-        let run = async {
-            match probe {
-                Probe::Http(probe) => probe.run().await,
-                Probe::Tcp(probe) => probe.run().await,
-            }
-        };
-        let outcome = tokio::time::timeout(self.timeout, run).await;
-        outcome.unwrap_or_else(|_| Err(self.stopwatch.phase().timeout()))
+impl Probe {
+    async fn run(&self, stopwatch: &Stopwatch) -> Result<(), Failure> {
+        match self {
+            Probe::Http(probe) => probe.run(stopwatch).await,
+            Probe::Tcp(probe) => probe.run(stopwatch).await,
+            Probe::Grpc(probe) => probe.run(stopwatch).await,
+            Probe::Dns(probe) => probe.run(stopwatch).await,
+            Probe::Exec(probe) => probe.run(stopwatch).await,
+        }
     }
 }
 

@@ -1,23 +1,11 @@
-//! Times the phases of a probe.
-//!
-//! reqwest tells only when an answer's head is there. The rest is read off three places that every
-//! connection passes: our resolver (connecting begins), rustls asking its session store as a handshake
-//! begins (TCP stands), and the end of the connector, which a layer around it sees (the connection is
-//! ready for a request). So no second connection is made to measure the first.
+//! Times the phases of one probe, and keeps what it has come to should its time run out.
 
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustls::NamedGroup;
-use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
-use rustls::pki_types::ServerName;
-use tower::{Layer, Service};
+use crate::health::{Failure, NotRun, Timings, TlsFailure};
 
-use crate::health::{Failure, Timings, TlsFailure};
-
-/// The marks of one target's probe; a target has one probe under way at most.
+/// The marks of one probe.
 #[derive(Debug)]
 pub struct Stopwatch(Mutex<Marks>);
 
@@ -27,8 +15,10 @@ struct Marks {
     started: Instant,
     connecting: Instant,
     connected: Instant,
-    ready: Instant,
-    head: Instant,
+    secured: Option<Instant>,
+    asked: Option<Instant>,
+    head: Option<Instant>,
+    certificate_until: Option<Duration>,
 }
 
 /// How far a probe has come.
@@ -44,6 +34,10 @@ pub enum Phase {
     Asking,
     /// Reading the body.
     Reading,
+    /// Waiting until a command can be run.
+    Waiting,
+    /// A command is running.
+    Running,
 }
 
 impl Phase {
@@ -55,24 +49,27 @@ impl Phase {
             Phase::Securing => Failure::Tls(TlsFailure::Timeout),
             Phase::Asking => Failure::AnswerTimeout,
             Phase::Reading => Failure::BodyTimeout,
+            Phase::Waiting => Failure::NotRun(NotRun::Exhausted),
+            // The helper ends a command in time; if it says nothing even then, it is not well itself.
+            Phase::Running => Failure::NotRun(NotRun::NoHelper),
         }
     }
 }
 
 impl Stopwatch {
-    /// At zero.
-    pub fn new() -> Stopwatch {
-        Stopwatch(Mutex::new(Marks::start()))
-    }
-
-    /// A new probe starts.
-    pub fn start(&self) {
-        self.mark(|marks, _| *marks = Marks::start());
-    }
-
-    /// The address is being looked up.
-    pub fn resolving(&self) {
-        self.mark(|marks, _| marks.phase = Phase::Resolving);
+    /// A probe starts.
+    pub fn start() -> Stopwatch {
+        let now = Instant::now();
+        Stopwatch(Mutex::new(Marks {
+            phase: Phase::Resolving,
+            started: now,
+            connecting: now,
+            connected: now,
+            secured: None,
+            asked: None,
+            head: None,
+            certificate_until: None,
+        }))
     }
 
     /// The TCP handshake begins.
@@ -80,24 +77,45 @@ impl Stopwatch {
         self.mark(|marks, now| (marks.phase, marks.connecting) = (Phase::Connecting, now));
     }
 
-    /// The TCP handshake is done, TLS begins.
-    fn securing(&self) {
-        self.mark(|marks, now| (marks.phase, marks.connected) = (Phase::Securing, now));
+    /// The TCP handshake is done; without TLS the request follows.
+    pub fn connected(&self) {
+        self.mark(|marks, now| (marks.phase, marks.connected) = (Phase::Asking, now));
     }
 
-    /// The connection is ready for a request.
-    pub fn ready(&self) {
+    /// TLS begins.
+    pub fn securing(&self) {
+        self.mark(|marks, _| marks.phase = Phase::Securing);
+    }
+
+    /// TLS is done, and the server's certificate is valid until then.
+    pub fn secured(&self, certificate_until: Option<Duration>) {
         self.mark(|marks, now| {
-            if marks.phase < Phase::Securing {
-                marks.connected = now;
-            }
-            (marks.phase, marks.ready) = (Phase::Asking, now);
+            (marks.phase, marks.secured) = (Phase::Asking, Some(now));
+            marks.certificate_until = certificate_until;
         });
+    }
+
+    /// The request is on its way.
+    pub fn asking(&self) {
+        self.mark(|marks, now| (marks.phase, marks.asked) = (Phase::Asking, Some(now)));
     }
 
     /// The head of the answer is there.
     pub fn head(&self) {
-        self.mark(|marks, now| (marks.phase, marks.head) = (Phase::Reading, now));
+        self.mark(|marks, now| {
+            marks.phase = Phase::Reading;
+            marks.head.get_or_insert(now);
+        });
+    }
+
+    /// A command has to wait for others.
+    pub fn waiting(&self) {
+        self.mark(|marks, _| marks.phase = Phase::Waiting);
+    }
+
+    /// A command begins.
+    pub fn running(&self) {
+        self.mark(|marks, _| marks.phase = Phase::Running);
     }
 
     /// How far the probe is.
@@ -105,15 +123,20 @@ impl Stopwatch {
         self.marks().phase
     }
 
+    /// Until when the certificate is valid that was seen.
+    pub fn certificate_until(&self) -> Option<Duration> {
+        self.marks().certificate_until
+    }
+
     /// A finished probe's timings.
     pub fn timings(&self) -> Timings {
         let marks = self.marks();
+        let since = |end: Instant, begin: Instant| end.saturating_duration_since(begin);
         Timings {
-            connect: marks.connected.saturating_duration_since(marks.connecting),
-            tls: None,
-            first_byte: (marks.phase == Phase::Reading)
-                .then(|| marks.head.saturating_duration_since(marks.ready)),
-            total: elapsed(marks.started),
+            connect: since(marks.connected, marks.connecting),
+            tls: marks.secured.map(|secured| since(secured, marks.connected)),
+            first_byte: marks.head.zip(marks.asked).map(|(head, asked)| since(head, asked)),
+            total: since(Instant::now(), marks.started),
         }
     }
 
@@ -124,88 +147,5 @@ impl Stopwatch {
 
     fn marks(&self) -> Marks {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Marks {
-    fn start() -> Marks {
-        let now = Instant::now();
-        let phase = Phase::Resolving;
-        Marks { phase, started: now, connecting: now, connected: now, ready: now, head: now }
-    }
-}
-
-fn elapsed(since: Instant) -> Duration {
-    Instant::now().saturating_duration_since(since)
-}
-
-/// The layer around reqwest's connector.
-#[derive(Clone, Debug)]
-pub struct Timed(pub Arc<Stopwatch>);
-
-impl<S> Layer<S> for Timed {
-    type Service = TimedConnector<S>;
-
-    fn layer(&self, connector: S) -> TimedConnector<S> {
-        TimedConnector { connector, stopwatch: self.0.clone() }
-    }
-}
-
-/// A connector that marks its beginning and its end.
-#[derive(Clone, Debug)]
-pub struct TimedConnector<S> {
-    connector: S,
-    stopwatch: Arc<Stopwatch>,
-}
-
-impl<S, Request> Service<Request> for TimedConnector<S>
-where
-    S: Service<Request>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.connector.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        // A URL with an address needs no resolver: connecting begins here. With a name the resolver
-        // sets the mark again.
-        self.stopwatch.connecting();
-        let stopwatch = self.stopwatch.clone();
-        let connecting = self.connector.call(request);
-        Box::pin(async move {
-            let connection = connecting.await?;
-            stopwatch.ready();
-            Ok(connection)
-        })
-    }
-}
-
-/// A TLS session store that keeps nothing, so that every probe does the full handshake and judges the
-/// certificate anew, and that notes when it is asked: a handshake begins.
-impl ClientSessionStore for Stopwatch {
-    fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
-
-    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
-        self.securing();
-        None
-    }
-
-    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
-
-    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        None
-    }
-
-    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
-
-    fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {}
-
-    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        None
     }
 }

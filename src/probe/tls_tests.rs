@@ -178,7 +178,7 @@ async fn h3_tls_asks_for_the_host_and_connects_to_the_address() {
     probe(https(port, Some(NAME), issuer.trusted())).await.unwrap();
     let seen = seen.lock().unwrap().clone();
     assert_eq!(seen[0].name.as_deref(), Some(NAME));
-    let host = format!("host: {NAME}:{port}");
+    let host = format!("host: {NAME}\r\n");
     assert!(seen[0].request.to_ascii_lowercase().contains(&host), "{seen:?}");
     // Without a host it is the address that the certificate must be for.
     let (port, seen) = start(issuer.server("127.0.0.1", (2020, 2090), &[])).await;
@@ -202,7 +202,7 @@ async fn h3_http2_where_offered() {
     let issuer = Issuer::new("ours");
     let (port, seen) = start(issuer.server(NAME, (2020, 2090), &["h2", "http/1.1"])).await;
     let timings = probe(https(port, Some(NAME), issuer.trusted())).await.unwrap();
-    let expected = format!("HTTP/2.0 https://{NAME}:{port}/healthz?full=1");
+    let expected = format!("HTTP/2.0 https://{NAME}/healthz?full=1");
     assert_eq!(seen.lock().unwrap()[0].request, expected);
     assert!(timings.first_byte.is_some());
 }
