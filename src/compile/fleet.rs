@@ -7,7 +7,8 @@ use siphasher::sip::SipHasher24;
 
 use crate::config::{Config, EndpointTarget, MonitorVote, Pool, PoolMonitor};
 use crate::health::{
-    AddressSpec, BoardSpec, Cadence, Check, Composition, EndpointSpec, TargetAddress, TargetSpec, Vote,
+    AddressSpec, BoardSpec, Cadence, Check, Composition, EndpointSpec, FailbackSpec, TargetAddress,
+    TargetSpec, Vote,
 };
 use crate::ids::{AddressId, EndpointId, Family, MonitorId, PoolId, RegionId, TargetId};
 use crate::steer::{Endpoint, EndpointAddress, Fleet};
@@ -67,6 +68,7 @@ pub fn fleet(config: &Config) -> (Fleet, Members, BoardSpec) {
                 region: written.region,
                 capacity: written.capacity.unwrap_or(1),
                 addresses: ids.collect(),
+                failback: FailbackSpec::NONE,
             });
             endpoints.push(Endpoint {
                 order: hashed_order(&name),
@@ -87,6 +89,7 @@ pub fn fleet(config: &Config) -> (Fleet, Members, BoardSpec) {
         endpoints: watched.into(),
         services: Box::new([]),
         regions: regions.clone(),
+        canaries: Box::new([]),
     };
     (Fleet { endpoints: endpoints.into(), regions }, Members(members), board)
 }

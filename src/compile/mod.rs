@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, Problems, Sources};
 use crate::geo::LocationMap;
-use crate::health::ServiceSpec;
+use crate::health::{GovernorSpec, ServiceSpec};
 use crate::ids::CounterId;
 use crate::steer::Plan;
 use crate::view::{ResponderSettings, Snapshot};
@@ -87,6 +87,9 @@ fn watched(plan: &Plan) -> ServiceSpec {
     ServiceSpec {
         name: plan.name.clone(),
         members: root.map_or_else(Default::default, |root| root.members.clone()),
+        ttl_max_s: *plan.ttl_s.end(),
+        min_capacity: None,
+        governor: GovernorSpec::USUAL,
     }
 }
 

@@ -14,7 +14,7 @@ use super::command::{Command, Phase, ReloadCounts, Reloaded};
 use super::notify::{State, notify};
 use super::prepare::{Prepared, Refused, Source, needs_restart};
 use super::status::{Facts, status};
-use crate::health::{Board, Event, Observation, Transition, Verdict};
+use crate::health::{Board, Event, Level, Notice, Observation, Transition, Verdict};
 use crate::ids::ServiceId;
 use crate::now::Now;
 use crate::probe::Prober;
@@ -248,6 +248,7 @@ impl Supervisor {
                     self.transitions += 1;
                     log_transition(&transition);
                 }
+                Event::Notice(notice) => log_notice(&notice),
             }
         }
     }
@@ -455,6 +456,15 @@ impl Supervisor {
         let status = status(&self.view, &self.board, &self.telemetry, self.clock.now(), &facts);
         // Who asked may have left.
         let _ = reply.send(Box::new(status));
+    }
+}
+
+fn log_notice(notice: &Notice) {
+    let event = notice.word();
+    match notice.level() {
+        Level::Info => tracing::info!(event, "{notice}"),
+        Level::Warning => tracing::warn!(event, "{notice}"),
+        Level::Alert => tracing::error!(event, "{notice}"),
     }
 }
 

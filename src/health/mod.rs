@@ -2,13 +2,19 @@
 
 mod board;
 mod check;
+mod command;
 mod composition;
+mod failback;
 mod failure;
 pub mod feed;
+mod governor;
 pub mod load;
+mod notice;
 mod observation;
+mod overrides;
 pub mod passive;
 mod spec;
+mod steps;
 mod table;
 
 pub use board::{Board, BoardLimits, Counters, Latency, TargetStatus};
@@ -16,10 +22,15 @@ pub use check::{
     BodyMatch, Cadence, Check, DnsCheck, DnsData, DnsTransport, ExecCheck, GrpcCheck, Http2, HttpCheck,
     TargetAddress, TargetSpec, TcpCheck, TlsCheck,
 };
+pub use command::{Command, OverrideKind, Part, Receipt, Refusal, Shortfall, Which};
 pub use composition::{Composition, Vote};
+pub use failback::{FailbackMode, FailbackSpec};
 pub use failure::{Failure, NotRun, ServingStatus, TlsFailure};
+pub use governor::GovernorSpec;
+pub use notice::{Level, News, Notice, OverrideEnd};
 pub use observation::{Event, Observation, ProbeOrder, Ticket, Timings, Transition, Vantage};
-pub use spec::{AddressSpec, BoardSpec, EndpointSpec, ServiceSpec};
+pub use overrides::{Override, OverrideId, Overrides, Scope, Selector, SelectorError, Word};
+pub use spec::{AddressSpec, BoardSpec, EndpointSpec, MinCapacity, ServiceSpec};
 pub use table::{
     EndpointState, Forced, HealthTable, ServiceTime, Share, ShareCause, Standing, TargetHealth, Verdict,
 };

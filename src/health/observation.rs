@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Failure, Verdict};
+use super::{Failure, Notice, Verdict};
 use crate::ids::TargetId;
 use crate::now::Now;
 
@@ -86,4 +86,6 @@ pub struct Transition {
 pub enum Event {
     /// A target's verdict has changed.
     Transition(Transition),
+    /// Anything else.
+    Notice(Box<Notice>),
 }

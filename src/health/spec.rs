@@ -1,7 +1,7 @@
 //! What the board watches over: targets to probe, and how they add up to addresses, endpoints and
 //! services.
 
-use super::{Composition, TargetSpec};
+use super::{Composition, FailbackSpec, GovernorSpec, TargetSpec};
 use crate::ids::{AddressId, EndpointId, Family, RegionId, TargetId};
 
 /// Everything that a snapshot asks of the board. Tables are by dense number.
@@ -17,6 +17,8 @@ pub struct BoardSpec {
     pub services: Box<[ServiceSpec]>,
     /// Names of regions, by [`RegionId`].
     pub regions: Box<[Box<str>]>,
+    /// Targets that vote for nothing: they tell whether this node itself is well (H11).
+    pub canaries: Box<[TargetId]>,
 }
 
 /// An address (or the host name) of an endpoint.
@@ -45,6 +47,8 @@ pub struct EndpointSpec {
     pub capacity: u32,
     /// Its addresses.
     pub addresses: Box<[AddressId]>,
+    /// How it comes back (H10).
+    pub failback: FailbackSpec,
 }
 
 /// A service as the governor and the guards see it (H8, H11).
@@ -54,9 +58,67 @@ pub struct ServiceSpec {
     pub name: Box<str>,
     /// The endpoints below its root, sorted.
     pub members: Box<[EndpointId]>,
+    /// The largest TTL it answers with, in seconds (H9).
+    pub ttl_max_s: u32,
+    /// What operators may not go below without saying so (H8).
+    pub min_capacity: Option<MinCapacity>,
+    /// What may be removed automatically (H11).
+    pub governor: GovernorSpec,
+}
+
+/// The capacity that a service must keep (H8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MinCapacity {
+    /// So much, in the unit of its pools.
+    Units(u32),
+    /// A share of what is declared, in percent: 1..=100.
+    Percent(u8),
+}
+
+impl MinCapacity {
+    /// In thousandths of the unit, where so many are declared; never more than these.
+    pub fn milli_of(self, declared_milli: u64) -> u64 {
+        match self {
+            MinCapacity::Units(units) => (u64::from(units) * 1000).min(declared_milli),
+            MinCapacity::Percent(percent) => declared_milli / 100 * u64::from(percent.min(100)),
+        }
+    }
+}
+
+impl EndpointSpec {
+    /// An endpoint without addresses, of capacity 1.
+    pub fn plain(name: &str, region: RegionId) -> EndpointSpec {
+        EndpointSpec {
+            name: name.into(),
+            region,
+            capacity: 1,
+            addresses: Box::new([]),
+            failback: FailbackSpec::NONE,
+        }
+    }
+}
+
+impl ServiceSpec {
+    /// A service with the usual bounds.
+    pub fn plain(name: &str, members: Box<[EndpointId]>) -> ServiceSpec {
+        ServiceSpec {
+            name: name.into(),
+            members,
+            ttl_max_s: 60,
+            min_capacity: None,
+            governor: GovernorSpec::USUAL,
+        }
+    }
 }
 
 impl BoardSpec {
+    /// The largest TTL in seconds of the services that hold any of these endpoints, which are sorted.
+    pub fn ttl_max_s(&self, endpoints: &[EndpointId]) -> u32 {
+        let holds =
+            |service: &&ServiceSpec| service.members.iter().any(|own| endpoints.binary_search(own).is_ok());
+        self.services.iter().filter(holds).map(|service| service.ttl_max_s).max().unwrap_or(0)
+    }
+
     /// The region of an address.
     pub fn region_of(&self, address: AddressId) -> Option<RegionId> {
         let endpoint = self.addresses.get(address.index())?.endpoint;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use meridian::health::{Forced, Verdict};
+use meridian::health::{Command, Forced, Verdict};
 
 use crate::expect::Expected;
 use crate::files::Files;
@@ -42,6 +42,12 @@ pub trait Server: Sized {
     fn wait(&mut self, whose: &Whose, verdict: Verdict, within: Duration) -> Result<(), String>;
     /// An operator's word.
     fn force(&mut self, whose: &Whose, forced: Forced) -> Result<(), String>;
+    /// An operator's command; a refusal comes back.
+    fn command(&mut self, command: &Command) -> Result<(), String>;
+    /// What was told besides changes of verdicts since time last passed.
+    fn told(&mut self) -> Result<Vec<String>, String>;
+    /// Sets the wall clock.
+    fn set_wall(&mut self, forward: bool, by: Duration) -> Result<(), String>;
     /// The next change of verdict that has not been looked at.
     fn transition(&mut self) -> Result<Option<Change>, String>;
     /// Whether a change is one of theirs.
@@ -80,6 +86,8 @@ struct Stage<S> {
     world: Option<S>,
     /// All problems of the last start or reload, if it was refused.
     refused: Option<Refusal>,
+    /// Why the last command was refused.
+    denied: Option<String>,
     /// The last question, and the replies to it.
     asked: Option<Asked>,
     /// What each question found when it was last asked, by the question as text.
@@ -106,6 +114,7 @@ impl<S: Server> Stage<S> {
             probes: Probes::default(),
             world: None,
             refused: None,
+            denied: None,
             asked: None,
             before: HashMap::new(),
             place: String::new(),
@@ -115,6 +124,9 @@ impl<S: Server> Stage<S> {
     fn step(&mut self, step: &Step) -> Result<(), String> {
         if !matches!(step.action, Action::Refused(_)) {
             self.end_refusal()?;
+        }
+        if !matches!(step.action, Action::Denied(_)) {
+            self.end_denial()?;
         }
         if !matches!(step.action, Action::Expect(_)) {
             self.end_question().map_err(|why| format!("{why} (the query is at {})", self.place))?;
@@ -187,6 +199,26 @@ impl<S: Server> Stage<S> {
             Action::At(time) => self.world()?.at(*time),
             Action::Await(whose, verdict, within) => self.world()?.wait(whose, *verdict, *within),
             Action::Force(whose, forced) => self.world()?.force(whose, *forced),
+            Action::Command(command) => {
+                self.denied = self.world()?.command(command).err();
+                Ok(())
+            }
+            Action::Denied(text) => match self.denied.take() {
+                Some(why) if why.contains(text) => Ok(()),
+                found => Err(format!("expected the refusal `{text}`\n    found    {found:?}")),
+            },
+            Action::Told(text) => {
+                let told = self.world()?.told()?;
+                match told.iter().any(|line| line.contains(text)) {
+                    true => Ok(()),
+                    false => Err(format!("expected `{text}`\n    found    {told:#?}")),
+                }
+            }
+            Action::NothingTold => match self.world()?.told()?.as_slice() {
+                [] => Ok(()),
+                told => Err(format!("expected nothing\n    found    {told:#?}")),
+            },
+            Action::Wall { forward, by } => self.world()?.set_wall(*forward, *by),
             Action::NoTransition => match self.world()?.transition()? {
                 None => Ok(()),
                 Some(found) => Err(format!("expected no transition\n    found    {found:?}")),
@@ -228,7 +260,15 @@ impl<S: Server> Stage<S> {
 
     fn end(&mut self) -> Result<(), String> {
         self.end_refusal()?;
+        self.end_denial()?;
         self.end_question()
+    }
+
+    fn end_denial(&mut self) -> Result<(), String> {
+        match self.denied.take() {
+            Some(why) => Err(format!("the command is refused: {why} (it is at {})", self.place)),
+            None => Ok(()),
+        }
     }
 
     fn end_refusal(&mut self) -> Result<(), String> {

@@ -153,6 +153,18 @@ impl Server for Real {
         Err("the program has no such command yet".to_owned())
     }
 
+    fn command(&mut self, _: &meridian::health::Command) -> Result<(), String> {
+        Err("commands are not for the real program".to_owned())
+    }
+
+    fn told(&mut self) -> Result<Vec<String>, String> {
+        Err("what is told is not for the real program".to_owned())
+    }
+
+    fn set_wall(&mut self, _: bool, _: Duration) -> Result<(), String> {
+        Err("setting the clock is not for the real program".to_owned())
+    }
+
     fn transition(&mut self) -> Result<Option<Change>, String> {
         if self.changes.is_empty() {
             self.wait_for_line("health changed").map_err(|problems| problems.join("\n"))?;

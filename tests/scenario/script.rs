@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use meridian::health::{Failure, Forced, NotRun, TlsFailure, Verdict};
+use meridian::health::{
+    Command, Failure, Forced, NotRun, OverrideKind, Selector, TlsFailure, Verdict, Which,
+};
 
 use crate::expect::{Expected, expected};
 use crate::question::{Question, question};
@@ -53,8 +55,18 @@ pub enum Action {
     Transition { endpoint: Whose, from: Verdict, to: Verdict, cause: Option<String> },
     /// There is no other.
     NoTransition,
-    /// An operator's word.
+    /// An operator's word, put through whatever it harms.
     Force(Whose, Forced),
+    /// An operator's command.
+    Command(Command),
+    /// The last command was refused with a reason that contains this.
+    Denied(String),
+    /// Something was told, since the last step that lets time pass, that contains this.
+    Told(String),
+    /// Nothing was.
+    NothingTold,
+    /// The wall clock is set: forward or back.
+    Wall { forward: bool, by: Duration },
     /// A question, or many.
     Query(Question),
     /// What the answers to the last question must be.
@@ -185,10 +197,67 @@ fn action(verb: &str, rest: &[&str], block: &str) -> Result<Action, String> {
             Action::Force(Whose::Region((*region).to_owned()), self::forced(forced)?)
         }
         ("force", [whose, forced]) => Action::Force(self::whose(whose), self::forced(forced)?),
+        ("drain" | "force-up" | "force-down" | "remove" | "approve" | "release", rest) => {
+            Action::Command(command(verb, rest)?)
+        }
+        ("denied", [text]) => Action::Denied((*text).to_owned()),
+        ("told", [text]) => Action::Told((*text).to_owned()),
+        ("told", []) => Action::NothingTold,
+        ("wall", [by]) => match (by.strip_prefix('+'), by.strip_prefix('-')) {
+            (Some(by), _) => Action::Wall { forward: true, by: duration(by)? },
+            (_, Some(by)) => Action::Wall { forward: false, by: duration(by)? },
+            _ => return Err("write +1h or -1h".to_owned()),
+        },
         ("query", [name, rest @ ..]) => Action::Query(question(name, rest)?),
         ("expect", rest) => Action::Expect(expected(rest, block)?),
         _ => return Err("no such step".to_owned()),
     })
+}
+
+/// `drain SELECTOR [over TIME] [for TIME] [anyway]` and its like.
+fn command(verb: &str, words: &[&str]) -> Result<Command, String> {
+    let actor = "scenario".to_owned();
+    if let ("release", service) = (verb, words) {
+        let service = service.first().map(|name| (*name).to_owned());
+        return Ok(Command::Release { service, actor });
+    }
+    let (selected, rest) = match words {
+        [scope @ ("region" | "pool" | "endpoint"), name, rest @ ..] => (format!("{scope}:{name}"), rest),
+        [pattern, rest @ ..] => ((*pattern).to_owned(), rest),
+        [] => return Err("nobody is selected".to_owned()),
+    };
+    let selector: Selector = selected.parse().map_err(|error| format!("{error}"))?;
+    let (mut over, mut expires_in, mut force) = (None, None, false);
+    let mut rest = rest;
+    loop {
+        rest = match rest {
+            [] => break,
+            ["over", time, rest @ ..] => {
+                over = Some(duration(time)?);
+                rest
+            }
+            ["for", time, rest @ ..] => {
+                expires_in = Some(duration(time)?);
+                rest
+            }
+            ["anyway", rest @ ..] => {
+                force = true;
+                rest
+            }
+            _ => return Err(format!("`{}` is not understood", rest.join(" "))),
+        };
+    }
+    let reason = "shown".to_owned();
+    let kind = match verb {
+        "drain" => OverrideKind::Drain { over },
+        "force-up" => OverrideKind::ForceUp,
+        "force-down" => OverrideKind::ForceDown,
+        "remove" => {
+            return Ok(Command::Remove { which: Which::Selector(selector), reason, actor, force });
+        }
+        _ => return Ok(Command::Approve { selector, actor }),
+    };
+    Ok(Command::Override { kind, selector, reason, actor, expires_in, force })
 }
 
 fn whose(text: &str) -> Whose {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meridian::health::{
-    Board, BoardLimits, Event, Failure, Forced, Observation, ProbeOrder, Timings, Transition, Verdict,
+    Board, BoardLimits, Command, Event, Failure, Forced, Observation, OverrideKind, ProbeOrder, Selector,
+    Timings, Transition, Verdict, Which,
 };
 use meridian::ids::{CounterId, TargetId};
 use meridian::now::Now;
@@ -44,7 +45,8 @@ pub struct World {
     in_flight: BTreeMap<(Duration, u64), Observation>,
     flown: u64,
     transitions: VecDeque<Transition>,
-    forced: Vec<(Whose, Forced)>,
+    /// What was told besides, in lines.
+    told: Vec<String>,
     counters: RefCell<HashMap<(String, String), CounterId>>,
     /// What the files last read were warned of.
     warnings: Vec<String>,
@@ -100,7 +102,7 @@ impl Server for World {
             in_flight: BTreeMap::new(),
             flown: 0,
             transitions: VecDeque::new(),
-            forced: Vec::new(),
+            told: Vec::new(),
             counters,
             warnings,
         };
@@ -111,6 +113,7 @@ impl Server for World {
             world.step(start_timeout);
         }
         world.transitions.clear();
+        world.told.clear();
         // A scenario's time begins when the server answers.
         Ok(world)
     }
@@ -127,10 +130,7 @@ impl Server for World {
         self.warnings = warnings;
         let calendar = snapshot.calendar(self.now);
         self.view = Arc::new(View::new(snapshot, self.board.table(), calendar, Some(&self.view)));
-        for (whose, forced) in self.forced.clone() {
-            // Who is gone needs no word any more.
-            let _ = self.force_now(&whose, forced);
-        }
+        self.listen();
         self.publish();
         Ok(())
     }
@@ -144,6 +144,7 @@ impl Server for World {
     fn pass(&mut self, time: Duration) -> Result<(), String> {
         let until = self.now.monotonic + time;
         self.transitions.clear();
+        self.told.clear();
         for _ in 0..EVENTS_MAX {
             if !self.step(until) {
                 return Ok(());
@@ -167,6 +168,7 @@ impl Server for World {
         names::known(&self.view.snapshot, whose)?;
         let until = self.now.monotonic + within;
         self.transitions.clear();
+        self.told.clear();
         loop {
             let own = targets(&self.view.snapshot, whose);
             if own.iter().all(|target| {
@@ -183,10 +185,29 @@ impl Server for World {
 
     fn force(&mut self, whose: &Whose, forced: Forced) -> Result<(), String> {
         names::known(&self.view.snapshot, whose)?;
-        self.forced.retain(|(other, _)| other != whose);
-        self.forced.push((whose.clone(), forced));
-        self.force_now(whose, forced)?;
+        let fleet = &self.view.snapshot.fleet;
+        let names: Vec<String> = endpoints(&self.view.snapshot, whose)
+            .into_iter()
+            .filter_map(|endpoint| Some(fleet.endpoint(endpoint)?.name.to_string()))
+            .collect();
+        names.iter().try_for_each(|name| self.command(&word(name, forced)))
+    }
+
+    fn command(&mut self, command: &Command) -> Result<(), String> {
+        self.told.clear();
+        let outcome = self.board.command(command.clone(), self.now);
+        self.listen();
         self.publish();
+        outcome.map(|_| ()).map_err(|refusal| refusal.to_string())
+    }
+
+    fn told(&mut self) -> Result<Vec<String>, String> {
+        Ok(self.told.clone())
+    }
+
+    fn set_wall(&mut self, forward: bool, by: Duration) -> Result<(), String> {
+        let wall = self.now.wall;
+        self.now.wall = if forward { wall.saturating_add(by) } else { wall.saturating_sub(by) };
         Ok(())
     }
 
@@ -241,13 +262,18 @@ impl World {
         for order in self.board.poll_due(self.now) {
             self.launch(order);
         }
+        self.listen();
+        self.publish();
+        true
+    }
+
+    fn listen(&mut self) {
         while let Some(event) = self.board.poll_event() {
             match event {
                 Event::Transition(transition) => self.transitions.push_back(transition),
+                Event::Notice(notice) => self.told.push(format!("{}: {notice}", notice.word())),
             }
         }
-        self.publish();
-        true
     }
 
     /// A probe starts: what it will see arrives when it would have seen it.
@@ -279,15 +305,21 @@ impl World {
             self.view = Arc::new(View::new(snapshot, self.board.table(), calendar, Some(&self.view)));
         }
     }
+}
 
-    fn force_now(&mut self, whose: &Whose, forced: Forced) -> Result<(), String> {
-        let own = endpoints(&self.view.snapshot, whose);
-        if own.is_empty() {
-            return Err(format!("there is no {whose:?}"));
+/// The command that sets an endpoint's state, or takes it back.
+fn word(endpoint: &str, forced: Forced) -> Command {
+    let selector = Selector::endpoint(endpoint);
+    let (actor, reason) = ("scenario".to_owned(), "shown".to_owned());
+    let kind = match forced {
+        Forced::Up => OverrideKind::ForceUp,
+        Forced::Down => OverrideKind::ForceDown,
+        Forced::Drained => OverrideKind::Drain { over: None },
+        Forced::Not => {
+            return Command::Remove { which: Which::Selector(selector), reason, actor, force: true };
         }
-        own.into_iter().for_each(|endpoint| self.board.force(endpoint, forced));
-        Ok(())
-    }
+    };
+    Command::Override { kind, selector, reason, actor, expires_in: None, force: true }
 }
 
 fn limits(compiled: &Compiled) -> BoardLimits {

@@ -4,6 +4,7 @@
 //! order of [`Board::poll_due`] to the prober; give every outcome to [`Board::observe`]; tell what
 //! [`Board::poll_event`] has; publish [`Board::table`] when [`Board::generation`] has moved.
 
+mod commands;
 mod draws;
 mod latency;
 mod memory;
@@ -20,10 +21,10 @@ use self::memory::{Change, Memory, State};
 use self::schedule::{Finished, Schedule};
 use self::service_time::Group;
 use super::{
-    AddressSpec, BoardSpec, EndpointState, Event, Failure, Forced, HealthTable, Observation, ProbeOrder,
-    Share, Standing, TargetHealth, TargetSpec, Transition, Verdict,
+    AddressSpec, BoardSpec, EndpointState, Event, Failure, HealthTable, News, Notice, Observation, Overrides,
+    ProbeOrder, Share, Standing, TargetHealth, TargetSpec, Transition, Verdict, Word,
 };
-use crate::ids::{EndpointId, TargetId};
+use crate::ids::{AddressId, ServiceId, TargetId};
 use crate::now::Now;
 
 /// Bounds on what the board has under way.
@@ -95,14 +96,17 @@ pub struct Board {
     group_of: Vec<usize>,
     /// Sorted by region, then monitor.
     groups: Vec<Group>,
-    /// By endpoint.
-    forced: Vec<Forced>,
+    overrides: Overrides,
+    /// By endpoint: what the overrides come to.
+    words: Vec<Word>,
     schedule: Schedule,
     events: VecDeque<Event>,
     counters: Counters,
     generation: u64,
     untried: usize,
     forget_scan_at: Duration,
+    /// When something changes by itself.
+    changes_at: Option<Duration>,
 }
 
 impl Board {
@@ -116,7 +120,8 @@ impl Board {
         Board {
             memories: vec![Memory::default(); spec.targets.len()],
             untried: spec.targets.len(),
-            forced: vec![Forced::Not; spec.endpoints.len()],
+            overrides: Overrides::default(),
+            words: vec![Word::NONE; spec.endpoints.len()],
             spec,
             group_of,
             groups,
@@ -125,12 +130,13 @@ impl Board {
             counters: Counters::default(),
             generation: 0,
             forget_scan_at: now.monotonic,
+            changes_at: None,
         }
     }
 
     /// The board after a reload: history, schedule and probes under way are carried over by identity
-    /// (address and check). Forced states are the operator's and start empty: set them again.
-    /// Events not told yet are dropped with the numbers they use: tell them before.
+    /// (address and check), overrides by the names they are about; one that is about nobody any more is
+    /// kept. Events not told yet are dropped with the numbers they use: tell them before.
     pub fn succeed(mut self, spec: Arc<BoardSpec>, limits: BoardLimits, now: Now) -> Board {
         let old = self.carry(&spec.targets);
         let cadences = old.iter().copied().zip(spec.targets.iter().map(|target| target.cadence));
@@ -146,10 +152,13 @@ impl Board {
             let memory = old.and_then(|old| self.memories.get_mut(old));
             memories.push(memory.map(std::mem::take).unwrap_or_default());
         }
-        Board {
+        let mut overrides = std::mem::take(&mut self.overrides);
+        let dormant = overrides.resolve(&spec);
+        let mut next = Board {
             untried: memories.iter().filter(|memory| !memory.tried).count(),
             memories,
-            forced: vec![Forced::Not; spec.endpoints.len()],
+            overrides,
+            words: Vec::new(),
             spec,
             group_of,
             groups,
@@ -158,7 +167,11 @@ impl Board {
             counters: self.counters,
             generation: self.generation + 1,
             forget_scan_at: self.forget_scan_at,
-        }
+            changes_at: None,
+        };
+        dormant.into_iter().for_each(|own| next.tell(News::OverrideDormant(own), now));
+        next.settle(now);
+        next
     }
 
     /// For each new target its old number, if address and check are the same. No two get the same.
@@ -172,13 +185,17 @@ impl Board {
 
     /// How long to sleep before [`Board::poll_due`] has something to do; `None`: until an observation.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        self.schedule.timeout(now.monotonic)
+        let changes = self.changes_at.map(|at| at.saturating_sub(now.monotonic));
+        [self.schedule.timeout(now.monotonic), changes].into_iter().flatten().min()
     }
 
     /// The probes to start now. Never more are under way than the limit allows.
     pub fn poll_due(&mut self, now: Now) -> Vec<ProbeOrder> {
         self.counters.lost += self.schedule.lose(now.monotonic);
         self.forget_old(now);
+        if self.changes_at.is_some_and(|at| at <= now.monotonic) {
+            self.settle(now);
+        }
         let due = self.schedule.due(now.monotonic);
         self.counters.started += due.orders.len() as u64;
         self.counters.late_skipped += due.skipped;
@@ -190,6 +207,8 @@ impl Board {
             return;
         }
         self.forget_scan_at = now.monotonic + FORGET_SCAN;
+        // The wall clock may have been set.
+        self.settle(now);
         for (index, (memory, target)) in self.memories.iter_mut().zip(&self.spec.targets).enumerate() {
             if let Some(change) = memory.forget(&target.cadence, now.monotonic) {
                 self.generation += 1;
@@ -197,6 +216,16 @@ impl Board {
                 self.events.push_back(Event::Transition(transition(id, target, change, now)));
             }
         }
+    }
+
+    /// Does what time has brought: ends of overrides, steps of drains and ramps.
+    fn settle(&mut self, now: Now) {
+        self.settle_overrides(now);
+        self.changes_at = self.overrides.next_change(now.monotonic);
+    }
+
+    fn tell(&mut self, news: News, at: Now) {
+        self.events.push_back(Event::Notice(Box::new(Notice { news, at })));
     }
 
     /// Takes in an outcome. What changes is told by [`Board::poll_event`].
@@ -272,8 +301,11 @@ impl Board {
 
     /// The states as they are, to be published.
     pub fn table(&self) -> HealthTable {
-        let endpoints =
-            self.forced.iter().map(|forced| EndpointState { forced: *forced, ..EndpointState::PLAIN });
+        let endpoints = self.words.iter().map(|word| EndpointState {
+            forced: word.forced,
+            share: word.share,
+            ..EndpointState::PLAIN
+        });
         HealthTable {
             addresses: self.spec.addresses.iter().map(|address| self.standing(address)).collect(),
             endpoints: endpoints.collect(),
@@ -301,14 +333,12 @@ impl Board {
         self.untried == 0
     }
 
-    /// An operator's word on an endpoint (H8). Tests, the demo and `explain` use it so far.
-    pub fn force(&mut self, endpoint: EndpointId, forced: Forced) {
-        if let Some(state) = self.forced.get_mut(endpoint.index())
-            && *state != forced
-        {
-            *state = forced;
-            self.generation += 1;
-        }
+    /// The share of clients that an address of a service may get as far as monitors are concerned, in
+    /// thousandths; 0: it is down.
+    fn share_well(&self, _service: ServiceId, address: AddressId) -> u16 {
+        let Some(own) = self.spec.addresses.get(address.index()) else { return 0 };
+        let standing = self.standing(own);
+        if standing.verdict == Verdict::Down { 0 } else { standing.share.permille }
     }
 
     /// What it watches over.
@@ -380,5 +410,9 @@ fn transition(id: TargetId, target: &TargetSpec, change: Change, at: Now) -> Tra
     Transition { target: id, label: target.label.clone(), from, to, cause, at }
 }
 
+#[cfg(test)]
+mod command_tests;
+#[cfg(test)]
+mod fixture;
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,9 @@ use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::health::{
-    Cadence, Check, Composition, EndpointSpec, NotRun, TargetAddress, Ticket, Timings, Verdict,
+    Cadence, Check, Composition, EndpointSpec, FailbackSpec, NotRun, TargetAddress, Ticket, Timings, Verdict,
 };
-use crate::ids::{AddressId, MonitorId, RegionId};
+use crate::ids::{AddressId, EndpointId, MonitorId, RegionId};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 const REFUSED: Failure = Failure::ConnectRefused;
@@ -47,6 +47,7 @@ fn spec(targets: Vec<TargetSpec>) -> Arc<BoardSpec> {
         region: targets[number as usize].region,
         capacity: 1,
         addresses: Box::new([AddressId(number)]),
+        failback: FailbackSpec::NONE,
     };
     let address = |number: u32| AddressSpec {
         endpoint: EndpointId(number),
@@ -106,8 +107,11 @@ impl World {
     }
 
     fn collect(&mut self) {
-        while let Some(Event::Transition(transition)) = self.board.poll_event() {
-            self.transitions.push(transition);
+        while let Some(event) = self.board.poll_event() {
+            match event {
+                Event::Transition(transition) => self.transitions.push(transition),
+                Event::Notice(notice) => panic!("{notice}"),
+            }
         }
     }
 
@@ -430,15 +434,6 @@ fn service_times_are_carried_over_a_reload() {
     assert!(slow > 0);
     assert_eq!(table.service_time_ms(RegionId(5), MonitorId(0)), slow);
     assert_eq!(table.service_time_ms(RegionId(3), MonitorId(0)), 0);
-}
-
-#[test]
-fn forced_states_stand_in_the_table() {
-    let mut board = Board::new(spec(vec![target(1), target(2)]), BoardLimits { under_way_max: 1 }, START, 1);
-    board.force(EndpointId(1), Forced::Drained);
-    board.force(EndpointId(7), Forced::Down);
-    assert_eq!(board.table().forced(EndpointId(1)), Forced::Drained);
-    assert_eq!(board.generation(), 1);
 }
 
 #[test]
