@@ -11,7 +11,9 @@ use std::error::Error;
 use std::time::Instant;
 
 use meridian::compile::locations::{Atlas, Database, Origin, Overrides};
-use meridian::geo::{ClientPrefix, Coordinates, Decided, Fold, Lens, LocationMap, MapBuilder, MapSpec};
+use meridian::geo::{
+    ClientPrefix, Coordinates, Decided, Fold, Lens, LocationMap, MapBuilder, MapSpec, ScopeFloor,
+};
 use meridian::ids::{ClassId, Family};
 
 /// Cities with data centres, in an order in which any first few are spread over the world.
@@ -76,7 +78,11 @@ fn build(atlas: &Atlas, count: usize) -> Result<LocationMap, Box<dyn Error>> {
     let regions =
         REGIONS.iter().take(count).map(|&(latitude, longitude)| Coordinates::new(latitude, longitude));
     let lenses = [Lens::Order { bias: [].into(), tie_permille: 0 }];
-    let mut builder = MapBuilder::new(MapSpec { regions: regions.collect(), lenses: lenses.into() });
+    let mut builder = MapBuilder::new(MapSpec {
+        regions: regions.collect(),
+        lenses: lenses.into(),
+        floor: ScopeFloor::NONE,
+    });
     let mut failed = None;
     atlas.scan(&mut |_, _| (), &mut |locations, stretch| {
         let (first, last) = (stretch.first, stretch.last);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use meridian::compile::archive::Archive;
 use meridian::compile::locations::{Atlas, Overrides};
 use meridian::config::{FileId, Problems, SourceFile, Sources};
-use meridian::geo::{ClientPrefix, LocationMap};
+use meridian::geo::{ClassOf, ClientPrefix, LocationMap};
 use meridian::health::{HealthTable, Standing, Verdict};
 use meridian::ids::{CounterId, Family, ServiceId};
 use meridian::now::Now;
@@ -34,11 +34,15 @@ fn worlds() -> u64 {
 }
 
 fn snapshot(world: &World) -> Snapshot {
+    snapshot_of(world, &world.toml())
+}
+
+fn snapshot_of(world: &World, toml: &str) -> Snapshot {
     let mut problems = Problems::default();
     let feed = SourceFile { path: "world.csv".into(), bytes: world.geofeed().into_bytes() };
     let overrides = Overrides::read(FileId(1), &feed, &mut problems);
     assert!(!problems.has_errors(), "{problems:#?}\n{}", world.geofeed());
-    compiled(&main_file(&world.toml()), &Atlas::new(vec![], vec![], overrides), &[])
+    compiled(&main_file(toml), &Atlas::new(vec![], vec![], overrides), &[])
 }
 
 /// A configuration of one file and no zones.
@@ -219,6 +223,95 @@ fn e1_decisions_are_right_and_scopes_sound_and_maximal() {
     }
     println!("{clients} clients, {widened} scopes below /24 shown maximal");
     assert!(clients >= worlds() * STATES as u64 * CLIENTS as u64);
+}
+
+/// With a floor every block of its length gets, whole, the decision of the class that most of its known
+/// addresses have; the scopes are sound and maximal for that.
+#[test]
+fn e6_decisions_are_made_per_floor_prefix() {
+    let (mut clients, mut collapsed) = (0u64, 0u64);
+    for seed in 0..worlds() {
+        let mut dice = Dice(seed ^ 0xf100);
+        let world = World::new(&mut dice);
+        let floor = world.longest_rule().max(10 + dice.below(14) as u8);
+        let toml = format!("{}scope_floor = \"/{floor}\"\n", world.toml());
+        let plain = Arc::new(snapshot(&world));
+        let floored = Arc::new(snapshot_of(&world, &toml));
+        let Some(map) = plain.map_of(&plain.plans[0]) else { continue };
+        let borders = world.borders();
+        let health = world.health(&mut dice);
+        let before = View::new(Arc::clone(&plain), table(&plain, &world, &health), None);
+        let after = View::new(Arc::clone(&floored), table(&floored, &world, &health), None);
+        let lane = Lane::Addresses(Family::V4);
+        let locate = |view: &View, address: u32| {
+            let prefix = client(address, 32).subnet.unwrap();
+            let table = view.table(ServiceId(0)).unwrap().lane(lane).unwrap();
+            let located = table.locate(view.snapshot.map_of(&view.snapshot.plans[0]), prefix, prefix);
+            (located.decision.clone(), located.scope)
+        };
+        for _ in 0..CLIENTS {
+            let address = near(&mut dice, &borders);
+            let first = address & mask(floor);
+            if special(address) || special_inside(first, floor) {
+                continue;
+            }
+            clients += 1;
+            let context =
+                || format!("seed {seed} client {}\n{toml}{}", Ipv4Addr::from(address), world.geofeed());
+            let (decision, scope) = locate(&after, address);
+            let most = most_common(map, first, floor, &borders);
+            let (expected, _) = locate(&before, most);
+            assert_eq!(
+                decision,
+                expected,
+                "most of the /{floor} is like {}: {}",
+                Ipv4Addr::from(most),
+                context()
+            );
+            collapsed += u64::from(locate(&before, address).0 != decision);
+            assert!(scope <= floor, "/{scope}: {}", context());
+            let inside = address & mask(scope) | (dice.roll() as u32 & !mask(scope));
+            assert_eq!(locate(&after, inside), (decision.clone(), scope), "{}", context());
+            if scope > 0 {
+                let wider = mask(scope - 1);
+                let first = address & wider;
+                let blocks = borders.iter().flat_map(|border| {
+                    [border & mask(floor), (border & mask(floor)).wrapping_add(1 << (32 - floor))]
+                });
+                let differs = blocks
+                    .filter(|block| block & wider == first)
+                    .chain([first])
+                    .any(|block| special(block) || locate(&after, block).0 != decision)
+                    || special_inside(first, scope - 1);
+                assert!(differs, "/{scope} could be /{}: {}", scope - 1, context());
+            }
+        }
+    }
+    assert!(clients > worlds() * CLIENTS as u64 / 2 && collapsed > worlds(), "{clients} {collapsed}");
+}
+
+/// An address of the class that most of a block has, by trying every stretch of it; the first of equals.
+/// What is not known counts only where nothing is.
+fn most_common(map: &LocationMap, first: u32, length: u8, borders: &[u32]) -> u32 {
+    let last = first | !mask(length);
+    let mut starts: Vec<u32> =
+        borders.iter().copied().filter(|border| (first..=last).contains(border)).chain([first]).collect();
+    starts.sort_unstable();
+    starts.dedup();
+    let ends = starts.iter().skip(1).map(|next| next - 1).chain([last]);
+    let mut sizes: Vec<(ClassOf, u64, u32)> = Vec::new();
+    for (start, end) in starts.iter().zip(ends) {
+        let class = map.class_of(client(*start, 32).subnet.unwrap());
+        let size = u64::from(end - start) + 1;
+        match sizes.iter_mut().find(|(of, ..)| *of == class) {
+            Some((_, sum, _)) => *sum += size,
+            None => sizes.push((class, size, *start)),
+        }
+    }
+    let known = |class: ClassOf| class != ClassOf::Class(map.unknown_class());
+    let most = sizes.iter().filter(|(class, ..)| known(*class)).map(|(_, size, _)| *size).max();
+    let found = sizes.iter().find(|(class, size, _)| known(*class) && Some(*size) == most);
+    found.map_or(first, |(_, _, start)| *start)
 }
 
 /// Blocks that the resolver's address decides; everything else here is far from them.

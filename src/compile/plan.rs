@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::config::{self, Config, Problems};
-use crate::geo::{Coordinates, GeoKey, Lens, MapSpec, RegionOrder};
+use crate::geo::{Coordinates, GeoKey, Lens, MapSpec, RegionOrder, ScopeFloor};
 use crate::ids::{CounterId, EndpointId, Family, MapId, NodeId, PoolId, RegionId, ServiceId};
 use crate::steer::{
     AllDown, Branch, ClientSubnetUse, Fleet, MinHealthy, Node, Plan, Rule, Sticky, StickyKey, prior_tenths,
@@ -49,7 +49,7 @@ pub fn plans(
                 "every geo policy with rules of its own is one: join some, or split the service",
             );
         }
-        let map = map_spec(lenses, &regions).map(|spec| {
+        let map = map_spec(lenses, &regions, service.scope_floor).map(|spec| {
             *numbers.entry(spec).or_insert_with_key(|spec| {
                 maps.push(spec.clone());
                 MapId(u16::try_from(maps.len() - 1).unwrap_or(u16::MAX))
@@ -116,12 +116,13 @@ fn children(policy: &config::Policy) -> Vec<NodeId> {
 }
 
 /// The map that a plan with these lenses consults; `None` where the place plays no part.
-fn map_spec(lenses: Vec<Lens>, regions: &[Option<Coordinates>]) -> Option<MapSpec> {
+fn map_spec(lenses: Vec<Lens>, regions: &[Option<Coordinates>], floor: ScopeFloor) -> Option<MapSpec> {
     if lenses.is_empty() {
         return None;
     }
     let orders = lenses.iter().any(|lens| matches!(lens, Lens::Order { .. }));
-    Some(MapSpec { regions: if orders { regions.into() } else { Box::new([]) }, lenses: lenses.into() })
+    let regions = if orders { regions.into() } else { [].into() };
+    Some(MapSpec { regions, lenses: lenses.into(), floor })
 }
 
 fn plan(

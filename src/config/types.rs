@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{FileId, Span};
-use crate::geo::{Coordinates, GeoKey};
+use crate::geo::{Coordinates, GeoKey, ScopeFloor};
 use crate::health::{Cadence, Check};
 use crate::ids::{MonitorId, NodeId, PoolId, RegionId, ServiceId};
 
@@ -333,6 +333,8 @@ pub struct Service {
     pub ttl_s: RangeInclusive<u32>,
     /// E5.
     pub client_subnet: ClientSubnetUse,
+    /// E6: how fine networks are told apart (default: not bounded).
+    pub scope_floor: ScopeFloor,
     /// What an HTTPS/A/AAAA name that can answer CNAME answers is decided by its endpoints (R14): true
     /// when every endpoint below is a host name, false when every one has addresses.
     pub alias: bool,

@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::{Coordinates, GeoKey};
+use super::{Coordinates, GeoKey, ScopeFloor};
 use crate::ids::RegionId;
 
 /// One question that a policy asks of a place. The unknown location is an answer of its own.
@@ -30,6 +30,8 @@ pub struct MapSpec {
     pub regions: Box<[Option<Coordinates>]>,
     /// The questions; policies refer to them by index.
     pub lenses: Box<[Lens]>,
+    /// How fine networks are told apart.
+    pub floor: ScopeFloor,
 }
 
 impl MapSpec {
@@ -41,7 +43,7 @@ impl MapSpec {
 
 impl PartialEq for MapSpec {
     fn eq(&self, other: &MapSpec) -> bool {
-        self.lenses == other.lenses && self.region_bits().eq(other.region_bits())
+        self.lenses == other.lenses && self.floor == other.floor && self.region_bits().eq(other.region_bits())
     }
 }
 
@@ -50,6 +52,7 @@ impl Eq for MapSpec {}
 impl Hash for MapSpec {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.lenses.hash(state);
+        self.floor.hash(state);
         self.regions.len().hash(state);
         self.region_bits().for_each(|bits| bits.hash(state));
     }

@@ -4,6 +4,7 @@
 //! `map` is the compiled trie from addresses to classes of places, with exact scopes.
 
 mod embedded;
+mod floor;
 mod key;
 mod lens;
 mod map;
@@ -12,6 +13,7 @@ mod prefix;
 mod special;
 
 pub use embedded::Effective;
+pub use floor::ScopeFloor;
 pub use key::GeoKey;
 pub use lens::{Lens, MapSpec, RegionOrder, biased_distance_km};
 pub use map::{ClassOf, Decided, Fold, Located, LocationMap, MapBuilder, MapError, MapFigures, Place, What};

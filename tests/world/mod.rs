@@ -451,6 +451,19 @@ impl World {
         group.iter().map(|e| (vec![*e], (weight(e) / total * 1e6).round() as i64)).collect()
     }
 
+    /// The length of the longest CIDR rule.
+    pub fn longest_rule(&self) -> u8 {
+        let rules = self.nodes.iter().filter_map(|rule| match rule {
+            Rule::Geo(rules, _) => Some(rules),
+            _ => None,
+        });
+        let lengths = rules.flatten().filter_map(|(key, _)| match key {
+            GeoKey::Cidr(_, length) => Some(*length),
+            _ => None,
+        });
+        lengths.max().unwrap_or(0)
+    }
+
     /// Every address at which anything can change: the first address of each network and rule, and the
     /// one after its last.
     pub fn borders(&self) -> Vec<u32> {

@@ -161,6 +161,7 @@ fn judge_services(
         if let Some(below) = facts.get(root.index()) {
             service.alias = services::alias(cx, &service, below).unwrap_or(false);
         }
+        tree::report_below_floor(cx, nodes, &service);
         if service.client_subnet != ClientSubnetUse::Ignore {
             tree::report_negative_by_place(cx, nodes, facts, root, &mut reported);
         }

@@ -9,14 +9,18 @@ use super::policies::Forest;
 use super::reader::{Context, Name, Table, Value, shortened, wrong_type};
 use super::scalar;
 use super::tree::Facts;
-use crate::config::shape::{Kind, SERVICE, TTL_BOUNDS};
+use crate::config::shape::{Kind, SCOPE_FLOOR, SERVICE, TTL_BOUNDS};
 use crate::config::{ClientSubnetUse, Service, Span};
-use crate::ids::NodeId;
+use crate::geo::ScopeFloor;
+use crate::ids::{Family, NodeId};
 
 /// The bounds of a TTL where they are not written, in seconds (H7).
 const TTL_S: RangeInclusive<u32> = 20..=60;
 /// Networks of trusted resolvers in one service; each is compared at each query.
 const TRUSTED_MAX: usize = 1000;
+
+/// The shortest floors by family index: coarser than a registry's block it would tell nobody apart.
+const FLOOR_MIN: [u8; 2] = [8, 16];
 
 /// `[services.*]`, in the order written. `alias` is not known yet. `None`: without a tree.
 pub fn services<'t>(
@@ -45,11 +49,13 @@ fn service<'t>(
         policy: NodeId(0),
         ttl_s: TTL_S,
         client_subnet: ClientSubnetUse::Use,
+        scope_floor: ScopeFloor::NONE,
         alias: false,
     };
     let Some(table) = Table::open(cx, value, &SERVICE, Some(name.span)) else { return (service, None) };
     service.ttl_s = ttl(cx, &table).unwrap_or(TTL_S);
     service.client_subnet = client_subnet(cx, &table).unwrap_or(ClientSubnetUse::Use);
+    service.scope_floor = scope_floor(cx, &table).unwrap_or(ScopeFloor::NONE);
     let place = format!("services.{}.policy", name.text);
     let root = table.get("policy").and_then(|value| forest.child(cx, regions, value, "policy", &place));
     service.policy = root.unwrap_or(NodeId(0));
@@ -88,6 +94,32 @@ fn seconds(cx: &mut Context, value: Option<Value>, key: &str) -> Option<u32> {
         return None;
     }
     u32::try_from(length.value.as_secs()).ok()
+}
+
+fn scope_floor(cx: &mut Context, table: &Table) -> Option<ScopeFloor> {
+    let value = table.get("scope_floor")?;
+    if !value.toml.is_table() {
+        return Some(ScopeFloor::new(floor_length(cx, value, Family::V4), None));
+    }
+    let floors = Table::open(cx, value, &SCOPE_FLOOR, None)?;
+    let mut length = |key, family| floors.get(key).and_then(|value| floor_length(cx, value, family));
+    Some(ScopeFloor::new(length("ipv4", Family::V4), length("ipv6", Family::V6)))
+}
+
+/// A length as `/20`.
+fn floor_length(cx: &mut Context, value: Value, family: Family) -> Option<u8> {
+    let text = value.text(cx, "scope_floor")?;
+    let length = text.value.strip_prefix('/').and_then(|digits| digits.parse::<u8>().ok());
+    let least = FLOOR_MIN.get(family.index()).copied().unwrap_or(0);
+    let length = length.filter(|length| (least..=family.bits()).contains(length));
+    if length.is_none() {
+        let hint = match family {
+            Family::V4 => "write a length from \"/8\" to \"/32\", or { ipv4 = \"/20\", ipv6 = \"/40\" }",
+            Family::V6 => "write a length from \"/16\" to \"/128\"",
+        };
+        cx.error(text.span, format!("`scope_floor` cannot be `{}`", shortened(text.value)), hint);
+    }
+    length
 }
 
 fn client_subnet(cx: &mut Context, table: &Table) -> Option<ClientSubnetUse> {

@@ -6,7 +6,7 @@ use super::directory::Directory;
 use super::policies::{Edge, Node};
 use super::pools::PoolRead;
 use super::reader::{Context, shortened};
-use crate::config::{AllDown, EndpointTarget, MinHealthy, Rule, Span};
+use crate::config::{AllDown, EndpointTarget, MinHealthy, Rule, Service, Span};
 use crate::geo::GeoKey;
 use crate::ids::{Family, NodeId, PoolId, RegionId};
 
@@ -427,6 +427,39 @@ pub fn report_negative_by_place(
         };
         for edge in &node.edges {
             open.push((edge.node, by_place || chosen_by_place));
+        }
+    }
+}
+
+/// E6: a rule for a network finer than the service's floor could not be told from its surroundings.
+/// Walks a service's tree (finite, at most [`DEPTH_MAX`] deep).
+pub fn report_below_floor(cx: &mut Context, nodes: &[Node], service: &Service) {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![service.policy];
+    while let Some(id) = open.pop() {
+        let Some(node) = nodes.get(id.index()).filter(|_| seen.insert(id)) else { continue };
+        open.extend(node.edges.iter().map(|edge| edge.node));
+        let Rule::Geo { rules, .. } = &node.policy.rule else { continue };
+        for rule in rules {
+            let GeoKey::Cidr(net) = rule.key else { continue };
+            let family = Family::of(net.addr());
+            if !service.scope_floor.is_below(family, net.prefix_len()) {
+                continue;
+            }
+            let floor = service.scope_floor.length(family);
+            cx.error(
+                rule.span,
+                format!(
+                    "the rule for {net} is finer than the scope floor /{floor} of service `{}`",
+                    service.name
+                ),
+                format!(
+                    "everybody in one /{floor} gets one decision: write the rule for a /{floor} or wider, or \
+                     make the floor finer: \"/{}\"",
+                    net.prefix_len()
+                ),
+            );
+            cx.also(service.span, "the service");
         }
     }
 }

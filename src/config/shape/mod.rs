@@ -420,6 +420,26 @@ pub static SERVICE: Shape = Shape {
             r#""use""#,
             "Whose EDNS Client Subnet is believed: everybody's, nobody's, or that of resolvers in these networks.",
         ),
+        optional(
+            "scope_floor",
+            Kind::Either(&[FLOOR, Kind::Table(&SCOPE_FLOOR)]),
+            "none",
+            "The longest networks that are decided apart; one length is for IPv4.",
+        ),
+    ],
+    exactly_one: &[],
+};
+
+/// A length of a network.
+const FLOOR: Kind = Kind::Text("a length such as \"/20\"");
+
+/// `scope_floor = { ipv4, ipv6 }`
+pub static SCOPE_FLOOR: Shape = Shape {
+    name: "scope_floor",
+    doc: "The longest networks that are decided apart, by family.",
+    keys: &[
+        optional("ipv4", FLOOR, "none", "From \"/8\" to \"/32\"."),
+        optional("ipv6", FLOOR, "none", "From \"/16\" to \"/128\"."),
     ],
     exactly_one: &[],
 };
@@ -452,7 +472,7 @@ pub static ZONE: Shape = Shape {
 };
 
 /// Every shape, the two files first.
-pub fn all() -> [&'static Shape; 25] {
+pub fn all() -> [&'static Shape; 26] {
     [
         &MAIN,
         &ZONE,
@@ -478,6 +498,7 @@ pub fn all() -> [&'static Shape; 25] {
         &SHARE,
         &ALL_DOWN,
         &SERVICE,
+        &SCOPE_FLOOR,
         &TTL_BOUNDS,
     ]
 }

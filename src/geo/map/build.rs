@@ -2,11 +2,12 @@
 
 use super::LocationMap;
 use super::classes::{Classifier, Stretch};
+use super::floor::{Floor, Kept, Run};
 use super::fold::ClassSets;
 use super::overlay::{Overlay, Segment};
 use super::trie::TrieBuilder;
-use crate::geo::{Location, MapSpec};
-use crate::ids::{ClassId, Family};
+use crate::geo::{Location, MapSpec, ScopeFloor};
+use crate::ids::Family;
 
 /// Builds one [`LocationMap`] from a location database.
 ///
@@ -15,7 +16,14 @@ use crate::ids::{ClassId, Family};
 pub struct MapBuilder {
     classifier: Classifier,
     lanes: [Lane; 2],
+    out: Out,
+}
+
+/// What becomes of finished runs.
+struct Out {
     trie: TrieBuilder,
+    /// With a floor: which classes are left.
+    kept: Option<Kept>,
 }
 
 /// How far the stream of one family has come.
@@ -27,7 +35,10 @@ struct Lane {
     /// The first address not yet classified; `None` past the end of the family.
     next: Option<u128>,
     /// The run that is still growing: neighbours of one class reach the trie as one.
-    pending: Option<(u128, u128, ClassId)>,
+    pending: Option<Run>,
+    floor: Floor,
+    /// Likewise, of what the floor leaves.
+    coarse: Option<Run>,
 }
 
 /// Why a map could not be built or read.
@@ -74,10 +85,12 @@ impl MapBuilder {
     pub fn new(spec: MapSpec) -> MapBuilder {
         let overlay = Overlay::new(&spec);
         let [v4, v6] = overlay.segments;
+        let floor = spec.floor;
+        let lane = |family, segments| Lane::new(family, segments, floor);
         MapBuilder {
             classifier: Classifier::new(spec, overlay.contexts),
-            lanes: [Lane::new(Family::V4, v4), Lane::new(Family::V6, v6)],
-            trie: TrieBuilder::new(),
+            lanes: [lane(Family::V4, v4), lane(Family::V6, v6)],
+            out: Out { trie: TrieBuilder::new(), kept: (floor != ScopeFloor::NONE).then(Kept::new) },
         }
     }
 
@@ -112,28 +125,29 @@ impl MapBuilder {
             None => None,
         };
         if next < first {
-            lane.fill(first - 1, NOTHING, &mut self.classifier, &mut self.trie)?;
+            lane.fill(first - 1, NOTHING, &mut self.classifier, &mut self.out)?;
         }
-        lane.fill(last, Stretch { location, overridden }, &mut self.classifier, &mut self.trie)
+        lane.fill(last, Stretch { location, overridden }, &mut self.classifier, &mut self.out)
     }
 
     /// The map.
     pub fn finish(mut self) -> Result<LocationMap, MapError> {
         for lane in &mut self.lanes {
             if lane.next.is_some() {
-                lane.fill(u128::MAX, NOTHING, &mut self.classifier, &mut self.trie)?;
+                lane.fill(u128::MAX, NOTHING, &mut self.classifier, &mut self.out)?;
             }
-            lane.flush(&mut self.trie)?;
+            lane.finish(&mut self.out)?;
         }
-        let (spec, classes) = self.classifier.finish();
-        let (trie, sets) = self.trie.finish().ok_or(MapError::TooLarge)?;
+        let (spec, classes) = self.classifier.finish(self.out.kept.map(Kept::into_old));
+        let (trie, sets) = self.out.trie.finish().ok_or(MapError::TooLarge)?;
         Ok(LocationMap { spec, classes, trie, sets: ClassSets::new(sets) })
     }
 }
 
 impl Lane {
-    fn new(family: Family, segments: Vec<Segment>) -> Lane {
-        Lane { family, segments, segment: 0, next: Some(0), pending: None }
+    fn new(family: Family, segments: Vec<Segment>, floor: ScopeFloor) -> Lane {
+        let floor = Floor::new(family, floor.length(family));
+        Lane { family, segments, segment: 0, next: Some(0), pending: None, floor, coarse: None }
     }
 
     /// Classifies everything up to `last`, segment by segment.
@@ -142,7 +156,7 @@ impl Lane {
         last: u128,
         stretch: Stretch<'_>,
         classifier: &mut Classifier,
-        trie: &mut TrieBuilder,
+        out: &mut Out,
     ) -> Result<(), MapError> {
         while let Some(first) = self.next.filter(|&next| next <= last) {
             let Some(segment) = self.segments.get(self.segment).copied() else { return Ok(()) };
@@ -151,7 +165,7 @@ impl Lane {
             match &mut self.pending {
                 Some((_, until, of)) if *of == class => *until = end,
                 _ => {
-                    self.flush(trie)?;
+                    self.flush(out)?;
                     self.pending = Some((first, end, class));
                 }
             }
@@ -163,11 +177,35 @@ impl Lane {
         Ok(())
     }
 
-    /// Hands the pending run to the trie.
-    fn flush(&mut self, trie: &mut TrieBuilder) -> Result<(), MapError> {
-        match self.pending.take() {
-            Some((first, last, class)) => trie.add(self.family, first, last, class),
+    /// Hands the pending run on to the floor, and what the floor leaves of it to the trie.
+    fn flush(&mut self, out: &mut Out) -> Result<(), MapError> {
+        let Some(run) = self.pending.take() else { return Ok(()) };
+        let (family, coarse) = (self.family, &mut self.coarse);
+        self.floor.add(run, &mut |(first, last, class)| match coarse {
+            Some((_, until, of)) if *of == class => {
+                *until = last;
+                Ok(())
+            }
+            _ => match coarse.replace((first, last, class)) {
+                Some(before) => out.add(family, before),
+                None => Ok(()),
+            },
+        })
+    }
+
+    /// Hands on whatever is pending: the family is complete.
+    fn finish(&mut self, out: &mut Out) -> Result<(), MapError> {
+        self.flush(out)?;
+        match self.coarse.take() {
+            Some(run) => out.add(self.family, run),
             None => Ok(()),
         }
+    }
+}
+
+impl Out {
+    fn add(&mut self, family: Family, (first, last, class): Run) -> Result<(), MapError> {
+        let class = self.kept.as_mut().map_or(class, |kept| kept.number(class));
+        self.trie.add(family, first, last, class)
     }
 }

@@ -188,11 +188,20 @@ impl Classifier {
         Ok(class)
     }
 
-    /// The finished tables.
-    pub(super) fn finish(self) -> (MapSpec, Classes) {
+    /// The finished tables. `kept` are the classes that are left, by their new numbers; `None`: all.
+    pub(super) fn finish(self, kept: Option<Vec<ClassId>>) -> (MapSpec, Classes) {
         let mut values = self.barrier_rows;
-        let count = BARRIER_COUNT + self.rows.len() as u32;
+        let mut count = BARRIER_COUNT + self.rows.len() as u32;
         values.extend(self.rows.into_parts().0);
+        if let Some(kept) = kept {
+            let lenses = self.spec.lenses.len();
+            let row = |class: &ClassId| {
+                let start = class.index().saturating_mul(lenses);
+                values.get(start..start.saturating_add(lenses)).unwrap_or(&[]).to_vec()
+            };
+            let left: Vec<u32> = kept.iter().flat_map(row).collect();
+            (count, values) = (kept.len() as u32, left);
+        }
         let order_length = self.spec.regions.iter().flatten().count();
         let (rules, rule_ends) = self.rule_lists.into_parts();
         let classes = Classes {

@@ -8,6 +8,7 @@ mod barrier;
 mod build;
 mod classes;
 mod flat;
+mod floor;
 mod fold;
 mod overlay;
 mod slices;

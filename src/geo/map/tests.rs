@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::geo::ScopeFloor;
 use crate::geo::embedded::EMBEDDING_BLOCKS;
 use crate::geo::special::SPECIAL_BLOCKS;
 use crate::geo::{Continent, CountryCode, GeoKey, Location};
@@ -40,7 +41,11 @@ fn last_of(prefix: ClientPrefix) -> u128 {
 }
 
 fn spec(lenses: Vec<Lens>) -> MapSpec {
-    MapSpec { regions: [at(48.9, 2.4), at(35.7, 139.7), at(38.9, -77.4)].into(), lenses: lenses.into() }
+    MapSpec {
+        regions: [at(48.9, 2.4), at(35.7, 139.7), at(38.9, -77.4)].into(),
+        lenses: lenses.into(),
+        floor: ScopeFloor::NONE,
+    }
 }
 
 fn paris() -> Location {
@@ -214,6 +219,7 @@ fn orders_are_right_at_the_poles_and_across_the_antimeridian() {
         let spec = MapSpec {
             regions: regions.into(),
             lenses: [Lens::Order { bias: bias.into(), tie_permille: 0 }].into(),
+            floor: ScopeFloor::NONE,
         };
         let place = Location { coordinates: at(latitude, longitude), ..Location::default() };
         let map = build(spec, &[("9.0.0.0/8", 0)], &[place]);
@@ -236,6 +242,7 @@ fn ties_go_to_the_lower_region_number() {
     let spec = MapSpec {
         regions: regions.into(),
         lenses: [Lens::Order { bias: [0, 0].into(), tie_permille: 0 }].into(),
+        floor: ScopeFloor::NONE,
     };
     let place = Location { coordinates: at(0.0, 0.0), ..Location::default() };
     let map = build(spec, &[("9.0.0.0/8", 0)], &[place]);

@@ -22,7 +22,7 @@ use crate::geo::special::SPECIAL_BLOCKS;
 const MAGIC: [u8; 8] = *b"MERIDMAP";
 
 /// Raised with every change of the form.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Magic, version, fixed blocks, checksum and length of the payload.
 const HEADER_OCTETS: usize = 8 + 4 + 8 + 8 + 8;

@@ -5,7 +5,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use crate::geo::map::classes::{Classes, Orders};
 use crate::geo::map::fold::ClassSets;
 use crate::geo::map::trie::Trie;
-use crate::geo::{Continent, Coordinates, CountryCode, GeoKey, Lens, MapSpec};
+use crate::geo::{Continent, Coordinates, CountryCode, GeoKey, Lens, MapSpec, ScopeFloor};
 use crate::ids::RegionId;
 
 /// Takes a row of octets apart from the front. `None` where they end too soon or make no sense.
@@ -25,8 +25,9 @@ impl<'b> Reader<'b> {
 
     pub(super) fn spec(&mut self) -> Option<MapSpec> {
         let regions = self.each(Reader::region)?;
+        let floor = ScopeFloor::new(Some(self.u8()?), Some(self.u8()?));
         let lenses = self.each(Reader::lens)?;
-        Some(MapSpec { regions, lenses })
+        Some(MapSpec { regions, lenses, floor })
     }
 
     pub(super) fn classes(&mut self, spec: &MapSpec) -> Option<Classes> {

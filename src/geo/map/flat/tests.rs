@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::geo::{
     ClientPrefix, Continent, Coordinates, CountryCode, Decided, GeoKey, Lens, Location, MapBuilder, MapSpec,
+    ScopeFloor,
 };
 use crate::ids::{ClassId, Family};
 
@@ -28,7 +29,7 @@ fn sample() -> LocationMap {
         Lens::Rules([GeoKey::Country(japan)].into()),
     ];
     let regions = [at(48.9, 2.4), None, at(35.7, 139.7)];
-    let spec = MapSpec { regions: regions.into(), lenses: lenses.into() };
+    let spec = MapSpec { regions: regions.into(), lenses: lenses.into(), floor: ScopeFloor::NONE };
     let locations: Vec<Location> = (0..40u32)
         .map(|number| Location {
             coordinates: at(f64::from(number), f64::from(number) * 4.0),
@@ -91,10 +92,15 @@ fn a_map_survives_its_flat_form() {
     let read = LocationMap::from_bytes(&map.to_bytes()).unwrap();
     assert_eq!(read, map);
     exercise(&read);
-    let empty = MapBuilder::new(MapSpec { regions: [].into(), lenses: [].into() }).finish().unwrap();
+    let empty = MapBuilder::new(MapSpec { regions: [].into(), lenses: [].into(), floor: ScopeFloor::NONE })
+        .finish()
+        .unwrap();
     assert_eq!(LocationMap::from_bytes(&empty.to_bytes()).unwrap(), empty);
-    let spec =
-        MapSpec { regions: [None].into(), lenses: [Lens::Order { bias: [].into(), tie_permille: 0 }].into() };
+    let spec = MapSpec {
+        regions: [None].into(),
+        lenses: [Lens::Order { bias: [].into(), tie_permille: 0 }].into(),
+        floor: ScopeFloor::NONE,
+    };
     let orderless = MapBuilder::new(spec).finish().unwrap();
     assert_eq!(LocationMap::from_bytes(&orderless.to_bytes()).unwrap(), orderless);
 }

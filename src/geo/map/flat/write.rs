@@ -6,6 +6,7 @@ use crate::geo::map::classes::Classes;
 use crate::geo::map::fold::ClassSets;
 use crate::geo::map::trie::Trie;
 use crate::geo::{Coordinates, GeoKey, Lens, MapSpec};
+use crate::ids::Family;
 
 /// Appends to a payload.
 pub(super) struct Writer {
@@ -26,6 +27,7 @@ impl Writer {
         for region in &spec.regions {
             self.region(*region);
         }
+        Family::ALL.into_iter().for_each(|family| self.u8(spec.floor.length(family)));
         self.u32(spec.lenses.len() as u32);
         for lens in &spec.lenses {
             self.lens(lens);

@@ -4,7 +4,11 @@ use super::*;
 fn ties_reach_as_far_as_their_share_of_each_distance() {
     let regions = [at(0.0, 10.0), at(0.0, 11.0), None, at(0.0, 12.0), at(0.0, 13.2)];
     let order = |tie_permille| Lens::Order { bias: [].into(), tie_permille };
-    let spec = MapSpec { regions: regions.into(), lenses: [order(0), order(100), order(1000)].into() };
+    let spec = MapSpec {
+        regions: regions.into(),
+        lenses: [order(0), order(100), order(1000)].into(),
+        floor: ScopeFloor::NONE,
+    };
     let place = Location { coordinates: at(0.0, 0.0), ..Location::default() };
     let map = build(spec, &[("9.0.0.0/8", 0)], &[place]);
     let ClassOf::Class(class) = map.class_of(prefix("9.9.9.9")) else { panic!("special") };
