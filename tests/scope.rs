@@ -240,8 +240,9 @@ fn e6_decisions_are_made_per_floor_prefix() {
         let Some(map) = plain.map_of(&plain.plans[0]) else { continue };
         let borders = world.borders();
         let health = world.health(&mut dice);
-        let before = View::new(Arc::clone(&plain), table(&plain, &world, &health), None);
-        let after = View::new(Arc::clone(&floored), table(&floored, &world, &health), None);
+        let before = View::new(Arc::clone(&plain), table(&plain, &world, &health), Calendar::default(), None);
+        let after =
+            View::new(Arc::clone(&floored), table(&floored, &world, &health), Calendar::default(), None);
         let lane = Lane::Addresses(Family::V4);
         let locate = |view: &View, address: u32| {
             let prefix = client(address, 32).subnet.unwrap();
