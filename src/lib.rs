@@ -35,4 +35,6 @@ pub mod publish;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod server;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+pub mod state;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod telemetry;
