@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::Method;
 use serde::de::DeserializeOwned;
 
 use crate::config;
+use crate::control::ACTOR_FIELD;
 use crate::load::{self, CONFIG_OCTETS_MAX};
 
 /// Loopback connects at once or not at all.
@@ -47,9 +49,30 @@ pub(super) fn get<T: DeserializeOwned>(
     })
 }
 
-/// Posts a request without a body.
-pub(super) fn post<T: DeserializeOwned>(address: Option<SocketAddr>, path: &str) -> Answer<T> {
-    ask(address, |client, address| Some(client.post(format!("http://{address}{path}"))))
+/// Sends a request that changes something, with a body or none, in the name of whoever runs this.
+pub(super) fn send_change<T: DeserializeOwned>(
+    address: Option<SocketAddr>,
+    method: Method,
+    path: &str,
+    body: Option<&serde_json::Value>,
+) -> Answer<T> {
+    ask(address, |client, address| {
+        let request = client.request(method, format!("http://{address}{path}")).header(ACTOR_FIELD, actor());
+        Some(match body {
+            Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+            None => request,
+        })
+    })
+}
+
+/// `user@host`: the one who gained another's rights by sudo is named, and not the other.
+fn actor() -> String {
+    let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let own = || nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+    let user = user.or_else(own).unwrap_or_else(|| nix::unistd::getuid().to_string());
+    let host = nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok());
+    let named = format!("{user}@{}", host.unwrap_or_default());
+    named.chars().filter(|c| c.is_ascii_graphic()).collect()
 }
 
 /// Whether the server is ready, with its own words for it.

@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 pub mod geoip;
 mod healthcheck;
+mod journal;
 mod logging;
 mod serve;
 mod status;
@@ -58,7 +59,9 @@ enum Verb {
     /// files alone, with every endpoint taken to be eligible.
     Explain(ExplainArgs),
     /// Let the running server read its configuration again
-    Reload(ServerArgs),
+    Reload(ReloadArgs),
+    /// Show who did what, when and why, and what came of it
+    Journal(journal::JournalArgs),
     /// Show regions, endpoints and their health in the running server
     Status(ServerArgs),
     /// Ask the running server whether it is ready: exit 0, else 1
@@ -164,7 +167,7 @@ struct ExplainArgs {
     control: ControlArg,
 }
 
-/// What `reload` and `status` take.
+/// What verbs that ask a running server take.
 #[derive(Args, Debug)]
 struct ServerArgs {
     /// Print JSON
@@ -174,6 +177,15 @@ struct ServerArgs {
     config: ConfigArg,
     #[command(flatten)]
     control: ControlArg,
+}
+
+#[derive(Args, Debug)]
+struct ReloadArgs {
+    /// Also if it takes away more answers than server.reload_removed_max allows
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Args, Debug)]
@@ -200,6 +212,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Reload(args) => status::reload(&args),
+        Verb::Journal(args) => journal::run(&args),
         Verb::Status(args) => status::run(&args),
         Verb::Healthcheck(args) => healthcheck::run(&args),
         Verb::Schema { zone } => print_text(&schema(zone)),

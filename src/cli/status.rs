@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::client::{self, Answer};
-use super::{Exit, ServerArgs, fail, print_json, print_text, tell};
+use super::{Exit, ReloadArgs, ServerArgs, fail, print_json, print_text, tell};
 use crate::daemon::{AddressStatus, Reloaded, Status};
 
 pub(super) fn run(args: &ServerArgs) -> Exit {
@@ -15,9 +15,11 @@ pub(super) fn run(args: &ServerArgs) -> Exit {
     }
 }
 
-pub(super) fn reload(args: &ServerArgs) -> Exit {
+pub(super) fn reload(args: &ReloadArgs) -> Exit {
+    let (force, args) = (args.force, &args.server);
     let address = client::address(args.control.control, &args.config.path());
-    let reloaded = match client::post::<Reloaded>(address, "/v1/reload") {
+    let path = if force { "/v1/reload?force=true" } else { "/v1/reload" };
+    let reloaded = match client::send_change::<Reloaded>(address, reqwest::Method::POST, path, None) {
         Answer::Given(reloaded) => reloaded,
         Answer::Refused(why) | Answer::Nobody(why) => return fail(&why),
     };

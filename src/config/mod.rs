@@ -16,7 +16,7 @@ mod suggest;
 mod types;
 
 pub use problem::{FileId, Problem, Problems, Severity, SourceFile, Sources, Span};
-pub use read::{control_listen, read, zones_folder};
+pub use read::{control_listen, duration, read, spell_duration, zones_folder};
 pub use render::{Style, json, summary, text};
 pub use schema::{main_schema, zone_schema};
 pub use types::*;

@@ -71,6 +71,21 @@ pub struct Server {
     pub hash_key: [u8; 16],
     /// The folder of zones, as written (default "zones"), relative to the configuration file.
     pub zones: PathBuf,
+    /// Where what outlives the process is kept (T2).
+    pub state: StateFolder,
+    /// The share of answers in percent that a reload may take away unless forced (T1; default 30).
+    pub reload_removed_max_percent: u8,
+}
+
+/// Where what outlives the process is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StateFolder {
+    /// Where the service manager says, if it says.
+    Told,
+    /// Nowhere.
+    Off,
+    /// Here, as written, relative to the configuration file.
+    At(PathBuf),
 }
 
 /// `[control]`: health, readiness, metrics and the local API.

@@ -1,6 +1,7 @@
 //! The supervisor's figures, beside those that telemetry counts.
 
 use crate::daemon::{Phase, Status};
+use crate::state::Counts;
 use crate::telemetry::{Exposition, Kind};
 
 /// The states that an address can be in.
@@ -11,6 +12,22 @@ pub fn expose(status: &Status, to: &mut Exposition) {
     life(status, to);
     health(status, to);
     probes(status, to);
+}
+
+/// Writes what was kept for the next process.
+pub fn kept(counts: &Counts, to: &mut Exposition) {
+    to.family("meridian_state_writes_total", Kind::Counter, "State files written.");
+    to.sample(&[], counts.states as f64);
+    to.family("meridian_state_failures_total", Kind::Counter, "State files that could not be written.");
+    to.sample(&[], counts.state_failures as f64);
+    to.family("meridian_journal_lines_total", Kind::Counter, "Lines written to the journal.");
+    to.sample(&[], counts.lines as f64);
+    to.family(
+        "meridian_journal_failures_total",
+        Kind::Counter,
+        "Lines of the journal that could not be written.",
+    );
+    to.sample(&[], counts.line_failures as f64);
 }
 
 fn life(status: &Status, to: &mut Exposition) {

@@ -3,8 +3,10 @@
 //! It changes nothing by itself. What it is asked goes to the supervisor as a [`Command`], and what is
 //! in force it reads from the cell.
 
+mod actor;
 mod explain;
 mod guard;
+mod journal;
 mod metrics;
 mod page;
 mod problem;
@@ -24,12 +26,15 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
+pub use actor::ACTOR_FIELD;
 pub use explain::{Candidate, Question, Report, Steered, report};
 
-use crate::daemon::{Command, Commands, Phase, Reloaded, Status};
+use crate::daemon::{Command, Commands, Phase, ReloadRequest, Reloaded, Status};
 use crate::now::Now;
 use crate::publish::Cell;
+use crate::state::{Keeper, Kept};
 use crate::telemetry::{Exposition, Telemetry};
+use actor::Actor;
 use problem::Problem;
 
 /// Connections served at once: a scraper, a few probes and people.
@@ -52,11 +57,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the handlers reach.
 #[derive(Clone)]
-struct Shared {
-    commands: Commands,
-    cell: Arc<Cell>,
-    telemetry: Arc<Telemetry>,
-    clock: ReadClock,
+pub struct Shared {
+    /// To the supervisor.
+    pub commands: Commands,
+    /// What is in force.
+    pub cell: Arc<Cell>,
+    /// What is counted.
+    pub telemetry: Arc<Telemetry>,
+    /// What time it is.
+    pub clock: ReadClock,
+    /// The journal.
+    pub keeper: Keeper<Kept>,
 }
 
 /// Reads the clock that the supervisor and the workers go by.
@@ -80,16 +91,10 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// When the runtime refuses the listener.
-pub fn spawn(
-    listener: TcpListener,
-    commands: Commands,
-    cell: Arc<Cell>,
-    telemetry: Arc<Telemetry>,
-    clock: ReadClock,
-) -> io::Result<()> {
+pub fn spawn(listener: TcpListener, shared: Shared) -> io::Result<()> {
     let address = listener.local_addr()?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let router = router(Shared { commands, cell, telemetry, clock });
+    let router = router(shared);
     tracing::info!(%address, "control listener open");
     tokio::spawn(accept(listener, router));
     Ok(())
@@ -106,6 +111,7 @@ fn router(shared: Shared) -> Router {
         .route("/v1/endpoints", get(show_endpoints))
         .route("/v1/explain", get(show_explanation))
         .route("/v1/reload", post(reload))
+        .route("/v1/journal", get(journal::show))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
@@ -195,6 +201,7 @@ async fn show_metrics(State(shared): State<Shared>) -> Result<Response, Problem>
     let status = shared.status().await?;
     let mut exposition = Exposition::default();
     metrics::expose(&status, &mut exposition);
+    metrics::kept(&shared.keeper.counts(), &mut exposition);
     shared.telemetry.expose(&mut exposition);
     let form = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, form)], exposition.finish()).into_response())
@@ -226,10 +233,16 @@ async fn show_explanation(
     explained.map_err(panicked)?.map(Json).map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))
 }
 
-async fn reload(State(shared): State<Shared>) -> Result<Response, Problem> {
+async fn reload(
+    State(shared): State<Shared>,
+    Actor(actor): Actor,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let force = parameters.iter().any(|(name, value)| name == "force" && value != "false");
     let (reply, answer) = oneshot::channel();
+    let request = ReloadRequest { actor, force, reply };
     let gone = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the supervisor does not answer");
-    shared.commands.send(Command::Reload(reply)).await.map_err(|_| gone())?;
+    shared.commands.send(Command::Reload(request)).await.map_err(|_| gone())?;
     let reloaded = answer.await.map_err(|_| gone())?;
     let code = match reloaded {
         Reloaded::Done { .. } => StatusCode::OK,

@@ -9,9 +9,19 @@ pub const COMMANDS_WAITING_MAX: usize = 64;
 /// A request. Every change from outside takes this way.
 pub enum Command {
     /// Read the configuration again.
-    Reload(oneshot::Sender<Reloaded>),
+    Reload(ReloadRequest),
     /// Say how things are.
     Status(oneshot::Sender<Box<Status>>),
+}
+
+/// "Read the configuration again."
+pub struct ReloadRequest {
+    /// Who asks.
+    pub actor: String,
+    /// Also if it takes away more answers than allowed (T1).
+    pub force: bool,
+    /// Where the outcome goes.
+    pub reply: oneshot::Sender<Reloaded>,
 }
 
 /// Where commands go.

@@ -9,6 +9,7 @@ mod notify;
 mod prepare;
 mod privileges;
 mod progress;
+mod remember;
 mod status;
 mod supervisor;
 
@@ -16,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -24,7 +25,7 @@ use tokio::sync::mpsc;
 
 pub use command::{
     AddressStatus, Command, Commands, EndpointStatus, Phase, ProbeCounts, RegionStatus, ReloadCounts,
-    Reloaded, ServiceStatus, Status,
+    ReloadRequest, Reloaded, ServiceStatus, Status,
 };
 pub use prepare::{EarlierMaps, Prepared, Reading, Refused, Source};
 pub use progress::Progress;
@@ -112,6 +113,8 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
         Some(address) => Some(control::bind(address).map_err(|error| Failed::Bind(address, error))?),
         None => None,
     };
+    let state = remember::folder(&config.state, path);
+    remember::prepare(state.as_deref(), config.user.as_deref());
     let privileges = drop_privileges(config.user.as_deref(), config.group.as_deref());
     tell_privileges(&privileges.map_err(Failed::Privileges)?, path);
     let descriptors = raise_descriptor_limit();
@@ -121,14 +124,15 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
         .enable_all()
         .build()
         .map_err(Failed::System)?;
-    let outcome =
-        runtime.block_on(supervise(source, prepared, sockets, control, telemetry, hangup, descriptors));
+    let start = Start { source, prepared, sockets, control, telemetry, hangup, descriptors, state };
+    let outcome = runtime.block_on(supervise(start));
     // Probes and control connections under way are not waited for.
     runtime.shutdown_background();
     outcome.map_err(Failed::System)
 }
 
-async fn supervise(
+/// What is there before the first thread.
+struct Start {
     source: Source,
     prepared: Prepared,
     sockets: Vec<Bound>,
@@ -136,9 +140,14 @@ async fn supervise(
     telemetry: Arc<Telemetry>,
     hangup: SigSet,
     descriptors: Option<u64>,
-) -> io::Result<()> {
+    state: Option<PathBuf>,
+}
+
+async fn supervise(start: Start) -> io::Result<()> {
+    let Start { source, prepared, sockets, control, telemetry, hangup, descriptors, state } = start;
     let clock = Clock::start();
     let now = clock.now();
+    let (keeper, _kept) = remember::open(state.as_deref(), now)?;
     let snapshot = prepared.snapshot.clone();
     let seed = Draws::seeded().draw();
     let board = Board::new(Arc::clone(&snapshot.board), prepared.board_limits(), now, seed);
@@ -148,13 +157,14 @@ async fn supervise(
     let (commands_sender, commands) = mpsc::channel(command::COMMANDS_WAITING_MAX);
     let (observations_sender, observations) = mpsc::channel(OBSERVATIONS_WAITING_MAX);
     if let Some(listener) = control {
-        control::spawn(
-            listener,
-            commands_sender.clone(),
-            cell.clone(),
-            telemetry.clone(),
-            Arc::new(move || clock.now()),
-        )?;
+        let shared = control::Shared {
+            commands: commands_sender.clone(),
+            cell: cell.clone(),
+            telemetry: telemetry.clone(),
+            clock: Arc::new(move || clock.now()),
+            keeper: keeper.clone(),
+        };
+        control::spawn(listener, shared)?;
     }
     let prober = Prober::new(prepared.probe_limits(), None, observations_sender);
     let supervisor = Supervisor::new(Parts {
@@ -170,9 +180,11 @@ async fn supervise(
         prober,
         observations,
         commands,
+        keeper: keeper.clone(),
     })?;
     hangup.thread_unblock()?;
     let outcome = supervisor.run().await;
+    tokio::task::block_in_place(|| keeper.finish());
     // Kept until here: without senders the loop would spin on a closed channel.
     drop(commands_sender);
     outcome

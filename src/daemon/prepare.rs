@@ -255,6 +255,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server.workers", was.workers != is.workers),
         ("server.user", was.user != is.user),
         ("server.group", was.group != is.group),
+        ("server.state", was.state != is.state),
         ("server.tcp_connections", was.tcp_connections_max != is.tcp_connections_max),
         (
             "server.tcp_connections_per_client",

@@ -52,14 +52,21 @@ pub struct Counts {
     pub line_failures: u64,
 }
 
-/// Keeps states of one kind, and the journal.
+/// Keeps states of one kind, and the journal. Clones are the same keeper.
 pub struct Keeper<T> {
     shared: Arc<Shared<T>>,
-    /// `None` where there is no directory, or the thread has ended.
-    thread: Option<JoinHandle<()>>,
+    /// Whether there is a directory.
+    durable: bool,
+}
+
+impl<T> Clone for Keeper<T> {
+    fn clone(&self) -> Keeper<T> {
+        Keeper { shared: self.shared.clone(), durable: self.durable }
+    }
 }
 
 struct Shared<T> {
+    thread: Mutex<Option<JoinHandle<()>>>,
     queue: Mutex<Queue<T>>,
     wake: Condvar,
     recent: Mutex<Recent>,
@@ -91,6 +98,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Keeper<T> {
     /// When the system refuses a thread.
     pub fn open(path: Option<&Path>, at_s: u64) -> io::Result<(Keeper<T>, Read<T>)> {
         let shared = Arc::new(Shared {
+            thread: Mutex::new(None),
             queue: Mutex::new(Queue { state: None, told: Vec::new(), lines: Vec::new(), ending: false }),
             wake: Condvar::new(),
             recent: Mutex::new(Recent { lines: VecDeque::new(), next: 1 }),
@@ -99,7 +107,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Keeper<T> {
             lines: AtomicU64::new(0),
             line_failures: AtomicU64::new(0),
         });
-        let Some(path) = path else { return Ok((Keeper { shared, thread: None }, Read::Nothing)) };
+        let Some(path) = path else { return Ok((Keeper { shared, durable: false }, Read::Nothing)) };
         let mut directory = Directory::at(path.to_owned());
         let held = directory.hold();
         if let Err(error) = &held {
@@ -114,15 +122,16 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Keeper<T> {
         let own = shared.clone();
         let thread =
             std::thread::Builder::new().name("state".to_owned()).spawn(move || own.write(directory))?;
-        Ok((Keeper { shared, thread: Some(thread) }, found))
+        *locked(&shared.thread) = Some(thread);
+        Ok((Keeper { shared, durable: true }, found))
     }
 
     /// Has a state written, in place of any that still waits. `told` hears what came of it.
     pub fn keep(&self, state: T, told: Option<impl FnOnce(Durable) + Send + 'static>) {
-        let alive = self.thread.as_ref().map(|thread| !thread.is_finished());
-        if alive != Some(true) {
+        let alive = locked(&self.shared.thread).as_ref().is_some_and(|thread| !thread.is_finished());
+        if !alive {
             if let Some(told) = told {
-                told(if alive.is_some() { Durable::Failed } else { Durable::Nowhere });
+                told(if self.durable { Durable::Failed } else { Durable::Nowhere });
             }
             return;
         }
@@ -135,7 +144,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Keeper<T> {
 
     /// Whether anything outlives the process.
     pub fn is_durable(&self) -> bool {
-        self.thread.is_some()
+        self.durable
     }
 
     /// Adds a line to the journal; its number is given here.
@@ -149,7 +158,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Keeper<T> {
             }
             recent.lines.push_back(line.clone());
         }
-        if self.thread.is_none() {
+        if !self.durable {
             return;
         }
         let mut queue = locked(&self.shared.queue);
@@ -183,10 +192,10 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Keeper<T> {
     }
 
     /// Writes what still waits and ends; a disk that hangs is not waited for.
-    pub fn finish(&mut self) {
+    pub fn finish(&self) {
         locked(&self.shared.queue).ending = true;
         self.shared.wake.notify_one();
-        let Some(thread) = self.thread.take() else { return };
+        let Some(thread) = locked(&self.shared.thread).take() else { return };
         let begun = Instant::now();
         while !thread.is_finished() && begun.elapsed() < FINISH_PATIENCE {
             std::thread::sleep(FINISH_PAUSE);
@@ -300,7 +309,7 @@ mod tests {
     fn t2_the_next_process_finds_what_was_kept() {
         let folder = tempfile::tempdir().unwrap();
         let open = || Keeper::<Vec<u32>>::open(Some(folder.path()), 0).unwrap();
-        let (mut first, found) = open();
+        let (first, found) = open();
         assert!(matches!(found, Read::Nothing));
         assert_eq!(keep(&first, &[1]), Durable::Yes);
         first.journal(line(What::Start));
@@ -332,7 +341,7 @@ mod tests {
     #[test]
     fn two_processes_do_not_share_a_directory() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut first, _) = Keeper::<Vec<u32>>::open(Some(folder.path()), 0).unwrap();
+        let (first, _) = Keeper::<Vec<u32>>::open(Some(folder.path()), 0).unwrap();
         let (second, _) = Keeper::<Vec<u32>>::open(Some(folder.path()), 0).unwrap();
         assert_eq!((keep(&first, &[1]), keep(&second, &[2])), (Durable::Yes, Durable::Failed));
         first.finish();

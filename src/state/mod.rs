@@ -7,10 +7,12 @@ mod directory;
 mod file;
 mod journal;
 mod keeper;
+mod kept;
 mod when;
 
 pub use directory::{Directory, prepare};
 pub use file::{Damage, Read};
 pub use journal::{Line, Outcome, What};
 pub use keeper::{Counts, Durable, Keeper};
+pub use kept::Kept;
 pub use when::{parse_rfc3339, rfc3339};

@@ -2,6 +2,7 @@
 //! that follow from both.
 
 mod carry;
+mod emptied;
 mod explain;
 mod snapshot;
 
@@ -16,6 +17,7 @@ use crate::steer::{
     client_key,
 };
 
+pub use emptied::{Emptied, Loss};
 pub use explain::{Candidate, DecidedBy, ExplainedAnswer, Explanation, assume, explain, lane_type};
 pub use snapshot::{ResponderSettings, Snapshot};
 

@@ -225,7 +225,7 @@ impl Zone {
         }
     }
 
-    fn service(&self, number: u32) -> Option<ServiceId> {
+    pub(super) fn service(&self, number: u32) -> Option<ServiceId> {
         let position = self.steered.binary_search_by_key(&number, |(node, _)| *node).ok()?;
         self.steered.get(position).map(|(_, service)| *service)
     }
@@ -235,7 +235,7 @@ impl Zone {
         self.entries_of(*node).iter().find(|entry| entry.rtype == rtype).map(|entry| self.rrset(entry))
     }
 
-    fn entries_of(&self, node: Node) -> &[Entry] {
+    pub(super) fn entries_of(&self, node: Node) -> &[Entry] {
         let first = node.first as usize;
         self.entries.get(first..first + usize::from(node.count)).unwrap_or(&[])
     }

@@ -10,7 +10,9 @@ mod lookup;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod walk;
 
 pub use builder::{OutOfZone, ZoneBuilder};
 pub use catalog::{Catalog, ClientClass};
 pub use lookup::{Lookup, Rdata, Rrset, Zone};
+pub use walk::Held;

@@ -79,6 +79,12 @@ impl NameTree {
         }
     }
 
+    /// Where a node is: its parent, and its label under it. `None` for the root.
+    pub(super) fn place(&self, node: u32) -> Option<(u32, &[u8])> {
+        let node = self.nodes.get(node as usize).filter(|_| node != ROOT)?;
+        Some((node.parent, self.label(node)))
+    }
+
     /// The same, made where it does not exist. `None` when the tree is full: 2^32 - 1 nodes or octets
     /// of labels.
     pub(super) fn child_or_new(&mut self, parent: u32, label: &[u8]) -> Option<u32> {

@@ -18,6 +18,8 @@ mod services;
 mod tree;
 mod zones;
 
+pub use scalar::{duration, spell_duration};
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,6 @@ use std::path::{Path, PathBuf};
 use directory::Directory;
 use policies::Forest;
 use reader::{Context, Environment, Table};
-pub(super) use scalar::spell_duration;
 use server::CONTROL_LISTEN;
 use tree::Facts;
 

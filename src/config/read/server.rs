@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::reader::{Context, Table, Value, shortened};
+use super::reader::{At, Context, Table, Value, shortened};
 use super::{scalar, secret};
 use crate::config::shape::{CONTROL, GEOIP, PROBES, SERVER};
-use crate::config::{Control, Geoip, Probes, Server, Span};
+use crate::config::{Control, Geoip, Probes, Server, Span, StateFolder};
 
 /// The port of DNS.
 const DNS_PORT: u16 = 53;
@@ -43,6 +43,8 @@ pub fn server(cx: &mut Context, main: &Table) -> Server {
         drain_timeout: duration(cx, &table, "drain_timeout", default.drain_timeout),
         hash_key: hash_key(cx, &table).unwrap_or(default.hash_key),
         zones: table.text(cx, "zones").map_or(default.zones, |at| PathBuf::from(at.value)),
+        state: state(cx, &table),
+        reload_removed_max_percent: removed_max(cx, &table).unwrap_or(default.reload_removed_max_percent),
     }
 }
 
@@ -66,6 +68,8 @@ fn default_server() -> Server {
         drain_timeout: Duration::from_secs(5),
         hash_key: [0; 16],
         zones: PathBuf::from("zones"),
+        state: StateFolder::Told,
+        reload_removed_max_percent: 30,
     }
 }
 
@@ -120,6 +124,27 @@ fn nsid(cx: &mut Context, table: &Table) -> Option<Vec<u8>> {
         return None;
     }
     Some(text.value.as_bytes().to_vec())
+}
+
+fn state(cx: &mut Context, table: &Table) -> StateFolder {
+    match table.text(cx, "state") {
+        None => StateFolder::Told,
+        Some(At { value: "off", .. }) => StateFolder::Off,
+        Some(At { value, .. }) => StateFolder::At(PathBuf::from(value)),
+    }
+}
+
+fn removed_max(cx: &mut Context, table: &Table) -> Option<u8> {
+    let text = table.text(cx, "reload_removed_max")?;
+    let share = scalar::percent(text.value);
+    if share.is_none() {
+        cx.error(
+            text.span,
+            format!("`reload_removed_max` cannot be `{}`", shortened(text.value)),
+            "write a share from \"1%\" to \"100%\"; \"100%\" lets every reload pass",
+        );
+    }
+    share
 }
 
 fn hash_key(cx: &mut Context, table: &Table) -> Option<[u8; 16]> {

@@ -232,6 +232,18 @@ pub static SERVER: Shape = Shape {
             "sixteen zero octets",
             "The key of the hash behind sticky choices; the same on every node.",
         ),
+        optional(
+            "state",
+            Kind::Text("a folder, or off"),
+            "$STATE_DIRECTORY, else off",
+            "Where overrides, health and the journal are kept over a restart.",
+        ),
+        optional(
+            "reload_removed_max",
+            Kind::Text("a share: \"30%\""),
+            r#""30%""#,
+            "A reload that takes away more of the steered, or of the static, answers is refused without `--force`.",
+        ),
     ],
     exactly_one: &[],
 };

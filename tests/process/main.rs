@@ -7,6 +7,8 @@
     clippy::disallowed_types
 )]
 
+mod kept;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -116,7 +118,13 @@ impl World {
 
 fn meridian(arguments: &[&str], config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-    command.args(arguments).arg("--config").arg(config).env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET");
+    command
+        .args(arguments)
+        .arg("--config")
+        .arg(config)
+        .env_remove("RUST_LOG")
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("STATE_DIRECTORY");
     command
 }
 
@@ -130,11 +138,11 @@ fn text(octets: &[u8]) -> String {
 
 impl Server {
     fn start(config: &Path) -> Server {
-        let mut child = meridian(&["serve", "--log-format", "json"], config)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        Server::of(meridian(&["serve", "--log-format", "json"], config))
+    }
+
+    fn of(mut command: Command) -> Server {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
         let log = Arc::new(Mutex::new(String::new()));
         let (stderr, kept) = (child.stderr.take().unwrap(), log.clone());

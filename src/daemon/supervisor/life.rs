@@ -1,0 +1,86 @@
+//! From the first round of probes over serving to the end.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use super::Supervisor;
+use super::tell::OURSELVES;
+use crate::daemon::notify::{State, notify};
+use crate::now::Now;
+use crate::server::{Bound, Server};
+use crate::state::{Outcome, What};
+
+/// Where the process is in its life, with what it needs there.
+pub(super) enum Life {
+    /// Sockets are open, nothing is read from them until the first round or `until`.
+    Starting { until: Duration, sockets: Vec<Bound> },
+    /// Queries are answered.
+    Serving { server: Server },
+    /// Queries are answered until `until`; readiness is off.
+    Draining { until: Duration, server: Option<Server> },
+}
+
+impl Supervisor {
+    /// Goes from one phase of life to the next when its time has come; breaks at the end.
+    pub(super) async fn grow_up(&mut self, now: Now) -> std::io::Result<ControlFlow<()>> {
+        match &mut self.life {
+            Life::Starting { until, sockets } => {
+                let complete = self.board.first_round_done();
+                if complete || now.monotonic >= *until {
+                    let sockets = std::mem::take(sockets);
+                    self.begin_to_serve(sockets, complete)?;
+                }
+            }
+            Life::Serving { .. } => {}
+            Life::Draining { until, server } => {
+                if now.monotonic >= *until {
+                    if let Some(server) = server.take() {
+                        server.stop().await;
+                    }
+                    self.record(OURSELVES, What::Stop, "", "", Outcome::Done, "");
+                    tracing::info!("stopped");
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn begin_to_serve(&mut self, sockets: Vec<Bound>, complete: bool) -> std::io::Result<()> {
+        if !complete {
+            tracing::warn!("start_timeout has passed: what has no verdict yet counts as eligible");
+        }
+        self.tell_places();
+        self.publish();
+        let server = Server::start(sockets, &self.cell, self.clock, self.connection_limits, &self.telemetry)?;
+        self.life = Life::Serving { server };
+        let listen = self.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        tracing::info!(listen, generation = self.view.snapshot.generation, "ready");
+        self.record(OURSELVES, What::Start, &listen, "", Outcome::Done, env!("CARGO_PKG_VERSION"));
+        notify(State::Ready);
+        Ok(())
+    }
+
+    /// The first request to stop drains, the second does not wait.
+    pub(super) fn begin_to_stop(&mut self) -> ControlFlow<()> {
+        let drain = self.prepared.config.server.drain_timeout;
+        let until = self.clock.now().monotonic.saturating_add(drain);
+        let serving = Life::Draining { until, server: None };
+        match std::mem::replace(&mut self.life, serving) {
+            Life::Starting { .. } => {
+                tracing::info!("stopped before the first answer");
+                ControlFlow::Break(())
+            }
+            Life::Serving { server } => {
+                tracing::info!(?drain, "stopping: readiness is off, queries are answered a little longer");
+                notify(State::Stopping);
+                self.life = Life::Draining { until, server: Some(server) };
+                ControlFlow::Continue(())
+            }
+            Life::Draining { .. } => {
+                tracing::warn!("told again to stop: stopping at once");
+                ControlFlow::Break(())
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The one loop: every input of the process, and the only place from which an answer can change.
+
+mod life;
+mod reload;
+mod tell;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::command::{Command, ReloadCounts};
+use super::prepare::{Prepared, Refused, Source};
+use crate::health::{Board, Observation};
+use crate::now::Now;
+use crate::probe::Prober;
+use crate::publish::Cell;
+use crate::server::{Bound, Clock, ConnectionLimits};
+use crate::state::{Keeper, Kept};
+use crate::telemetry::Telemetry;
+use crate::view::View;
+
+use life::Life;
+use reload::Reloading;
+
+/// Views follow each other no faster than this: many targets that change at once make one new view.
+pub const COALESCING_INTERVAL: Duration = Duration::from_millis(100);
+/// Observations waiting for the supervisor; beyond that, probes wait to report.
+pub const OBSERVATIONS_WAITING_MAX: usize = 1024;
+/// The longest sleep: a board that has nothing to do is still asked this often.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// Everything that can happen to the process.
+enum Input {
+    /// A probe's outcome.
+    Observation(Observation),
+    /// A request from outside.
+    Command(Command),
+    /// A signal.
+    Signal(Signal),
+    /// A configuration that was being read and compiled is ready, or is not.
+    Compiled(Result<Box<Prepared>, Refused>),
+    /// Time has passed.
+    Tick,
+}
+
+/// The signals that mean something to us.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Signal {
+    /// SIGHUP
+    Reload,
+    /// SIGTERM or SIGINT
+    Stop,
+}
+
+/// What the supervisor is built from.
+pub struct Parts {
+    /// Where configurations come from.
+    pub source: Source,
+    /// The first configuration, compiled.
+    pub prepared: Prepared,
+    /// The opened sockets.
+    pub sockets: Vec<Bound>,
+    /// What connections are held to.
+    pub connection_limits: ConnectionLimits,
+    /// The state of health.
+    pub board: Board,
+    /// The first view.
+    pub view: Arc<View>,
+    /// Where it is published.
+    pub cell: Arc<Cell>,
+    /// What time it is.
+    pub clock: Clock,
+    /// What is counted.
+    pub telemetry: Arc<Telemetry>,
+    /// Runs the probes.
+    pub prober: Prober,
+    /// What the probes saw.
+    pub observations: mpsc::Receiver<Observation>,
+    /// What is asked.
+    pub commands: mpsc::Receiver<Command>,
+    /// Keeps what outlives the process.
+    pub keeper: Keeper<Kept>,
+}
+
+/// The process's state, owned by one task.
+pub struct Supervisor {
+    source: Source,
+    prepared: Prepared,
+    board: Board,
+    /// The view in force.
+    view: Arc<View>,
+    cell: Arc<Cell>,
+    clock: Clock,
+    telemetry: Arc<Telemetry>,
+    prober: Prober,
+    life: Life,
+    connection_limits: ConnectionLimits,
+    listen: Vec<SocketAddr>,
+    inputs: Inputs,
+    keeper: Keeper<Kept>,
+    /// The reload that is under way, if one is.
+    reloading: Option<Reloading>,
+    /// What was asked while one was under way: the files may have changed since it began.
+    reload_again: Option<Reloading>,
+    reloads: ReloadCounts,
+    transitions: u64,
+    /// The board's generation that the view in force was made from.
+    published_health: u64,
+    published: Now,
+    /// The services for which a last resort answered in the view in force, by name.
+    all_down: BTreeSet<String>,
+}
+
+/// Where inputs come from.
+struct Inputs {
+    observations: mpsc::Receiver<Observation>,
+    commands: mpsc::Receiver<Command>,
+    compiled: mpsc::Receiver<Result<Box<Prepared>, Refused>>,
+    compiled_sender: mpsc::Sender<Result<Box<Prepared>, Refused>>,
+    hangup: SignalStream,
+    terminate: SignalStream,
+    interrupt: SignalStream,
+}
+
+impl Supervisor {
+    /// Takes everything over. Call it inside the runtime.
+    ///
+    /// # Errors
+    /// When the system refuses to deliver signals.
+    pub fn new(parts: Parts) -> std::io::Result<Supervisor> {
+        let (compiled_sender, compiled) = mpsc::channel(1);
+        let inputs = Inputs {
+            observations: parts.observations,
+            commands: parts.commands,
+            compiled,
+            compiled_sender,
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        };
+        let now = parts.clock.now();
+        let until = now.monotonic.saturating_add(parts.prepared.config.server.start_timeout);
+        Ok(Supervisor {
+            source: parts.source,
+            prepared: parts.prepared,
+            published_health: parts.board.generation(),
+            board: parts.board,
+            view: parts.view,
+            cell: parts.cell,
+            clock: parts.clock,
+            telemetry: parts.telemetry,
+            prober: parts.prober,
+            listen: parts.sockets.iter().map(|bound| bound.address).collect(),
+            life: Life::Starting { until, sockets: parts.sockets },
+            connection_limits: parts.connection_limits,
+            inputs,
+            keeper: parts.keeper,
+            reloading: None,
+            reload_again: None,
+            reloads: ReloadCounts::default(),
+            transitions: 0,
+            published: now,
+            all_down: BTreeSet::new(),
+        })
+    }
+
+    /// Runs until the process is to end.
+    ///
+    /// # Errors
+    /// When the server cannot be started.
+    pub async fn run(mut self) -> std::io::Result<()> {
+        self.prober.retarget(self.board.targets());
+        loop {
+            let now = self.clock.now();
+            self.start_due_probes(now);
+            self.tell_events();
+            self.publish_if_due(now);
+            if self.grow_up(now).await?.is_break() {
+                return Ok(());
+            }
+            let input = self.next_input().await;
+            if self.handle(input).is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn next_input(&mut self) -> Input {
+        let sleep_for = self.sleep_for(self.clock.now());
+        let inputs = &mut self.inputs;
+        tokio::select! {
+            biased;
+            _ = inputs.terminate.recv() => Input::Signal(Signal::Stop),
+            _ = inputs.interrupt.recv() => Input::Signal(Signal::Stop),
+            _ = inputs.hangup.recv() => Input::Signal(Signal::Reload),
+            Some(command) = inputs.commands.recv() => Input::Command(command),
+            Some(compiled) = inputs.compiled.recv() => Input::Compiled(compiled),
+            Some(observation) = inputs.observations.recv() => Input::Observation(observation),
+            () = sleep(sleep_for) => Input::Tick,
+        }
+    }
+
+    /// How long until something is due whatever happens.
+    fn sleep_for(&self, now: Now) -> Duration {
+        let until = |instant: Duration| instant.saturating_sub(now.monotonic);
+        let mut least = self.board.poll_timeout(now).unwrap_or(SLEEP_MAX).min(SLEEP_MAX);
+        if self.board.generation() != self.published_health {
+            least = least.min(until(self.published.monotonic + COALESCING_INTERVAL));
+        }
+        match &self.life {
+            Life::Starting { until: deadline, .. } | Life::Draining { until: deadline, .. } => {
+                least.min(until(*deadline))
+            }
+            Life::Serving { .. } => least,
+        }
+    }
+
+    fn handle(&mut self, input: Input) -> ControlFlow<()> {
+        match input {
+            Input::Observation(observation) => self.board.observe(observation, self.clock.now()),
+            Input::Command(Command::Reload(request)) => self.reload(Reloading::asked(request)),
+            Input::Command(Command::Status(reply)) => self.tell_status(reply),
+            Input::Signal(Signal::Reload) => self.reload(Reloading::signalled()),
+            Input::Signal(Signal::Stop) => return self.begin_to_stop(),
+            Input::Compiled(compiled) => self.finish_reload(compiled),
+            Input::Tick => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn start_due_probes(&mut self, now: Now) {
+        for order in self.board.poll_due(now) {
+            self.prober.start(order);
+        }
+    }
+
+    /// At most one new view per coalescing interval, and none when neither health nor a schedule has changed.
+    fn publish_if_due(&mut self, now: Now) {
+        let due = self.published.monotonic.saturating_add(COALESCING_INTERVAL);
+        let changed = self.board.generation() != self.published_health || self.view.calendar.has_run_out(now);
+        if changed && now.monotonic >= due {
+            self.publish();
+        }
+    }
+
+    /// Makes a view of the snapshot and the health as they are, and puts it in force.
+    fn publish(&mut self) {
+        let table = self.board.table();
+        let (snapshot, previous) = (self.prepared.snapshot.clone(), self.view.clone());
+        // Deciding for every class of places can take a while: the runtime's other tasks go on elsewhere.
+        let calendar = snapshot.calendar(self.clock.now());
+        let view = tokio::task::block_in_place(|| View::new(snapshot, table, calendar, Some(&previous)));
+        self.put_in_force(view);
+    }
+
+    /// Puts a view in force that was made from the snapshot and the health as they are.
+    fn put_in_force(&mut self, view: View) {
+        self.published_health = self.board.generation();
+        self.view = Arc::new(view);
+        self.cell.publish(self.view.clone());
+        self.published = self.clock.now();
+        self.tell_last_resorts();
+    }
+}
