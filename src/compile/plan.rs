@@ -6,7 +6,8 @@ use crate::config::{self, Config, Problems};
 use crate::geo::{Coordinates, GeoKey, Lens, MapSpec, RegionOrder, ScopeFloor};
 use crate::ids::{CounterId, EndpointId, Family, MapId, NodeId, PoolId, RegionId, ServiceId};
 use crate::steer::{
-    AllDown, Branch, ClientSubnetUse, Fleet, MinHealthy, Node, Plan, Rule, Sticky, StickyKey, prior_tenths,
+    AllDown, Branch, ClientSubnetUse, Fleet, MinHealthy, Node, Plan, Rule, Sticky, StickyKey, Trickle,
+    prior_tenths,
 };
 
 use super::fleet::Members;
@@ -55,7 +56,8 @@ pub fn plans(
                 MapId(u16::try_from(maps.len() - 1).unwrap_or(u16::MAX))
             })
         });
-        let plan = plan(id, service, fleet, nodes, root, map, counter);
+        let key = StickyKey(config.server.hash_key);
+        let plan = plan(id, service, fleet, nodes, (root, map, key), counter);
         check_fences(config, service, fleet, &plan, problems);
         plan
     });
@@ -99,7 +101,7 @@ fn pools_below(config: &Config, node: NodeId, pools: &mut BTreeSet<PoolId>) {
 fn children(policy: &config::Policy) -> Vec<NodeId> {
     let mut all = match &policy.rule {
         config::Rule::Pool { .. } => Vec::new(),
-        config::Rule::Failover { children }
+        config::Rule::Failover { children, .. }
         | config::Rule::Nearest { children, .. }
         | config::Rule::Latency { children, .. }
         | config::Rule::Multivalue { children, .. } => children.clone(),
@@ -130,8 +132,7 @@ fn plan(
     service: &config::Service,
     fleet: &Fleet,
     nodes: Vec<Node>,
-    root: NodeId,
-    map: Option<MapId>,
+    (root, map, key): (NodeId, Option<MapId>, StickyKey),
     counter: &mut dyn FnMut(&str, &str) -> CounterId,
 ) -> Plan {
     // Fallbacks lie outside the root's members but answer all the same.
@@ -164,6 +165,7 @@ fn plan(
         counters,
         addresses: addresses.into_iter().collect(),
         schedules: schedules.into_iter().collect(),
+        gates: fleet.regions.iter().map(|region| key.region_gate(&service.name, region)).collect(),
         members,
     }
 }
@@ -221,7 +223,14 @@ impl Tree<'_> {
     fn rule(&mut self, policy: &config::Policy) -> Rule {
         match &policy.rule {
             config::Rule::Pool { answers, .. } => Rule::Pool { answers: *answers },
-            config::Rule::Failover { children } => Rule::Failover { children: self.all(children) },
+            config::Rule::Failover { children, trickle_permille } => {
+                let second = children.get(1).and_then(|child| self.config.policies.get(child.index()));
+                let trickle = second.filter(|_| *trickle_permille > 0).map(|second| Trickle {
+                    gate: self.key().branch_gate(&self.service.name, &policy.name, &second.name),
+                    permille: *trickle_permille,
+                });
+                Rule::Failover { children: self.all(children), trickle }
+            }
             config::Rule::Nearest { children, bias, tie_permille, unknown, answers } => {
                 let mut by_region = vec![0i8; self.config.regions.len()];
                 for (region, bias) in bias {
@@ -258,7 +267,7 @@ impl Tree<'_> {
                 }
             }
             config::Rule::Weighted { children, sticky } => {
-                let key = StickyKey(self.config.server.hash_key);
+                let key = self.key();
                 let seeds = children.iter().map(|(child, _)| {
                     let branch = self.config.policies.get(child.index()).map_or("", |policy| &policy.name);
                     key.seed(&self.service.name, &policy.name, branch)
@@ -271,6 +280,10 @@ impl Tree<'_> {
                 Rule::Multivalue { children: self.all(children), answers: *answers }
             }
         }
+    }
+
+    fn key(&self) -> StickyKey {
+        StickyKey(self.config.server.hash_key)
     }
 
     fn all(&mut self, children: &[NodeId]) -> Box<[NodeId]> {

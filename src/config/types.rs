@@ -242,6 +242,8 @@ pub enum Rule {
     Failover {
         /// In order.
         children: Vec<NodeId>,
+        /// R12: so many clients of a thousand try the second child first; 0: none.
+        trickle_permille: u16,
     },
     /// The region with the least (biased) great-circle distance.
     Nearest {

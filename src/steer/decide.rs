@@ -3,7 +3,9 @@
 //! The same walk answers queries (over all classes, when a view is made) and explains them (over one
 //! class, recording). It reads nothing but its arguments.
 
+mod gates;
 mod last_good;
+mod last_resort;
 mod members;
 mod ties;
 
@@ -16,11 +18,13 @@ use crate::ids::{ClassId, EndpointId, Family, NodeId, RegionId};
 
 use super::calendar::{Calendar, Switch, utc_text};
 use super::decision::{Decided, Decision, Mix, Mode, Pick};
-use super::plan::{AllDown, Branch, EndpointAddress, Fleet, Lane, Node, Plan, Rule};
+use super::plan::{AllDown, Branch, EndpointAddress, Fleet, Lane, Node, Plan, Rule, Trickle};
 use super::rtt::RttTable;
 use super::trace::Trace;
 
 pub use last_good::LastGood;
+
+use gates::{Forks, Gates};
 use members::{Regard, lane_addresses};
 
 /// What a walk reads besides the place.
@@ -41,16 +45,31 @@ pub struct Inputs<'a> {
 }
 
 /// Decides for one class of places. `place` is `None` for a plan that consults no map.
-pub fn decide(
+pub fn decide(inputs: Inputs<'_>, class: ClassId, place: Option<Place<'_>>, lane: Lane) -> Decided {
+    forks(inputs, class, place, lane).decided()
+}
+
+/// Decides for one client of a class of places as [`decide`] does, recording. `client` is its
+/// [`super::client_key`].
+pub fn retrace(
     inputs: Inputs<'_>,
     class: ClassId,
     place: Option<Place<'_>>,
     lane: Lane,
+    client: u64,
     trace: &mut Trace,
 ) -> Decided {
-    let mut walk = Walk { class, place, ..Walk::new(inputs, lane, trace) };
-    let decision = walk.root();
-    Decided { decision, ttl_bound_s: walk.ttl_bound_s, mode: walk.mode }
+    let forks = forks(inputs, class, place, lane);
+    let gates = forks.gates_of(client);
+    let (decided, _) = Walk { class, place, gates, ..Walk::new(inputs, lane, trace) }.decided();
+    Decided { ttl_bound_s: forks.decided().ttl_bound_s, ..decided }
+}
+
+fn forks(inputs: Inputs<'_>, class: ClassId, place: Option<Place<'_>>, lane: Lane) -> Forks {
+    Forks::new(|gates| {
+        let mut trace = Trace::off();
+        Walk { class, place, gates, ..Walk::new(inputs, lane, &mut trace) }.decided()
+    })
 }
 
 struct Walk<'a, 't> {
@@ -61,6 +80,8 @@ struct Walk<'a, 't> {
     trace: &'t mut Trace,
     /// The table of the node whose `last-good` acts.
     last_good: Option<&'a HealthTable>,
+    /// What is known of the clients at partial shares (R12).
+    gates: Gates,
     ttl_bound_s: Option<u32>,
     mode: Mode,
 }
@@ -106,9 +127,19 @@ impl<'a, 't> Walk<'a, 't> {
             lane,
             trace,
             last_good: None,
+            gates: Gates::default(),
             ttl_bound_s: None,
             mode: Mode::Normal,
         }
+    }
+
+    fn decided(mut self) -> (Decided, Gates) {
+        let decision = self.root();
+        let mode = match &decision {
+            Decision::Answer(mix) if self.mode == Mode::Normal && self.is_frozen(mix) => Mode::Frozen,
+            _ => self.mode,
+        };
+        (Decided { decision, ttl_bound_s: self.ttl_bound_s, mode }, self.gates)
     }
 
     fn root(&mut self) -> Decision {
@@ -143,7 +174,9 @@ impl<'a, 't> Walk<'a, 't> {
                 _ => Outcome::Failed,
             },
         };
-        if let (Outcome::Failed, Some(mode), Regard::Health) = (&outcome, node.all_down, regard) {
+        if let (Outcome::Failed, Some(mode), Regard::Health | Regard::Unshared) =
+            (&outcome, node.all_down, regard)
+        {
             outcome = match only {
                 None => self.all_down(node, mode),
                 // Split by region, a node is not whole: that nothing is healthy in one region is no reason
@@ -174,7 +207,7 @@ impl<'a, 't> Walk<'a, 't> {
     fn rule(&mut self, node: &'a Node, only: Option<RegionId>, regard: Regard) -> Outcome {
         match &node.rule {
             Rule::Pool { answers } => self.pool(node, *answers, only, regard),
-            Rule::Failover { children } => self.failover(node, children, only, regard),
+            Rule::Failover { children, trickle } => self.failover(node, children, *trickle, only, regard),
             Rule::Nearest { children, lens, unknown, answers } => {
                 let lens = usize::from(*lens);
                 let known = self.place.filter(|place| place.is_known(lens));
@@ -201,17 +234,24 @@ impl<'a, 't> Walk<'a, 't> {
 
     fn pool(&mut self, node: &'a Node, answers: u8, only: Option<RegionId>, regard: Regard) -> Outcome {
         let members = self.eligible_of(&node.members, only, regard);
-        self.draw_among(members, answers, &|id, own| self.well(id, own.id, regard))
+        self.draw_among(members, answers, &|id, own| self.counts(id, own.id, regard))
     }
 
     fn failover(
         &mut self,
         node: &'a Node,
         children: &'a [NodeId],
+        trickle: Option<Trickle>,
         only: Option<RegionId>,
         regard: Regard,
     ) -> Outcome {
-        for child in children {
+        let (first, others) = children.split_at(children.len().min(1));
+        let second_first = trickle.is_some_and(|trickle| {
+            regard == Regard::Health && !others.is_empty() && self.trickles(node, trickle)
+        });
+        let (second, others) = others.split_at(others.len().min(1));
+        let order = if second_first { [second, first, others] } else { [first, second, others] };
+        for child in order.into_iter().flatten() {
             match self.eval(*child, only, regard) {
                 Outcome::Failed => self.dropped(node, *child),
                 outcome => {
@@ -300,7 +340,7 @@ impl<'a, 't> Walk<'a, 't> {
         }
         members.sort_unstable();
         members.dedup();
-        let pools = self.draw_among(members, answers, &|id, own| self.well(id, own.id, regard));
+        let pools = self.draw_among(members, answers, &|id, own| self.counts(id, own.id, regard));
         if let Outcome::Chosen(mix) = pools {
             parts.push((1, mix));
         }
@@ -386,18 +426,6 @@ impl<'a, 't> Walk<'a, 't> {
             (Outcome::Failed, None) if branch.geofence => self.held(branch),
             (Outcome::Failed | Outcome::Held(_), Some(_)) if branch.geofence => Outcome::Held(branch),
             (outcome, _) => outcome,
-        }
-    }
-
-    /// Nothing is healthy below a node that must not be left: its own mode acts.
-    fn held(&mut self, branch: Branch) -> Outcome {
-        let Some(child) = self.node(branch.node) else { return Outcome::Failed };
-        if branch.geofence {
-            self.trace.note(&child.name, || "fenced: never left".to_owned());
-        }
-        match self.all_down(child, child.all_down.unwrap_or(AllDown::ServeAll)) {
-            Outcome::Failed if branch.geofence => Outcome::Final(Decision::NoData),
-            outcome => outcome,
         }
     }
 
@@ -510,67 +538,6 @@ impl<'a, 't> Walk<'a, 't> {
         Mix::One(Pick { endpoints: endpoints.into(), addresses: addresses.into(), counters })
     }
 
-    /// R9: what happens at a node (or fence, or root) under which nothing is healthy.
-    fn all_down(&mut self, node: &'a Node, mode: AllDown) -> Outcome {
-        let before = std::mem::replace(&mut self.mode, Mode::AllDown);
-        self.trace.note(&node.name, || format!("nothing healthy below: {}", mode_name(mode)));
-        match mode {
-            AllDown::NoData => Outcome::Final(Decision::NoData),
-            AllDown::Refuse => Outcome::Final(Decision::Refused),
-            AllDown::ServeAll => self.serve_all(node, before),
-            AllDown::LastGood => {
-                let table = self.inputs.last_good.and_then(|last_good| last_good.of(&node.name));
-                let outer = std::mem::replace(&mut self.last_good, table);
-                let outcome = self.rule(node, None, Regard::LastGood);
-                self.last_good = outer;
-                self.or_serve_all(outcome, node, before)
-            }
-            AllDown::Fallback(other) => {
-                let mut outcome = self.eval(other, None, Regard::Health);
-                if let Some(other) = self.node(other) {
-                    outcome = self.or_serve_all(outcome, other, before);
-                }
-                self.or_serve_all(outcome, node, before)
-            }
-        }
-    }
-
-    fn or_serve_all(&mut self, outcome: Outcome, node: &'a Node, before: Mode) -> Outcome {
-        match outcome {
-            Outcome::Failed => self.serve_all(node, before),
-            outcome => outcome,
-        }
-    }
-
-    /// `before` is the mode as it was: nothing is down where the policy only had nobody for this place.
-    fn serve_all(&mut self, node: &'a Node, before: Mode) -> Outcome {
-        // Off by its schedule, a node may be healthy all the same: then it serves as if it were on.
-        if node.schedule.is_some()
-            && let outcome @ (Outcome::Chosen(_) | Outcome::Final(_)) = self.rule(node, None, Regard::Health)
-        {
-            return outcome;
-        }
-        for regard in [Regard::Anything, Regard::Drained] {
-            match self.rule(node, None, regard) {
-                Outcome::Failed => {}
-                outcome => return outcome,
-            }
-            // A policy that has nobody for this place (a branch without this family, a geo node without
-            // default) must not make an empty answer while an endpoint exists: best a healthy one.
-            for regard in [Regard::Health, regard] {
-                let members = self.eligible_of(&node.members, None, regard);
-                if members.is_empty() {
-                    continue;
-                }
-                if regard == Regard::Health {
-                    self.mode = before;
-                }
-                return self.draw_among(members, 1, &|id, own| self.well(id, own.id, regard));
-            }
-        }
-        Outcome::Failed
-    }
-
     fn node(&self, id: NodeId) -> Option<&'a Node> {
         self.inputs.plan.node(id)
     }
@@ -591,15 +558,5 @@ fn lane_name(lane: Lane) -> &'static str {
         Lane::Addresses(Family::V4) => "an IPv4 address",
         Lane::Addresses(Family::V6) => "an IPv6 address",
         Lane::Alias => "a host name",
-    }
-}
-
-fn mode_name(mode: AllDown) -> &'static str {
-    match mode {
-        AllDown::ServeAll => "serve-all, health is ignored",
-        AllDown::LastGood => "last-good, as when something last was",
-        AllDown::Fallback(_) => "the fallback answers",
-        AllDown::NoData => "an empty answer",
-        AllDown::Refuse => "REFUSED",
     }
 }

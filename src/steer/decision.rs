@@ -30,10 +30,12 @@ pub enum Decision {
 }
 
 /// Whether health decided, or one of R9's modes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Mode {
     /// Healthy candidates.
     Normal,
+    /// Among them some that are down and that the governor keeps (H11).
+    Frozen,
     /// Nothing healthy: a mode of R9 acted.
     AllDown,
 }
@@ -47,6 +49,14 @@ pub enum Mix {
     Drawn(Box<[(u32, Mix)]>),
     /// Chosen by hash of the client's prefix (R5): at least two; (seed, weight, what).
     Sticky(Box<[(u64, u32, Mix)]>),
+    /// Clients told apart at a gate (R12).
+    Gated {
+        /// The gate's seed.
+        gate: u64,
+        /// Each for the clients whose value is below the first number and not below the one before: at
+        /// least two, neighbours differ, the last number is 1000.
+        parts: Box<[(u16, Mix)]>,
+    },
 }
 
 /// One possible answer: some endpoints with their usable addresses.
@@ -59,6 +69,9 @@ pub struct Pick {
     /// Their counters in this service, in the same order: carried along for the query path.
     pub counters: Box<[CounterId]>,
 }
+
+/// One above the greatest value at a gate.
+const GATE_END: u16 = crate::health::Share::PERMILLE_MAX;
 
 /// What a mix without parts would choose; the normal form has none.
 static NOTHING: std::sync::LazyLock<Pick> = std::sync::LazyLock::new(|| Pick {
@@ -114,6 +127,32 @@ impl Mix {
         Some(Mix::Sticky(parts.into()))
     }
 
+    /// Tells clients apart at a gate: those with values below `permille`, and the others.
+    pub fn gated(gate: u64, permille: u16, inside: Mix, outside: Mix) -> Mix {
+        let of = |mix| match mix {
+            Mix::Gated { gate: own, parts } if own == gate => parts.into_vec(),
+            other => vec![(GATE_END, other)],
+        };
+        let below = of(inside).into_iter().map(|(end, mix)| (end.min(permille), mix));
+        let above = of(outside).into_iter().filter(|(end, _)| *end > permille);
+        let mut parts: Vec<(u16, Mix)> = Vec::new();
+        for (end, mix) in below.chain(above) {
+            match parts.last_mut() {
+                Some(last) if last.0 >= end => {}
+                Some(last) if last.1 == mix => last.0 = end,
+                _ => parts.push((end, mix)),
+            }
+        }
+        match parts.pop() {
+            Some((_, only)) if parts.is_empty() => only,
+            Some(last) => {
+                parts.push(last);
+                Mix::Gated { gate, parts: parts.into() }
+            }
+            None => Mix::One(NOTHING.clone()),
+        }
+    }
+
     /// The answer for a draw and a client: no allocation. `draw` is uniform over u64; what one level of
     /// a draw leaves of it serves the next.
     pub fn choose(&self, mut draw: u64, client: impl Fn() -> u64) -> &Pick {
@@ -138,6 +177,13 @@ impl Mix {
                         None => return &NOTHING,
                     }
                 }
+                Mix::Gated { gate, parts } => {
+                    let value = sticky::gate_value(*gate, client());
+                    match parts.iter().find(|(end, _)| value < *end).or(parts.last()) {
+                        Some((_, mix)) => mix,
+                        None => return &NOTHING,
+                    }
+                }
                 Mix::Sticky(parts) => {
                     let index = sticky::choose(client(), parts.iter().map(|part| (part.0, part.1)));
                     match parts.get(index) {
@@ -150,15 +196,16 @@ impl Mix {
     }
 
     /// Whether the client's prefix takes part in the choice.
-    pub fn is_sticky(&self) -> bool {
+    pub fn is_hashed(&self) -> bool {
         match self {
             Mix::One(_) => false,
-            Mix::Drawn(parts) => parts.iter().any(|(_, mix)| mix.is_sticky()),
-            Mix::Sticky(_) => true,
+            Mix::Drawn(parts) => parts.iter().any(|(_, mix)| mix.is_hashed()),
+            Mix::Sticky(_) | Mix::Gated { .. } => true,
         }
     }
 
-    /// Calls `visit` with every possible answer and its share of draws (sticky parts by weight).
+    /// Calls `visit` with every possible answer and its share of draws (sticky parts by weight, those at
+    /// a gate by its share).
     pub fn visit(&self, share: f64, visit: &mut dyn FnMut(f64, &Pick)) {
         match self {
             Mix::One(pick) => visit(share, pick),
@@ -174,13 +221,20 @@ impl Mix {
                     mix.visit(share * f64::from(*weight) / total, visit);
                 }
             }
+            Mix::Gated { parts, .. } => {
+                let mut start = 0;
+                for (end, mix) in parts {
+                    mix.visit(share * f64::from(end.saturating_sub(start)) / f64::from(GATE_END), visit);
+                    start = *end;
+                }
+            }
         }
     }
 
     fn total(&self) -> u128 {
         match self {
             Mix::Drawn(parts) => parts.iter().map(|part| u128::from(part.0)).sum::<u128>().max(1),
-            Mix::One(_) | Mix::Sticky(_) => 1,
+            Mix::One(_) | Mix::Sticky(_) | Mix::Gated { .. } => 1,
         }
     }
 
@@ -190,6 +244,12 @@ impl Mix {
             (Mix::One(a), Mix::One(b)) => a.cmp(b),
             (Mix::One(_), _) => std::cmp::Ordering::Less,
             (_, Mix::One(_)) => std::cmp::Ordering::Greater,
+            (Mix::Gated { gate: a, parts: of_a }, Mix::Gated { gate: b, parts: of_b }) => {
+                let parts = || compare(of_a, of_b, |x, y| x.0.cmp(&y.0).then(x.1.cmp_key(&y.1)));
+                a.cmp(b).then_with(parts)
+            }
+            (Mix::Gated { .. }, _) => std::cmp::Ordering::Greater,
+            (_, Mix::Gated { .. }) => std::cmp::Ordering::Less,
             (Mix::Drawn(a), Mix::Drawn(b)) => compare(a, b, |x, y| x.0.cmp(&y.0).then(x.1.cmp_key(&y.1))),
             (Mix::Drawn(_), Mix::Sticky(_)) => std::cmp::Ordering::Less,
             (Mix::Sticky(_), Mix::Drawn(_)) => std::cmp::Ordering::Greater,
@@ -268,7 +328,7 @@ mod tests {
         assert_eq!(Mix::sticky(vec![(5, 1, one(1)), (6, 2, one(1))]), Some(one(1)));
         assert_eq!(Mix::sticky(vec![(5, 1, one(1)), (6, 0, one(2))]), Some(one(1)));
         let two = Mix::sticky(vec![(5, 1, one(1)), (6, 2, one(2)), (7, 1, one(1))]).unwrap();
-        assert!(two.is_sticky());
+        assert!(two.is_hashed());
         assert_eq!(Mix::sticky(vec![(6, 2, one(2)), (7, 1, one(1)), (5, 1, one(1))]), Some(two));
     }
 

@@ -15,11 +15,11 @@ mod table;
 mod trace;
 
 pub use calendar::{Calendar, Cron, Schedule, ScheduleState, Switch, Window, utc_text};
-pub use decide::{Inputs, LastGood, decide};
+pub use decide::{Inputs, LastGood, decide, retrace};
 pub use decision::{Decided, Decision, Mix, Mode, Pick};
 pub use plan::{
     AllDown, Branch, ClientSubnetUse, Endpoint, EndpointAddress, Fleet, Lane, MinHealthy, Node, Plan, Rule,
-    Sticky,
+    Sticky, Trickle,
 };
 pub use rtt::{RttTable, prior_tenths};
 pub use selection::{Answer, Client, Selection};

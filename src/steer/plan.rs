@@ -95,6 +95,8 @@ pub struct Plan {
     pub addresses: Box<[AddressId]>,
     /// The schedules that its nodes follow, sorted.
     pub schedules: Box<[ScheduleId]>,
+    /// By [`RegionId`]: the seed of the gate at which its partial shares tell clients apart (R12).
+    pub gates: Box<[u64]>,
 }
 
 impl Plan {
@@ -107,6 +109,11 @@ impl Plan {
     /// A node; `None` for a number of another plan.
     pub fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id.index())
+    }
+
+    /// The gate of a region.
+    pub fn gate(&self, region: RegionId) -> u64 {
+        self.gates.get(region.index()).copied().unwrap_or(0)
     }
 
     /// Whether any node scores regions by latency, so that service times are an input.
@@ -157,6 +164,8 @@ pub enum Rule {
     Failover {
         /// The children.
         children: Box<[NodeId]>,
+        /// R12: some clients try the second child first.
+        trickle: Option<Trickle>,
     },
     /// By biased distance.
     Nearest {
@@ -214,6 +223,15 @@ pub struct Branch {
     pub node: NodeId,
     /// R8: never leave it.
     pub geofence: bool,
+}
+
+/// R12: a share of clients, and the gate that tells them from the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trickle {
+    /// From [`crate::steer::StickyKey::branch_gate`].
+    pub gate: u64,
+    /// So many of a thousand.
+    pub permille: u16,
 }
 
 /// R5: the seed of each child, in the order of the children.

@@ -1,6 +1,7 @@
 //! Sticky choices: weighted rendezvous hashing (R5), in integers only, so that every node, platform
 //! and release chooses alike. The algorithm's name is `siphash24-rendezvous-1`; `docs/policies.md`
-//! states it with test vectors. Changing anything here moves users: make a version 2 instead.
+//! states it with test vectors, and likewise the gates of partial shares, `siphash24-gate-1` (R12).
+//! Changing anything here moves users: make a version 2 instead.
 
 use std::hash::Hasher;
 
@@ -11,6 +12,8 @@ use crate::ids::Family;
 
 /// The name that opens every hashed seed; its last number is the version.
 const ALGORITHM: &[u8] = b"siphash24-rendezvous-1";
+/// Likewise of gates (R12).
+const GATE_ALGORITHM: &[u8] = b"siphash24-gate-1";
 
 /// The length of the network that is hashed: /24 for IPv4, /56 for IPv6.
 const fn network_length(family: Family) -> u8 {
@@ -35,13 +38,34 @@ impl StickyKey {
     /// The seed of a branch: SipHash-2-4 over algorithm, service, node and branch name, each ended by
     /// a zero octet. The node's name keeps nested sticky nodes with like-named branches independent.
     pub fn seed(self, service: &str, node: &str, branch: &str) -> u64 {
+        self.named(&[ALGORITHM, service.as_bytes(), node.as_bytes(), branch.as_bytes()])
+    }
+
+    /// The gate of a region (R12): over algorithm, `region`, service and region.
+    pub fn region_gate(self, service: &str, region: &str) -> u64 {
+        self.named(&[GATE_ALGORITHM, b"region", service.as_bytes(), region.as_bytes()])
+    }
+
+    /// The gate of a branch of a node (R12): over algorithm, `branch`, service, node and branch.
+    pub fn branch_gate(self, service: &str, node: &str, branch: &str) -> u64 {
+        let parts = [service.as_bytes(), node.as_bytes(), branch.as_bytes()];
+        self.named(&[GATE_ALGORITHM, b"branch", parts[0], parts[1], parts[2]])
+    }
+
+    fn named(self, parts: &[&[u8]]) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.0);
-        for part in [ALGORITHM, service.as_bytes(), node.as_bytes(), branch.as_bytes()] {
+        for part in parts {
             hasher.write(part);
             hasher.write(&[0]);
         }
         hasher.finish()
     }
+}
+
+/// A client's value at a gate, 0..=999: who is below a share passes, so that a greater share lets in
+/// everybody of a smaller one (R12).
+pub fn gate_value(gate: u64, client: u64) -> u16 {
+    ((u128::from(mixed(gate, client)) * 1000) >> 64) as u16
 }
 
 /// What stands for a client: SipHash-2-4, keyed by zero, over the family's number (4 or 6) and the
@@ -129,6 +153,16 @@ mod tests {
         assert_eq!(choose(VECTORS[2], weights.into_iter()), CHOSEN[0]);
         assert_eq!(choose(VECTORS[3], weights.into_iter()), CHOSEN[1]);
     }
+    /// Those of gates, likewise.
+    #[test]
+    fn r12_gate_vectors() {
+        let key = StickyKey(std::array::from_fn(|i| i as u8));
+        let gates = [key.region_gate("www", "eu-west"), key.branch_gate("www", "main", "standby")];
+        assert_eq!(gates, [8629439580615090398, 8546598804823359585]);
+        let values = gates.map(|gate| [gate_value(gate, VECTORS[2]), gate_value(gate, VECTORS[3])]);
+        assert_eq!(values, [[17, 622], [661, 128]]);
+    }
+
     const VECTORS: [u64; 4] =
         [17332237802490407979, 7855193016492274987, 4712658358833557717, 2674297604253962830];
     const CHOSEN: [usize; 2] = [1, 0];

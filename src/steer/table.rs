@@ -12,7 +12,6 @@ use super::decide::{Inputs, LastGood, decide};
 use super::decision::{Decision, Mode};
 use super::plan::{Lane, Plan};
 use super::sticky;
-use super::trace::Trace;
 
 /// What a service remembers for R9's `last-good`, by lane.
 pub type Remembered = Box<[(Lane, LastGood)]>;
@@ -119,16 +118,15 @@ fn of_lane(remembered: &[(Lane, LastGood)], lane: Lane) -> Option<&LastGood> {
 impl LaneTable {
     fn new(inputs: Inputs<'_>, map: Option<&LocationMap>, lane: Lane) -> LaneTable {
         let mut numbering = Numbering { numbers: HashMap::new(), decisions: Vec::new(), mode: Mode::Normal };
-        let mut trace = Trace::off();
         let Some(map) = map else {
-            let decided = decide(inputs, ClassId(0), None, lane, &mut trace);
+            let decided = decide(inputs, ClassId(0), None, lane);
             let unknown = numbering.number(inputs.plan, decided);
             return LaneTable { mode: numbering.mode, decisions: numbering.finish(), fold: None, unknown };
         };
         let by_class: Vec<ClassDecision> = (0..map.class_count())
             .map(|class| {
                 let class = ClassId(class as u32);
-                let decided = decide(inputs, class, Some(map.place(class)), lane, &mut trace);
+                let decided = decide(inputs, class, Some(map.place(class)), lane);
                 numbering.number(inputs.plan, decided)
             })
             .collect();
@@ -167,7 +165,7 @@ impl LaneTable {
         let decision = self.decisions.get(usize::from(number)).unwrap_or(&Decision::NoData);
         // What a hash of the prefix decides must not be shared more widely than what is hashed (R5).
         let scope = match decision {
-            Decision::Answer(mix) if mix.is_sticky() => scope.max(sticky::hashed_length(prefix)),
+            Decision::Answer(mix) if mix.is_hashed() => scope.max(sticky::hashed_length(prefix)),
             _ => scope,
         };
         Located { decision, ttl_s, scope }
@@ -229,6 +227,7 @@ mod tests {
             counters: Box::new([]),
             addresses: Box::new([]),
             schedules: Box::new([]),
+            gates: Box::new([]),
         };
         let mut numbering = Numbering { numbers: HashMap::new(), decisions: Vec::new(), mode: Mode::Normal };
         for number in 0..70_000u32 {

@@ -31,6 +31,11 @@ impl Trace {
         Trace { recording: true, ..Trace::default() }
     }
 
+    /// Whether it records.
+    pub fn is_recording(&self) -> bool {
+        self.recording
+    }
+
     /// Records one line; `what` is called only when recording.
     pub fn note(&mut self, node: &str, what: impl FnOnce() -> String) {
         if self.recording {

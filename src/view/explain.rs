@@ -8,7 +8,8 @@ use crate::health::{HealthTable, Standing, Verdict};
 use crate::ids::{AddressId, ClassId, Family, RegionId, ServiceId};
 use crate::now::Now;
 use crate::steer::{
-    Answer, Client, Decided, Decision, Lane, Mode, Plan, Selection, Step, Trace, decide, hashed_length,
+    Answer, Client, Decided, Decision, Lane, Mix, Mode, Plan, Selection, Step, Trace, client_key,
+    hashed_length, retrace,
 };
 
 use super::{Snapshot, View, believes, inputs};
@@ -100,8 +101,11 @@ pub fn explain(
     let mut inputs = inputs(&view.snapshot, plan, &view.health, &view.calendar);
     inputs.last_good = view.table(service).and_then(|table| table.last_good(lane));
     let mut trace = Trace::recording();
-    let decided = decide(inputs, class, map.map(|map| map.place(class)), lane, &mut trace);
+    let place = map.map(|map| map.place(class));
+    let decided = retrace(inputs, class, place, lane, client_key(prefix), &mut trace);
     let selection = view.steer(service, lane, client, now, draw);
+    let table = view.table(service).and_then(|table| table.lane(lane));
+    let located = table.map(|table| table.locate(map, prefix, resolver));
     let left_s = view.table(service).and_then(|table| table.left_s(now));
     let decided_by = match (subnet, special) {
         (None, _) => DecidedBy::Resolver,
@@ -120,7 +124,13 @@ pub fn explain(
         ttl_s: selection.ttl_s,
         ttl_why: ttl_why(plan, &decided, &selection, left_s),
         scope: selection.scope,
-        scope_why: scope_why(&decided_by, &decided, prefix, &selection, plan),
+        scope_why: scope_why(
+            &decided_by,
+            located.map_or(&decided.decision, |located| located.decision),
+            prefix,
+            &selection,
+            plan,
+        ),
         decided_by,
     })
 }
@@ -219,7 +229,7 @@ fn ttl_why(plan: &Plan, decided: &Decided, selection: &Selection<'_>, left_s: Op
 
 fn scope_why(
     by: &DecidedBy,
-    decided: &Decided,
+    decision: &Decision,
     prefix: ClientPrefix,
     selection: &Selection<'_>,
     plan: &Plan,
@@ -231,13 +241,18 @@ fn scope_why(
             "the place of the client plays no part".to_owned()
         }
         DecidedBy::Subnet => {
-            let sticky = matches!(&decided.decision, Decision::Answer(mix) if mix.is_sticky());
             let hashed = hashed_length(prefix);
-            if sticky && selection.scope == hashed {
-                format!("a sticky choice hashes the first {hashed} bits of the client")
-            } else {
-                let widest = prefix_of(prefix, selection.scope);
-                format!("{widest} is the widest network around the client with this one decision")
+            match decision {
+                Decision::Answer(Mix::Gated { .. }) if selection.scope == hashed => {
+                    format!("partial shares hash the first {hashed} bits of the client")
+                }
+                Decision::Answer(mix) if mix.is_hashed() && selection.scope == hashed => {
+                    format!("a sticky choice hashes the first {hashed} bits of the client")
+                }
+                _ => {
+                    let widest = prefix_of(prefix, selection.scope);
+                    format!("{widest} is the widest network around the client with this one decision")
+                }
             }
         }
     }

@@ -7,4 +7,5 @@
 mod compile;
 #[allow(dead_code)]
 mod setting;
+mod shares;
 mod time;

@@ -9,6 +9,8 @@ use crate::config::shape::{ALL_DOWN, BRANCH, MODES, POLICY, RULES, SHARE};
 use crate::config::{AllDown, GeoBranch, GeoRule, MinHealthy, Policy, Rule, Span};
 use crate::ids::{NodeId, PoolId, RegionId};
 
+/// More than half of the clients at the second child would make it the first.
+const TRICKLE_PERMILLE_MAX: u16 = 500;
 /// What a weight is when it is not written.
 const SHARE_WEIGHT: u16 = 100;
 /// One answer's addresses where `multivalue` does not say how many.
@@ -178,7 +180,10 @@ impl<'t> Forest<'t> {
                     "multivalue" => {
                         Rule::Multivalue { children, answers: answers.unwrap_or(MULTIVALUE_ANSWERS) }
                     }
-                    _ => Rule::Failover { children },
+                    _ => {
+                        let trickle_permille = trickle(cx, table, children.len()).unwrap_or(0);
+                        Rule::Failover { children, trickle_permille }
+                    }
                 }
             }
         };
@@ -373,7 +378,7 @@ impl Node {
             policy: Policy {
                 name: name.to_owned(),
                 span,
-                rule: Rule::Failover { children: Vec::new() },
+                rule: Rule::Failover { children: Vec::new(), trickle_permille: 0 },
                 min_healthy: MinHealthy::Count(1),
                 all_down: None,
             },
@@ -407,12 +412,13 @@ fn report_shared_names(cx: &mut Context, policies: &Directory, pools: &Directory
 }
 
 /// Options and the rules that they belong to. `min_healthy` and `all_down` belong to every rule.
-const OPTIONS: [(&str, &[&str]); 5] = [
+const OPTIONS: [(&str, &[&str]); 6] = [
     ("unknown", &["nearest", "latency"]),
     ("answers", &["nearest", "latency", "multivalue"]),
     ("bias", &["nearest"]),
     ("tie", &["nearest"]),
     ("sticky", &["weighted"]),
+    ("trickle", &["failover"]),
 ];
 
 fn refuse_foreign_options(cx: &mut Context, table: &Table, kind: &str) {
@@ -440,6 +446,26 @@ fn bias<'t>(cx: &mut Context, regions: &mut Directory<'t>, table: &Table<'t>) ->
         }
     }
     bias
+}
+
+/// `trickle`, in thousandths.
+fn trickle(cx: &mut Context, table: &Table, children: usize) -> Option<u16> {
+    let text = table.text(cx, "trickle")?;
+    let permille = scalar::permille(text.value).filter(|permille| *permille <= TRICKLE_PERMILLE_MAX);
+    if permille.is_none() {
+        cx.error(
+            text.span,
+            format!("`trickle` cannot be `{}`", shortened(text.value)),
+            "write a share of clients from \"0.1%\" to \"50%\", in steps of a tenth",
+        );
+    } else if children < 2 {
+        cx.error(
+            text.span,
+            "`trickle` has nothing to send clients to: there is no second child",
+            "add a child behind the first",
+        );
+    }
+    permille
 }
 
 /// `tie`, in thousandths.

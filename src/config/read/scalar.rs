@@ -175,6 +175,18 @@ pub fn status_range(text: &str) -> Option<RangeInclusive<u16>> {
     (first <= last).then_some(first..=last)
 }
 
+/// A share of clients such as `5%` or `0.5%`, in thousandths: 1..=1000.
+pub fn permille(text: &str) -> Option<u16> {
+    let (whole, tenths) = match text.strip_suffix('%')?.split_once('.') {
+        None => (text.strip_suffix('%')?, 0),
+        Some((whole, tenths)) if tenths.len() == 1 => (whole, tenths.parse().ok()?),
+        Some(_) => return None,
+    };
+    let digits = !whole.is_empty() && whole.len() <= 3 && whole.bytes().all(|octet| octet.is_ascii_digit());
+    let permille: u16 = whole.parse::<u16>().ok().filter(|_| digits)? * 10 + tenths;
+    (1..=1000).contains(&permille).then_some(permille)
+}
+
 /// "50%": 1 to 100.
 pub fn percent(text: &str) -> Option<u8> {
     let share = text.strip_suffix('%')?.parse::<u8>().ok()?;

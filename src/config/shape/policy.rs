@@ -83,6 +83,12 @@ pub static POLICY: Shape = Shape {
             "drawn for each answer",
             "`weighted`: chosen by hash of the client's prefix instead of a draw.",
         ),
+        optional(
+            "trickle",
+            Kind::Text("a share from \"0.1%\" to \"50%\""),
+            "none",
+            "`failover`: this share of clients gets the second child although the first is well, so that it is known to work.",
+        ),
     ],
     exactly_one: &[RULES],
 };

@@ -87,7 +87,7 @@ fn the_sample() {
     assert!(check.tls.as_ref().unwrap().verify);
 
     let policy = |name: &str| config.policies.iter().find(|policy| policy.name == name).unwrap();
-    let Rule::Failover { children } = &policy("shop").rule else { panic!() };
+    let Rule::Failover { children, .. } = &policy("shop").rule else { panic!() };
     let names: Vec<_> = children.iter().map(|node| config.policies[node.index()].name.as_str()).collect();
     assert_eq!(names, ["shop-by-place", "standby"]);
     let Rule::Geo { rules, default, unknown } = &policy("shop-by-place").rule else { panic!() };

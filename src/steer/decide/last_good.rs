@@ -53,15 +53,15 @@ impl Walk<'_, '_> {
     /// Whether a node has not failed for everybody, the modes of nodes below it left aside.
     fn is_alive(&mut self, id: NodeId) -> bool {
         let Some(node) = self.node(id) else { return false };
-        if !self.enough(node, None, Regard::Health) {
+        if !self.enough(node, None, Regard::Unshared) {
             return false;
         }
         match &node.rule {
             Rule::Pool { .. } => true,
             Rule::Nearest { .. } | Rule::Latency { .. } => {
-                node.regions.iter().any(|region| self.enough(node, Some(*region), Regard::Health))
+                node.regions.iter().any(|region| self.enough(node, Some(*region), Regard::Unshared))
             }
-            Rule::Failover { children } | Rule::Multivalue { children, .. } => {
+            Rule::Failover { children, .. } | Rule::Multivalue { children, .. } => {
                 children.iter().any(|child| self.is_alive(*child))
             }
             Rule::Weighted { children, .. } => children.iter().any(|(child, _)| self.is_alive(*child)),

@@ -1,16 +1,20 @@
 //! Who counts: which members of a node have data for a lane, stand in a region, and are well.
 
-use crate::health::{Forced, HealthTable, Verdict};
+use crate::health::{Forced, HealthTable, Share, Verdict};
 use crate::ids::{AddressId, EndpointId, Family, RegionId};
-use crate::steer::plan::{Endpoint, Lane, MinHealthy, Node, Rule};
+use crate::steer::decision::Mix;
+use crate::steer::plan::{Endpoint, Lane, MinHealthy, Node, Rule, Trickle};
 
-use super::Walk;
+use super::gates::{Passes, percent, told};
+use super::{Inputs, Walk};
 
 /// What counts as well.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Regard {
     /// The current table.
     Health,
+    /// The current table with every share left aside, because shares alone kept everything out (R12).
+    Unshared,
     /// The table of R9's `last-good`.
     LastGood,
     /// Monitors are ignored, operators are not (R9).
@@ -38,7 +42,7 @@ impl<'a> Walk<'a, '_> {
             }
         }
         let enough = match regard {
-            Regard::Health | Regard::LastGood => node.min_healthy.met(healthy, all),
+            Regard::Health | Regard::Unshared | Regard::LastGood => node.min_healthy.met(healthy, all),
             Regard::Anything | Regard::Drained => healthy > 0,
         };
         if !enough && only.is_none() {
@@ -77,14 +81,86 @@ impl<'a> Walk<'a, '_> {
         let Some(endpoint) = self.inputs.fleet.endpoint(id) else { return false };
         let mut well = false;
         for address in lane_addresses(endpoint, self.lane) {
-            if let (Regard::Health, Forced::Not) = (regard, self.inputs.health.forced(id))
+            if let (Regard::Health | Regard::Unshared, Forced::Not) = (regard, self.inputs.health.forced(id))
                 && let Some(bound) = self.inputs.health.address(address).ttl_bound_s
             {
                 self.ttl_bound_s = Some(self.ttl_bound_s.map_or(bound, |all| all.min(bound)));
             }
-            well |= self.well(id, address, regard);
+            well |= self.well(id, address, regard)
+                && (regard != Regard::Health || self.lets_in(id, endpoint.region, address));
         }
         well
+    }
+
+    /// Whether one address counts as well and lets the clients in, as [`Walk::eligible`] has found.
+    pub(super) fn counts(&self, id: EndpointId, address: AddressId, regard: Regard) -> bool {
+        let passed = || {
+            let share = self.share(id, address);
+            let region =
+                self.inputs.fleet.endpoint(id).map_or(RegionId(u16::MAX), |endpoint| endpoint.region);
+            self.gates.has_passed(self.inputs.plan.gate(region), share.permille)
+        };
+        self.well(id, address, regard) && (regard != Regard::Health || passed())
+    }
+
+    /// R12: whether the clients are among those that an address may get.
+    fn lets_in(&mut self, id: EndpointId, region: RegionId, address: AddressId) -> bool {
+        let share = self.share(id, address);
+        if share.permille >= Share::PERMILLE_MAX {
+            return true;
+        }
+        let gate = self.inputs.plan.gate(region);
+        let passes = self.gates.ask(gate, share.permille);
+        if self.trace.is_recording() && self.gates.is_news(gate, share) {
+            let what = match passes {
+                Passes::Yes => "this client is among them",
+                Passes::No => "this client is not among them",
+                Passes::TooMany => "too many partial shares at once, so everybody is",
+            };
+            let region = self.inputs.fleet.region_name(region);
+            let name = self.inputs.fleet.endpoint(id).map_or("?", |endpoint| &endpoint.name);
+            self.trace.note(name, || format!("region {region} {}: {what}", told(share)));
+        }
+        passes != Passes::No
+    }
+
+    /// R12: whether the clients are among those that try the second child of a failover first.
+    pub(super) fn trickles(&mut self, node: &Node, trickle: Trickle) -> bool {
+        let passes = self.gates.ask_to(trickle.gate, trickle.permille);
+        self.trace.note(&node.name, || {
+            let among = if passes { "this client is among them" } else { "this client is not among them" };
+            format!("{} try the second child first (trickle): {among}", percent(trickle.permille))
+        });
+        passes
+    }
+
+    /// What an address and its endpoint let in, whichever is less. An operator's word for it ends what
+    /// failback holds back.
+    fn share(&self, id: EndpointId, address: AddressId) -> Share {
+        let own = self.inputs.health.endpoint(id);
+        match own.forced {
+            Forced::Up => own.share,
+            Forced::Not | Forced::Down | Forced::Drained => {
+                own.share.least(self.inputs.health.address(address).share)
+            }
+        }
+    }
+
+    /// Whether some answer names an address that is down and that the governor keeps (H11).
+    pub(super) fn is_frozen(&self, mix: &Mix) -> bool {
+        let Inputs { fleet, plan, health, .. } = self.inputs;
+        let frozen = |id: EndpointId| {
+            let endpoint = fleet.endpoint(id).filter(|_| health.forced(id) == Forced::Not);
+            endpoint.is_some_and(|endpoint| {
+                lane_addresses(endpoint, self.lane).any(|address| {
+                    health.address(address).verdict == Verdict::Down
+                        && health.is_frozen(plan.service, address)
+                })
+            })
+        };
+        let mut found = false;
+        mix.visit(1.0, &mut |_, pick| found |= pick.endpoints.iter().copied().any(frozen));
+        found
     }
 
     /// Whether one address counts as well.
@@ -98,7 +174,7 @@ impl<'a> Walk<'a, '_> {
             (Forced::Drained, Regard::Drained) => true,
             (Forced::Drained, _) => false,
             (Forced::Up, _) => true,
-            (Forced::Not, Regard::Health) => probed(self.inputs.health),
+            (Forced::Not, Regard::Health | Regard::Unshared) => probed(self.inputs.health),
             (Forced::Not, Regard::LastGood) => self.last_good.is_some_and(probed),
             (Forced::Not, Regard::Anything | Regard::Drained) => true,
         }
@@ -140,6 +216,7 @@ fn member_note(well: bool, forced: Forced, regard: Regard) -> String {
     };
     match (well, regard) {
         (true, Regard::Health) => format!("healthy{said}: kept"),
+        (true, Regard::Unshared) => format!("healthy, its share left aside{said}: kept"),
         (true, Regard::LastGood) => format!("healthy when last good{said}: kept"),
         (true, Regard::Anything | Regard::Drained) => format!("kept whatever its health{said}"),
         (false, _) => format!("not usable{said}: dropped"),
