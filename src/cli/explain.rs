@@ -104,6 +104,9 @@ fn write_steered(out: &mut String, steered: &Steered) {
     if steered.last_resort {
         let _ = writeln!(out, "last resort nothing healthy was left");
     }
+    if steered.mode == "frozen" {
+        let _ = writeln!(out, "frozen      some candidates are down: the governor keeps them");
+    }
     let _ = writeln!(out, "candidates");
     for candidate in &steered.candidates {
         let _ = writeln!(out, "  {}", candidate_text(candidate));

@@ -53,6 +53,9 @@ fn text(status: &Status) -> String {
         status.generation,
         status.listen.join(" ")
     );
+    for service in status.services.iter().filter(|service| service.frozen) {
+        let _ = writeln!(out, "service {}: frozen, some answers are down and kept", service.name);
+    }
     for service in status.services.iter().filter(|service| service.all_down) {
         let _ = writeln!(
             out,

@@ -82,6 +82,9 @@ pub struct Steered {
     pub candidates: Vec<Candidate>,
     /// Whether nothing was healthy and a last resort decided.
     pub last_resort: bool,
+    /// What decided: `normal`, `frozen` (the governor keeps what is down) or `all-down`.
+    #[serde(default)]
+    pub mode: String,
     /// What the answer holds for this draw.
     pub answer: Vec<String>,
     /// `NOERROR` or `REFUSED`.
@@ -345,6 +348,7 @@ fn steered(explanation: Explanation) -> Steered {
             })
             .collect(),
         last_resort: explanation.mode == Mode::AllDown,
+        mode: explanation.mode.label().to_owned(),
         answer,
         rcode: rcode.to_owned(),
         ttl_s: explanation.ttl_s,

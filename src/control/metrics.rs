@@ -93,6 +93,14 @@ fn health(status: &Status, to: &mut Exposition) {
     for service in &status.services {
         to.sample(&[("service", &service.name)], f64::from(u8::from(service.all_down)));
     }
+    to.family(
+        "meridian_service_frozen",
+        Kind::Gauge,
+        "1 while, for some clients, the governor keeps an answer that is down.",
+    );
+    for service in &status.services {
+        to.sample(&[("service", &service.name)], f64::from(u8::from(service.frozen)));
+    }
     to.family("meridian_transitions_total", Kind::Counter, "Changes of health.");
     to.sample(&[], status.transitions as f64);
 }

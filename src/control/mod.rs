@@ -191,6 +191,9 @@ fn verbose(status: &Status) -> String {
             region.name, region.eligible, region.endpoints
         ));
     }
+    for service in status.services.iter().filter(|service| service.frozen) {
+        text.push_str(&format!("service {}: the governor keeps some answers that are down\n", service.name));
+    }
     for service in status.services.iter().filter(|service| service.all_down) {
         text.push_str(&format!("service {}: the last resort answers some clients\n", service.name));
     }

@@ -159,6 +159,9 @@ pub struct ServiceStatus {
     pub name: String,
     /// Whether, for some place, nothing is healthy and a last resort answers.
     pub all_down: bool,
+    /// Whether, for some place, the governor keeps an answer that is down (H11).
+    #[serde(default)]
+    pub frozen: bool,
 }
 
 /// What the probes came to since the start.

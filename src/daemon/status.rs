@@ -6,7 +6,7 @@ use super::command::{
 use crate::health::{Board, Forced, Verdict};
 use crate::ids::{AddressId, EndpointId, RegionId, ServiceId};
 use crate::now::Now;
-use crate::steer::Endpoint;
+use crate::steer::{Endpoint, Mode};
 use crate::telemetry::Telemetry;
 use crate::view::{Snapshot, View};
 
@@ -120,11 +120,13 @@ fn address_status(address: String, id: AddressId, view: &View, board: &Board, no
 }
 
 fn services(view: &View) -> Vec<ServiceStatus> {
+    let has = |index: usize, mode| view.table(ServiceId(index as u32)).is_some_and(|table| table.has(mode));
     let plans = view.snapshot.plans.iter().enumerate();
     plans
         .map(|(index, plan)| ServiceStatus {
             name: plan.name.to_string(),
-            all_down: view.table(ServiceId(index as u32)).is_some_and(|table| table.all_down()),
+            all_down: has(index, Mode::AllDown),
+            frozen: has(index, Mode::Frozen),
         })
         .collect()
 }

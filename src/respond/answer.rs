@@ -79,6 +79,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             zone: None,
             counters: &[],
             steered: None,
+            mode: None,
         };
         Answering { steering, query, client, moment, answered }
     }
@@ -244,6 +245,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         let selection = self.steering.steer(service, wanted, &self.client, self.moment);
         let prefix = self.client.subnet.unwrap_or(ClientPrefix::host(self.client.resolver));
         self.answered.steered = Some((service, prefix));
+        self.answered.mode = Some(selection.mode);
         match selection.answer {
             Answer::NoData => return self.negative(zone, Rcode::NoError, writer),
             Answer::Refused => {

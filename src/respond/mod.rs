@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use crate::geo::ClientPrefix;
 use crate::ids::{CounterId, ServiceId, ZoneId};
 use crate::now::Now;
-use crate::steer::{Client, Lane, Selection};
+use crate::steer::{Client, Lane, Mode, Selection};
 use crate::view::{ResponderSettings, View};
 use crate::wire::{
     Edns, ExtendedError, MESSAGE_OCTETS_MAX, Opt, Parsed, Query, Question, Rcode, Rejected, ResponseWriter,
@@ -82,6 +82,8 @@ pub struct Note<'v> {
     pub counters: &'v [CounterId],
     /// The service that answered, and for which network.
     pub steered: Option<(ServiceId, ClientPrefix)>,
+    /// How the service came to its answer.
+    pub mode: Option<Mode>,
 }
 
 /// Whether a reply is complete.
@@ -190,6 +192,7 @@ fn answered<'v>(
         zone: answer.zone,
         counters: answer.counters,
         steered: answer.steered,
+        mode: answer.mode,
     };
     Some(Outcome::Reply { length, note })
 }
@@ -207,7 +210,15 @@ fn reject<'v>(
     let rcode = rejected.why.rcode();
     let verdict = Verdict { rcode, authoritative: false, truncated: false };
     let length = writer.finish(&rejected.header, &verdict, opt.as_ref());
-    let note = Note { rcode, size: Size::Whole, edns: seen(edns), zone: None, counters: &[], steered: None };
+    let note = Note {
+        rcode,
+        size: Size::Whole,
+        edns: seen(edns),
+        zone: None,
+        counters: &[],
+        steered: None,
+        mode: None,
+    };
     Some(Outcome::Reply { length, note })
 }
 
@@ -277,4 +288,5 @@ struct Answered<'v> {
     zone: Option<ZoneId>,
     counters: &'v [CounterId],
     steered: Option<(ServiceId, ClientPrefix)>,
+    mode: Option<Mode>,
 }

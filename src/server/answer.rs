@@ -68,6 +68,9 @@ impl Answerer {
             self.counters.truncated();
         }
         self.counters.named(note.counters);
+        if let Some(mode) = note.mode {
+            self.counters.steered(mode);
+        }
         // The lowest bits of a draw are independent of the choice that its value makes.
         if let Some((service, client)) = note.steered
             && draw.is_multiple_of(SAMPLED_ONE_IN)

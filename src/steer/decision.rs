@@ -40,6 +40,20 @@ pub enum Mode {
     AllDown,
 }
 
+impl Mode {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Mode; 3] = [Mode::Normal, Mode::Frozen, Mode::AllDown];
+
+    /// The label in metrics and reports.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Mode::Normal => "normal",
+            Mode::Frozen => "frozen",
+            Mode::AllDown => "all-down",
+        }
+    }
+}
+
 /// A distribution over answers.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Mix {

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use crate::geo::ClientPrefix;
 use crate::ids::CounterId;
 
+use super::decision::Mode;
+
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Client {
@@ -25,6 +27,8 @@ pub struct Selection<'v> {
     pub scope: u8,
     /// One per endpoint named in the answer.
     pub counters: &'v [CounterId],
+    /// How the decision came about.
+    pub mode: Mode,
 }
 
 /// The data of an answer.

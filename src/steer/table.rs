@@ -31,8 +31,8 @@ pub struct ServiceTable {
 pub struct LaneTable {
     /// By the number that the fold gives out.
     pub decisions: Box<[Decision]>,
-    /// Whether a mode of R9 acted for some place.
-    pub mode: Mode,
+    /// In the order of `decisions`: how each came about; the gravest where it differs by place.
+    modes: Box<[Mode]>,
     fold: Option<Fold>,
     /// The decision of places that nothing is known of, and its TTL in seconds.
     unknown: ClassDecision,
@@ -47,6 +47,8 @@ pub struct Located<'t> {
     pub ttl_s: u32,
     /// The widest prefix length around the client inside which all share it.
     pub scope: u8,
+    /// How it came about.
+    pub mode: Mode,
 }
 
 impl ServiceTable {
@@ -97,9 +99,10 @@ impl ServiceTable {
         }
     }
 
-    /// Whether a mode of R9 acts for some place in some lane.
-    pub fn all_down(&self) -> bool {
-        self.lanes.iter().any(|(_, lane)| lane.mode == Mode::AllDown)
+    /// Whether some place in some lane has a decision that came about so: R9's modes act, or the governor
+    /// keeps what is down (H11).
+    pub fn has(&self, mode: Mode) -> bool {
+        self.lanes.iter().any(|(_, lane)| lane.modes.contains(&mode))
     }
 }
 
@@ -117,11 +120,12 @@ fn of_lane(remembered: &[(Lane, LastGood)], lane: Lane) -> Option<&LastGood> {
 
 impl LaneTable {
     fn new(inputs: Inputs<'_>, map: Option<&LocationMap>, lane: Lane) -> LaneTable {
-        let mut numbering = Numbering { numbers: HashMap::new(), decisions: Vec::new(), mode: Mode::Normal };
+        let mut numbering = Numbering { numbers: HashMap::new(), decisions: Vec::new(), modes: Vec::new() };
         let Some(map) = map else {
             let decided = decide(inputs, ClassId(0), None, lane);
             let unknown = numbering.number(inputs.plan, decided);
-            return LaneTable { mode: numbering.mode, decisions: numbering.finish(), fold: None, unknown };
+            let (decisions, modes) = numbering.finish();
+            return LaneTable { decisions, modes, fold: None, unknown };
         };
         let by_class: Vec<ClassDecision> = (0..map.class_count())
             .map(|class| {
@@ -135,7 +139,8 @@ impl LaneTable {
             .copied()
             .unwrap_or(ClassDecision { decision: 0, ttl_s: 0 });
         let fold = Some(map.fold(&by_class));
-        LaneTable { mode: numbering.mode, decisions: numbering.finish(), fold, unknown }
+        let (decisions, modes) = numbering.finish();
+        LaneTable { decisions, modes, fold, unknown }
     }
 
     /// The decision for a prefix. A special-purpose prefix is decided by `resolver` (R7), with its own
@@ -168,7 +173,8 @@ impl LaneTable {
             Decision::Answer(mix) if mix.is_hashed() => scope.max(sticky::hashed_length(prefix)),
             _ => scope,
         };
-        Located { decision, ttl_s, scope }
+        let mode = self.modes.get(usize::from(number)).copied().unwrap_or(Mode::Normal);
+        Located { decision, ttl_s, scope, mode }
     }
 }
 
@@ -176,17 +182,17 @@ impl LaneTable {
 struct Numbering {
     numbers: HashMap<Decision, u16>,
     decisions: Vec<Decision>,
-    mode: Mode,
+    modes: Vec<Mode>,
 }
 
 impl Numbering {
     fn number(&mut self, plan: &Plan, decided: super::decision::Decided) -> ClassDecision {
-        if decided.mode == Mode::AllDown {
-            self.mode = Mode::AllDown;
-        }
         let (least, most) = (*plan.ttl_s.start(), *plan.ttl_s.end());
         let ttl_s = decided.ttl_bound_s.unwrap_or(most).min(most).max(least.min(most));
         if let Some(number) = self.numbers.get(&decided.decision) {
+            if let Some(mode) = self.modes.get_mut(usize::from(*number)) {
+                *mode = decided.mode.max(*mode);
+            }
             return ClassDecision { decision: *number, ttl_s };
         }
         // More decisions than numbers cannot be told apart: the first stands for the rest. No tree that
@@ -195,12 +201,13 @@ impl Numbering {
             return ClassDecision { decision: 0, ttl_s };
         };
         self.decisions.push(decided.decision.clone());
+        self.modes.push(decided.mode);
         self.numbers.insert(decided.decision, number);
         ClassDecision { decision: number, ttl_s }
     }
 
-    fn finish(self) -> Box<[Decision]> {
-        self.decisions.into()
+    fn finish(self) -> (Box<[Decision]>, Box<[Mode]>) {
+        (self.decisions.into(), self.modes.into())
     }
 }
 
@@ -229,7 +236,7 @@ mod tests {
             schedules: Box::new([]),
             gates: Box::new([]),
         };
-        let mut numbering = Numbering { numbers: HashMap::new(), decisions: Vec::new(), mode: Mode::Normal };
+        let mut numbering = Numbering { numbers: HashMap::new(), decisions: Vec::new(), modes: Vec::new() };
         for number in 0..70_000u32 {
             let endpoints = Box::new([EndpointId(number)]);
             let pick = Pick { endpoints, addresses: Box::new([]), counters: Box::new([]) };
@@ -239,6 +246,6 @@ mod tests {
             let expected = u16::try_from(number).unwrap_or(0);
             assert_eq!((found.decision, found.ttl_s), (expected, 60), "{number}");
         }
-        assert_eq!(numbering.finish().len(), 65_536);
+        assert_eq!(numbering.finish().0.len(), 65_536);
     }
 }

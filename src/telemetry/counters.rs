@@ -7,6 +7,7 @@ use super::registry::IDENTITIES_MAX;
 use super::samples::{Sample, Samples};
 use crate::ids::CounterId;
 use crate::respond::Transport;
+use crate::steer::Mode;
 use crate::wire::Rcode;
 
 /// Counters allocated at a time.
@@ -69,6 +70,7 @@ pub struct WorkerCounters {
     rcodes: [AtomicU64; Rcode::ALL.len()],
     events: [AtomicU64; Event::ALL.len()],
     truncated: AtomicU64,
+    modes: [AtomicU64; Mode::ALL.len()],
     panics: AtomicU64,
     endpoints: Box<[OnceLock<Box<[AtomicU64]>>]>,
     samples: Samples,
@@ -83,6 +85,7 @@ impl WorkerCounters {
             rcodes: [const { AtomicU64::new(0) }; Rcode::ALL.len()],
             events: [const { AtomicU64::new(0) }; Event::ALL.len()],
             truncated: AtomicU64::new(0),
+            modes: [const { AtomicU64::new(0) }; Mode::ALL.len()],
             panics: AtomicU64::new(0),
             endpoints: (0..IDENTITIES_MAX.div_ceil(CHUNK_COUNTERS)).map(|_| OnceLock::new()).collect(),
             samples: Samples::new(),
@@ -114,6 +117,13 @@ impl WorkerCounters {
     pub fn happened(&self, event: Event, times: u64) {
         if let Some(counter) = self.events.get(event as usize) {
             self.add(counter, times);
+        }
+    }
+
+    /// A service was asked, and came to its answer so.
+    pub fn steered(&self, mode: Mode) {
+        if let Some(counter) = self.modes.get(mode as usize) {
+            self.add(counter, 1);
         }
     }
 
@@ -173,6 +183,11 @@ impl WorkerCounters {
     /// Truncated replies so far.
     pub fn truncated_count(&self) -> u64 {
         self.truncated.load(Ordering::Relaxed)
+    }
+
+    /// Answers of services so far that came about so.
+    pub fn steered_count(&self, mode: Mode) -> u64 {
+        self.modes.get(mode as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
     /// Panics so far.

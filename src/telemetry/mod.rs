@@ -15,6 +15,7 @@ pub use samples::{SAMPLED_ONE_IN, Sample, Samples};
 
 use crate::ids::CounterId;
 use crate::respond::Transport;
+use crate::steer::Mode;
 use crate::wire::Rcode;
 
 /// All counters of a process.
@@ -71,6 +72,17 @@ impl Telemetry {
         for transport in [Transport::Udp, Transport::Tcp] {
             let truncated = sum(transport, &WorkerCounters::truncated_count);
             to.sample(&[("transport", label(transport))], truncated as f64);
+        }
+        to.family(
+            "meridian_steered_answers_total",
+            Kind::Counter,
+            "Answers of services, by transport and by what decided: health (normal), the governor (frozen), a last resort (all-down).",
+        );
+        for transport in [Transport::Udp, Transport::Tcp] {
+            for mode in Mode::ALL {
+                let labels = [("transport", label(transport)), ("mode", mode.label())];
+                to.sample(&labels, sum(transport, &|worker| worker.steered_count(mode)) as f64);
+            }
         }
         to.family(
             "meridian_dropped_total",

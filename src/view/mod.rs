@@ -13,7 +13,7 @@ use crate::health::HealthTable;
 use crate::ids::ServiceId;
 use crate::now::Now;
 use crate::steer::{
-    Answer, Calendar, Client, ClientSubnetUse, Decision, Inputs, Lane, Plan, Selection, ServiceTable,
+    Answer, Calendar, Client, ClientSubnetUse, Decision, Inputs, Lane, Mode, Plan, Selection, ServiceTable,
     client_key,
 };
 
@@ -72,7 +72,8 @@ impl View {
         now: Now,
         draw: u64,
     ) -> Selection<'_> {
-        let nothing = Selection { answer: Answer::NoData, ttl_s: 0, scope: 0, counters: &[] };
+        let nothing =
+            Selection { answer: Answer::NoData, ttl_s: 0, scope: 0, counters: &[], mode: Mode::Normal };
         let (Some(plan), Some(whole)) = (self.snapshot.plan(service), self.tables.get(service.index()))
         else {
             return nothing;
@@ -97,7 +98,7 @@ impl View {
             }
         };
         let ttl_s = whole.bounded_ttl_s(plan, located.ttl_s, now);
-        Selection { answer, ttl_s, scope, counters }
+        Selection { answer, ttl_s, scope, counters, mode: located.mode }
     }
 
     /// Whether a service answers CNAME for every type (R14).

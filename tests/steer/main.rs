@@ -5,6 +5,7 @@
 #[path = "../world/compile.rs"]
 #[allow(dead_code)]
 mod compile;
+mod frozen;
 #[allow(dead_code)]
 mod setting;
 mod shares;

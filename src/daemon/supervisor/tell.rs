@@ -11,6 +11,7 @@ use crate::daemon::status::{Facts, status};
 use crate::health::{Event, Level, Notice, Transition, Verdict};
 use crate::ids::ServiceId;
 use crate::state::{Line, Outcome, What, rfc3339};
+use crate::steer::Mode;
 
 /// Whom the journal names for what happens by itself.
 pub(super) const OURSELVES: &str = "meridian";
@@ -40,7 +41,7 @@ impl Supervisor {
         let plans = self.view.snapshot.plans.iter().enumerate();
         let all_down = plans
             .filter(|(index, _)| {
-                self.view.table(ServiceId(*index as u32)).is_some_and(|table| table.all_down())
+                self.view.table(ServiceId(*index as u32)).is_some_and(|table| table.has(Mode::AllDown))
             })
             .map(|(_, plan)| plan.name.to_string())
             .collect::<BTreeSet<_>>();

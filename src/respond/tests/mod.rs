@@ -17,7 +17,7 @@ use super::*;
 use crate::compile::zonefile::{SteeredOwner, read_zone};
 use crate::config::{FileId, Problems, Span};
 use crate::ids::{Family, ServiceId};
-use crate::steer::Answer;
+use crate::steer::{Answer, Mode};
 use crate::wire::parse_name;
 
 /// Steered names of `example.com`, and their services.
@@ -118,7 +118,7 @@ impl Steering for Fixture {
             (service, wanted) => panic!("{service:?} was asked for {wanted:?}"),
         };
         let scope = if client.subnet.is_some() { 20 } else { 0 };
-        Selection { answer, ttl_s: 30, scope, counters: &[CounterId(5)] }
+        Selection { answer, ttl_s: 30, scope, counters: &[CounterId(5)], mode: Mode::Normal }
     }
 
     fn is_alias(&self, service: ServiceId) -> bool {

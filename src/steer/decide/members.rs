@@ -69,6 +69,10 @@ impl<'a> Walk<'a, '_> {
                 eligible.push(id);
             }
             if let Some(endpoint) = self.inputs.fleet.endpoint(id) {
+                if self.trace.is_recording() && regard == Regard::Health && self.is_kept(id) {
+                    let said = || "down, but frozen: the governor counts it as up".to_owned();
+                    self.trace.note(&endpoint.name, said);
+                }
                 let forced = self.inputs.health.forced(id);
                 self.trace.note(&endpoint.name, || member_note(well, forced, regard));
             }
@@ -148,19 +152,23 @@ impl<'a> Walk<'a, '_> {
 
     /// Whether some answer names an address that is down and that the governor keeps (H11).
     pub(super) fn is_frozen(&self, mix: &Mix) -> bool {
-        let Inputs { fleet, plan, health, .. } = self.inputs;
-        let frozen = |id: EndpointId| {
-            let endpoint = fleet.endpoint(id).filter(|_| health.forced(id) == Forced::Not);
-            endpoint.is_some_and(|endpoint| {
-                lane_addresses(endpoint, self.lane).any(|address| {
-                    health.address(address).verdict == Verdict::Down
-                        && health.is_frozen(plan.service, address)
-                })
-            })
-        };
+        if self.inputs.health.frozen.is_empty() {
+            return false;
+        }
         let mut found = false;
-        mix.visit(1.0, &mut |_, pick| found |= pick.endpoints.iter().copied().any(frozen));
+        mix.visit(1.0, &mut |_, pick| found |= pick.endpoints.iter().any(|id| self.is_kept(*id)));
         found
+    }
+
+    /// Whether the governor keeps an address of an endpoint that is down.
+    fn is_kept(&self, id: EndpointId) -> bool {
+        let Inputs { fleet, plan, health, .. } = self.inputs;
+        let endpoint = fleet.endpoint(id).filter(|_| health.forced(id) == Forced::Not);
+        endpoint.is_some_and(|endpoint| {
+            lane_addresses(endpoint, self.lane).any(|address| {
+                health.address(address).verdict == Verdict::Down && health.is_frozen(plan.service, address)
+            })
+        })
     }
 
     /// Whether one address counts as well.
