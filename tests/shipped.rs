@@ -14,7 +14,7 @@ use meridian::health::HealthTable;
 use meridian::ids::{CounterId, Family, RegionId, ServiceId};
 use meridian::now::Now;
 use meridian::steer::{Answer, Calendar, Client, Lane};
-use meridian::view::{View, assume};
+use meridian::view::{Assumed, Subject, View, assume};
 
 const NOW: Now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
 
@@ -85,7 +85,7 @@ fn users_reach_the_region_that_a_person_would_expect() {
 #[test]
 fn losing_a_region_moves_its_users_and_nobody_else() {
     let view = view();
-    let without = assume(&view, &[RegionId(2)], &[]);
+    let without = assume(&view, &[(Subject::Region(RegionId(2)), Assumed::Down)], Calendar::default());
     let (mut moved, mut stayed) = (0, 0);
     for index in 0..4000u32 {
         let address = std::net::Ipv4Addr::from(index.wrapping_mul(0x9e37_79b9));

@@ -56,6 +56,7 @@ fn parameters(args: &ExplainArgs) -> Vec<(String, String)> {
         ("draw".to_owned(), args.draw.to_string()),
     ];
     parameters.extend(args.resolver.map(|resolver| ("resolver".to_owned(), resolver.to_string())));
+    parameters.extend(args.at.iter().map(|at| ("at".to_owned(), at.clone())));
     parameters.extend(args.assume.iter().map(|assumed| ("assume".to_owned(), assumed.clone())));
     parameters
 }
@@ -75,6 +76,9 @@ fn text(report: &Report, health: &str) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{} {}", report.name, report.rtype);
     let _ = writeln!(out, "health      {health}");
+    if let Some(at) = &report.at {
+        let _ = writeln!(out, "at          {at}");
+    }
     if !report.assumed.is_empty() {
         let _ = writeln!(out, "assumed     {}", report.assumed.join(", "));
     }

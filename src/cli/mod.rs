@@ -143,15 +143,19 @@ struct ExplainArgs {
     /// The client: a network as in EDNS client subnet, or an address
     #[arg(long, value_name = "PREFIX")]
     client: String,
-    /// The record type: A or AAAA
+    /// The record type: A, AAAA, HTTPS or SVCB
     #[arg(long = "type", value_name = "TYPE", default_value = "A")]
     rtype: String,
     /// The address of the client's resolver [default: the client's]
     #[arg(long, value_name = "IP")]
     resolver: Option<IpAddr>,
-    /// Take all endpoints of a region to be down, or up; can be given several times
-    #[arg(long, value_name = "REGION=down|up")]
+    /// Take a region, an endpoint (POOL/NAME), an address or a family (ipv4, ipv6) to be otherwise; can be given
+    /// several times
+    #[arg(long, value_name = "WHAT=down|up|drained")]
     assume: Vec<String>,
+    /// Explain for another time, as the schedules have it: 2026-12-24T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
     /// The draw that picks among candidates, a number of 64 bits
     #[arg(long, default_value_t = 0)]
     draw: u64,

@@ -14,12 +14,13 @@ pub mod zonefile;
 
 use std::sync::Arc;
 
-use crate::config::{Config, Problems, Sources};
+use crate::config::{self, Config, Problems, Sources};
 use crate::geo::LocationMap;
 use crate::health::{GovernorSpec, ServiceSpec};
 use crate::ids::CounterId;
 use crate::steer::Plan;
-use crate::view::{ResponderSettings, Snapshot};
+use crate::view::{Bindings, ResponderSettings, Snapshot};
+use crate::wire::ServiceBinding;
 use crate::zone::Catalog;
 
 pub use maps::MapsError;
@@ -68,7 +69,8 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
         fleet,
         regions: config.regions.iter().map(|region| region.coordinates).collect(),
         plans: plans.plans,
-        schedules: Box::new([]),
+        bindings: config.services.iter().map(bindings).collect(),
+        schedules: config.schedules.iter().map(|schedule| schedule.schedule.clone()).collect(),
         maps,
         board: Arc::new(board),
         monitors: config.monitors.iter().map(|monitor| monitor.name.as_str().into()).collect(),
@@ -79,6 +81,13 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
         },
     };
     (Some(snapshot), problems)
+}
+
+/// A service's records besides addresses, in wire form.
+fn bindings(service: &config::Service) -> Bindings {
+    let binding =
+        |written: &config::Binding| ServiceBinding::new(written.priority, written.parameters.clone());
+    Bindings { https: service.https.as_ref().map(binding), svcb: service.svcb.as_ref().map(binding) }
 }
 
 /// A service as the board sees it.

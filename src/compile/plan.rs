@@ -6,7 +6,7 @@ use crate::config::{self, Config, Problems};
 use crate::geo::{Coordinates, GeoKey, Lens, MapSpec, RegionOrder, ScopeFloor};
 use crate::ids::{CounterId, EndpointId, Family, MapId, NodeId, PoolId, RegionId, ServiceId};
 use crate::steer::{
-    AllDown, Branch, ClientSubnetUse, Fleet, MinHealthy, Node, Plan, Rule, Sticky, StickyKey, Trickle,
+    AllDown, Branch, ClientSubnetUse, Fleet, Lane, MinHealthy, Node, Plan, Rule, Sticky, StickyKey, Trickle,
     prior_tenths,
 };
 
@@ -161,6 +161,7 @@ fn plan(
             }
         },
         alias: service.alias,
+        lanes: lanes(service),
         map,
         counters,
         addresses: addresses.into_iter().collect(),
@@ -168,6 +169,16 @@ fn plan(
         gates: fleet.regions.iter().map(|region| key.region_gate(&service.name, region)).collect(),
         members,
     }
+}
+
+/// What is decided of a service: HTTPS and SVCB have a lane only where they are asked for.
+fn lanes(service: &config::Service) -> Box<[Lane]> {
+    if service.alias {
+        return [Lane::Alias].into();
+    }
+    let binds = service.https.is_some() || service.svcb.is_some();
+    let families = Family::ALL.into_iter().map(Lane::Addresses);
+    families.chain(binds.then_some(Lane::Service)).collect()
 }
 
 /// One service's tree while it is built: shared policies are copied once for each service, because the
@@ -211,7 +222,7 @@ impl Tree<'_> {
                 config::MinHealthy::Count(count) => MinHealthy::Count(count),
                 config::MinHealthy::Percent(percent) => MinHealthy::Percent(percent),
             },
-            schedule: None,
+            schedule: policy.schedule,
             all_down,
             members: members.iter().map(|member| member.id).collect(),
             regions: regions.into_iter().collect(),

@@ -11,6 +11,10 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// Durations as the reader takes them: numbers with units that get smaller.
 const DURATION_PATTERN: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 
+/// Moments as RFC 3339 writes them; dates of TOML count as text for editors.
+const MOMENT_PATTERN: &str =
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$";
+
 /// The schema of `meridian.toml`.
 pub fn main_schema() -> Value {
     document(&shape::MAIN, "The configuration of meridian")
@@ -62,6 +66,7 @@ fn tables(kind: &'static Kind, found: &mut Vec<&'static Shape>) {
         | Kind::Integer(..)
         | Kind::Number(..)
         | Kind::Span(..)
+        | Kind::Moment
         | Kind::Flag => {}
     }
 }
@@ -112,6 +117,7 @@ fn value(kind: &'static Kind) -> Value {
         Kind::Integer(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Number(min, max) => json!({ "type": "number", "minimum": min, "maximum": max }),
         Kind::Span(..) => json!({ "type": "string", "minLength": 2, "pattern": DURATION_PATTERN }),
+        Kind::Moment => json!({ "type": "string", "pattern": MOMENT_PATTERN }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::List(inner) => json!({ "type": "array", "items": value(inner), "minItems": 1 }),
         Kind::Table(shape) => json!({ "$ref": format!("#/$defs/{}", definition(shape)) }),
@@ -133,6 +139,7 @@ pub fn describe(kind: &Kind) -> String {
         Kind::Span(min, max) => {
             format!("a duration from \"{}\" to \"{}\"", spell_duration(*min), spell_duration(*max))
         }
+        Kind::Moment => "a moment such as 2026-12-24T00:00:00Z".to_owned(),
         Kind::Flag => "true or false".to_owned(),
         Kind::List(inner) => format!("an array, each {}", describe(inner)),
         Kind::Table(shape) => match shape.name.starts_with('[') {

@@ -2,6 +2,7 @@
 //!
 //! Ids index the vectors of [`Config`] in the order of the written file.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -12,7 +13,9 @@ use ipnet::IpNet;
 use super::{FileId, Span};
 use crate::geo::{Coordinates, GeoKey, ScopeFloor};
 use crate::health::{Cadence, Check};
-use crate::ids::{MonitorId, NodeId, PoolId, RegionId, ServiceId};
+use crate::ids::{MonitorId, NodeId, PoolId, RegionId, ScheduleId, ServiceId};
+use crate::steer;
+use crate::wire::SvcParamKey;
 
 /// Everything an operator wrote.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// `[services.*]`, by [`ServiceId`].
     pub services: Vec<Service>,
+    /// `[schedules.*]`, by [`ScheduleId`].
+    pub schedules: Vec<Schedule>,
     /// The zones folder.
     pub zones: Vec<Zone>,
 }
@@ -224,6 +229,8 @@ pub struct Policy {
     pub rule: Rule,
     /// Fewer healthy members than this and the node has failed (R3). Default `Count(1)`.
     pub min_healthy: MinHealthy,
+    /// R13: outside its windows the node has failed.
+    pub schedule: Option<ScheduleId>,
     /// What happens when nothing below is healthy; a node that says so never fails to its parent (R9).
     pub all_down: Option<AllDown>,
 }
@@ -355,6 +362,28 @@ pub struct Service {
     /// What an HTTPS/A/AAAA name that can answer CNAME answers is decided by its endpoints (R14): true
     /// when every endpoint below is a host name, false when every one has addresses.
     pub alias: bool,
+    /// How its HTTPS record looks; `None`: it has none.
+    pub https: Option<Binding>,
+    /// How its SVCB record looks; `None`: it has none.
+    pub svcb: Option<Binding>,
+}
+
+/// An HTTPS or SVCB record (RFC 9460) but for the address hints, which each answer decides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Binding {
+    /// SvcPriority: 1..=65535.
+    pub priority: u16,
+    /// Values in wire form.
+    pub parameters: BTreeMap<SvcParamKey, Box<[u8]>>,
+}
+
+/// `[schedules.NAME]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Schedule {
+    /// Where the name is written.
+    pub span: Span,
+    /// Its name and windows.
+    pub schedule: steer::Schedule,
 }
 
 /// Whose client subnet a service believes (E5).

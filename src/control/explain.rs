@@ -1,58 +1,36 @@
 //! An explanation in the form that leaves the process: for the API, and for `meridian explain`, which
 //! shows the same report whether it was made here or offline.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use domain::utils::base64;
 use serde::{Deserialize, Serialize};
 
-use crate::geo::ClientPrefix;
-use crate::ids::{Family, RegionId, ServiceId};
+use super::question::{Question, assumption_text, subject};
+use crate::ids::{Family, ServiceId};
 use crate::now::Now;
-use crate::steer::{Client, Lane, Mode};
+use crate::steer::{Client, Lane, Mode, utc_text};
 use crate::view::{DecidedBy, ExplainedAnswer, Explanation, View, assume, explain, lane_type};
-use crate::wire::{Name, Rtype, name_text, parse_name};
+use crate::wire::{Name, Rtype, ServiceBinding, SvcParamKey, name_text};
 use crate::zone::{ClientClass, Lookup};
 
 /// CNAMEs followed on the way to a steered name, as many as the responder follows.
 const CHAIN_MAX: usize = 16;
-
-/// What is to be explained.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Question {
-    name: Name,
-    family: Family,
-    client: Option<ClientPrefix>,
-    resolver: IpAddr,
-    draw: u64,
-    assumptions: Vec<(String, Assumed)>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Assumed {
-    Down,
-    Up,
-}
-
-impl fmt::Display for Assumed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Assumed::Down => "down",
-            Assumed::Up => "up",
-        })
-    }
-}
 
 /// The whole account of one answer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// The name that was asked for.
     pub name: String,
-    /// `A` or `AAAA`.
+    /// `A`, `AAAA`, `HTTPS` or `SVCB`.
     pub rtype: String,
+    /// By the wall clock, where another time than now was asked for.
+    #[serde(default)]
+    pub at: Option<String>,
     /// The generation that explains.
     pub generation: u64,
-    /// What was taken to be otherwise than it is: `REGION=down` or `REGION=up`.
+    /// What was taken to be otherwise than it is: `WHAT=down`, `WHAT=up` or `WHAT=drained`.
     #[serde(default)]
     pub assumed: Vec<String>,
     /// Static steps before the steered name, or what is there instead of one.
@@ -68,7 +46,7 @@ pub struct Report {
 pub struct Steered {
     /// The service.
     pub service: String,
-    /// `A`, `AAAA` or `CNAME`.
+    /// `A`, `AAAA`, `HTTPS`, `SVCB` or `CNAME`.
     pub answer_type: String,
     /// Whose address decided: `client subnet`, `resolver`, or why the resolver's in spite of a subnet.
     pub decided_by: String,
@@ -123,133 +101,66 @@ pub struct Candidate {
     pub share: f64,
 }
 
-impl Question {
-    /// From `name`, `type`, `client`, `resolver`, `draw` and any number of `assume`.
-    ///
-    /// # Errors
-    /// One line that says which of them is wrong and what it should be.
-    pub fn from_parameters(parameters: &[(String, String)]) -> Result<Question, String> {
-        let mut name = None;
-        let mut family = Family::V4;
-        let (mut client, mut resolver, mut draw) = (None, None, 0);
-        let mut assumptions = Vec::new();
-        for (key, value) in parameters {
-            match key.as_str() {
-                "name" => name = Some(parse_question_name(value)?),
-                "type" => family = parse_type(value)?,
-                "client" => client = Some(parse_prefix(value)?),
-                "resolver" => {
-                    let wrong = |_| format!("resolver: {value:?} is not an IP address");
-                    resolver = Some(value.parse().map_err(wrong)?);
-                }
-                "draw" => {
-                    let wrong = |_| format!("draw: {value:?} is not a number of 64 bits");
-                    draw = value.parse().map_err(wrong)?;
-                }
-                "assume" => assumptions.push(parse_assumption(value)?),
-                other => return Err(format!("there is no parameter {other:?}")),
-            }
-        }
-        let name = name.ok_or("name: say which name to explain")?;
-        let resolver = match (resolver, client) {
-            (Some(resolver), _) => resolver,
-            // A resolver near its clients.
-            (None, Some(client)) => client.address(),
-            (None, None) => return Err("client: say for whom, as 192.0.2.0/24 or 192.0.2.1".to_owned()),
-        };
-        Ok(Question {
-            name,
-            family,
-            client: client.filter(|client| client.length() > 0),
-            resolver,
-            draw,
-            assumptions,
-        })
-    }
-}
-
-fn parse_question_name(text: &str) -> Result<Name, String> {
-    let wire = parse_name(text.as_bytes(), &[0]).ok();
-    wire.and_then(|wire| Name::from_wire(&wire)).ok_or_else(|| format!("name: {text:?} is not a domain name"))
-}
-
-fn parse_type(text: &str) -> Result<Family, String> {
-    match text.to_ascii_uppercase().as_str() {
-        "A" => Ok(Family::V4),
-        "AAAA" => Ok(Family::V6),
-        _ => Err(format!("type: {text:?} is not A or AAAA")),
-    }
-}
-
-fn parse_prefix(text: &str) -> Result<ClientPrefix, String> {
-    let wrong = || format!("client: {text:?} is not a network such as 192.0.2.0/24, nor an IP address");
-    if let Ok(address) = text.parse() {
-        return Ok(ClientPrefix::host(address));
-    }
-    let network: ipnet::IpNet = text.parse().map_err(|_| wrong())?;
-    Ok(ClientPrefix::new(network.network(), network.prefix_len()))
-}
-
-fn parse_assumption(text: &str) -> Result<(String, Assumed), String> {
-    match text.split_once('=') {
-        Some((region, "down")) => Ok((region.to_owned(), Assumed::Down)),
-        Some((region, "up")) => Ok((region.to_owned(), Assumed::Up)),
-        _ => Err(format!("assume: {text:?} is not REGION=down or REGION=up")),
-    }
-}
-
 /// Explains what a view answers.
 ///
 /// # Errors
 /// When an assumption names no region.
 pub fn report(view: &View, question: &Question, now: Now) -> Result<Report, String> {
-    let assumed = assumed(view, question)?;
-    let view = assumed.as_ref().unwrap_or(view);
+    let now = Now { wall: question.at.unwrap_or(now.wall), ..now };
+    let supposed = supposed(view, question, now)?;
+    let view = supposed.as_ref().unwrap_or(view);
     let snapshot = &view.snapshot;
     let (path, service) = walk(view, question);
     let steered = service.and_then(|(service, negative_ttl_s)| {
-        let wanted = if view.is_alias(service) { Lane::Alias } else { Lane::Addresses(question.family) };
         let client = Client { resolver: question.resolver, subnet: question.client };
-        let explanation = explain(view, service, wanted, &client, now, question.draw)?;
-        Some(as_sent(steered(explanation), negative_ttl_s))
+        let lane = lane(view, service, question.rtype)?;
+        let explanation = explain(view, service, lane, &client, now, question.draw)?;
+        let binding = view.binding(service, question.rtype);
+        Some(as_sent(steered(explanation, question.rtype, binding), negative_ttl_s))
     });
     let needed = steered.is_some() && !snapshot.maps.is_empty();
     Ok(Report {
         name: name_text(question.name.octets()),
-        rtype: rtype_label(question.family).to_owned(),
+        rtype: question.rtype.to_string(),
+        at: question.at.map(utc_text),
         generation: snapshot.generation,
-        assumed: question.assumptions.iter().map(|(region, state)| format!("{region}={state}")).collect(),
+        assumed: question.assumptions.iter().map(assumption_text).collect(),
         path,
         steered,
         attributions: snapshot.attributions.iter().filter(|_| needed).map(ToString::to_string).collect(),
     })
 }
 
-fn assumed(view: &View, question: &Question) -> Result<Option<View>, String> {
-    let (mut down, mut up) = (Vec::new(), Vec::new());
-    let regions = &view.snapshot.fleet.regions;
-    for (name, state) in &question.assumptions {
-        let Some(index) = regions.iter().position(|region| **region == **name) else {
-            let known = regions.iter().map(|region| &**region).collect::<Vec<_>>().join(", ");
-            return Err(format!("assume: there is no region {name:?}; there are {known}"));
-        };
-        let region = RegionId(index as u16);
-        match state {
-            Assumed::Down => down.push(region),
-            Assumed::Up => up.push(region),
-        }
+/// The view as it would be; `None` where nothing is supposed to be otherwise.
+fn supposed(view: &View, question: &Question, now: Now) -> Result<Option<View>, String> {
+    if question.assumptions.is_empty() && question.at.is_none() {
+        return Ok(None);
     }
-    let none = down.is_empty() && up.is_empty();
-    Ok((!none).then(|| assume(view, &down, &up)))
+    let mut assumptions = Vec::with_capacity(question.assumptions.len());
+    for (name, state) in &question.assumptions {
+        assumptions.push((subject(view, name)?, *state));
+    }
+    let calendar = match question.at {
+        Some(_) => view.snapshot.calendar(now),
+        None => view.calendar.clone(),
+    };
+    Ok(Some(assume(view, &assumptions, calendar)))
+}
+
+/// What is decided for a type; `None` where the service does not answer it.
+fn lane(view: &View, service: ServiceId, rtype: Rtype) -> Option<Lane> {
+    match rtype {
+        _ if view.is_alias(service) => Some(Lane::Alias),
+        Rtype::A => Some(Lane::Addresses(Family::V4)),
+        Rtype::AAAA => Some(Lane::Addresses(Family::V6)),
+        _ => view.binding(service, rtype).map(|_| Lane::Service),
+    }
 }
 
 /// From the name asked for through static CNAMEs to a service, or to what is there instead.
 /// With the service, the TTL of an empty answer there.
 fn walk(view: &View, question: &Question) -> (Vec<String>, Option<(ServiceId, u32)>) {
-    let rtype = match question.family {
-        Family::V4 => Rtype::A,
-        Family::V6 => Rtype::AAAA,
-    };
+    let rtype = question.rtype;
     let catalog = &view.snapshot.catalog;
     let mut name = question.name;
     let mut path = Vec::new();
@@ -264,6 +175,12 @@ fn walk(view: &View, question: &Question) -> (Vec<String>, Option<(ServiceId, u3
         };
         let origin = name_text(zone.origin().octets());
         let target = match zone.lookup(&name, rtype) {
+            Lookup::Steered(service) if lane(view, service, rtype).is_none() => {
+                return ended(
+                    path,
+                    format!("{text} is steered (zone {origin}) and has no {rtype}: empty answer"),
+                );
+            }
             Lookup::Steered(service) => {
                 path.push(format!("{text} is steered (zone {origin})"));
                 return (path, Some((service, zone.negative_ttl_s())));
@@ -271,7 +188,7 @@ fn walk(view: &View, question: &Question) -> (Vec<String>, Option<(ServiceId, u3
             Lookup::Alias(rrset) => rrset.rdata().next().and_then(Name::from_wire),
             Lookup::Answer(_) => return ended(path, format!("{text} has static records in zone {origin}")),
             Lookup::NoData => {
-                return ended(path, format!("{text} exists without {}", rtype_label(question.family)));
+                return ended(path, format!("{text} exists without {}", rtype));
             }
             Lookup::NxDomain => {
                 return ended(path, format!("{text} does not exist in zone {origin}: NXDOMAIN"));
@@ -311,8 +228,16 @@ fn as_sent(mut steered: Steered, negative_ttl_s: u32) -> Steered {
     steered
 }
 
-fn steered(explanation: Explanation) -> Steered {
+fn steered(explanation: Explanation, rtype: Rtype, binding: Option<&ServiceBinding>) -> Steered {
+    let binding = binding.filter(|_| explanation.lane == Lane::Service);
+    let answer_type = match binding {
+        Some(_) => rtype.to_string(),
+        None => lane_type(explanation.lane).to_owned(),
+    };
     let (answer, rcode) = match explanation.answer {
+        ExplainedAnswer::Addresses(addresses) if binding.is_some() => {
+            (binding.map(|binding| binding_text(binding, &addresses)).into_iter().collect(), "NOERROR")
+        }
         ExplainedAnswer::Addresses(addresses) => {
             (addresses.iter().map(ToString::to_string).collect(), "NOERROR")
         }
@@ -322,7 +247,7 @@ fn steered(explanation: Explanation) -> Steered {
     };
     Steered {
         service: explanation.service,
-        answer_type: lane_type(explanation.lane).to_owned(),
+        answer_type,
         decided_by: match explanation.decided_by {
             DecidedBy::Subnet => "client subnet".to_owned(),
             DecidedBy::Resolver => "resolver".to_owned(),
@@ -358,9 +283,45 @@ fn steered(explanation: Explanation) -> Steered {
     }
 }
 
-const fn rtype_label(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "A",
-        Family::V6 => "AAAA",
+/// An SVCB or HTTPS record as master files write it, with its hints.
+fn binding_text(binding: &ServiceBinding, addresses: &[IpAddr]) -> String {
+    let hint = |ipv4: bool| {
+        let own = addresses.iter().filter(|address| address.is_ipv4() == ipv4);
+        own.map(ToString::to_string).collect::<Vec<_>>().join(",")
+    };
+    let mut parts: BTreeMap<SvcParamKey, String> = BTreeMap::new();
+    for (key, value) in binding.parameters() {
+        parts.insert(key, parameter_text(key, value));
+    }
+    for (key, name, hint) in
+        [(SvcParamKey::IPV4HINT, "ipv4hint", hint(true)), (SvcParamKey::IPV6HINT, "ipv6hint", hint(false))]
+    {
+        if !hint.is_empty() {
+            parts.insert(key, format!("{name}={hint}"));
+        }
+    }
+    let parts = parts.into_values().collect::<Vec<_>>().join(" ");
+    format!("{} . {parts}", binding.priority()).trim_end().to_owned()
+}
+
+fn parameter_text(key: SvcParamKey, value: &[u8]) -> String {
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    match key {
+        SvcParamKey::ALPN => {
+            let (mut rest, mut all) = (value, Vec::new());
+            while let Some((length, tail)) = rest.split_first() {
+                let Some((protocol, tail)) = tail.split_at_checked(usize::from(*length)) else { break };
+                all.push(text(protocol));
+                rest = tail;
+            }
+            format!("alpn={}", all.join(","))
+        }
+        SvcParamKey::NO_DEFAULT_ALPN => "no-default-alpn".to_owned(),
+        SvcParamKey::PORT => {
+            format!("port={}", u16::from_be_bytes(*value.first_chunk().unwrap_or(&[0; 2])))
+        }
+        SvcParamKey::ECH => format!("ech={}", base64::encode_string(value)),
+        SvcParamKey::DOHPATH => format!("dohpath={}", text(value)),
+        SvcParamKey(other) => format!("key{other}={}", text(value)),
     }
 }

@@ -10,6 +10,7 @@ mod journal;
 mod metrics;
 mod page;
 mod problem;
+mod question;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -27,7 +28,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 pub use actor::ACTOR_FIELD;
-pub use explain::{Candidate, Question, Report, Steered, report};
+pub use explain::{Candidate, Report, Steered, report};
+pub use question::Question;
 
 use crate::daemon::{Command, Commands, Phase, ReloadRequest, Reloaded, Status};
 use crate::now::Now;

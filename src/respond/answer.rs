@@ -236,6 +236,9 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             (true, _) => Lane::Alias,
             (false, Rtype::A) => Lane::Addresses(Family::V4),
             (false, Rtype::AAAA) => Lane::Addresses(Family::V6),
+            (false, Rtype::HTTPS | Rtype::SVCB) if self.steering.binding(service, rtype).is_some() => {
+                Lane::Service
+            }
             (false, Rtype::ANY) => {
                 let hinfo = std::iter::once(ANY_HINFO);
                 return writer.rrset(Section::Answer, link.owner(0), Rtype::HINFO, ANY_TTL_S, hinfo);
@@ -257,7 +260,13 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             }
             Answer::Addresses(addresses) => {
                 self.answered.scope = selection.scope;
-                writer.addresses(Section::Answer, link.owner(0), rtype, selection.ttl_s, addresses)?;
+                let (section, owner, ttl_s) = (Section::Answer, link.owner(0), selection.ttl_s);
+                match self.steering.binding(service, rtype).filter(|_| wanted == Lane::Service) {
+                    Some(binding) => {
+                        writer.binding(section, owner, rtype, ttl_s, binding, addresses)?;
+                    }
+                    None => writer.addresses(section, owner, rtype, ttl_s, addresses)?,
+                }
             }
             Answer::Alias(target) => {
                 self.answered.scope = selection.scope;

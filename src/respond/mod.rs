@@ -16,7 +16,7 @@ use crate::steer::{Client, Lane, Mode, Selection};
 use crate::view::{ResponderSettings, View};
 use crate::wire::{
     Edns, ExtendedError, MESSAGE_OCTETS_MAX, Opt, Parsed, Query, Question, Rcode, Rejected, ResponseWriter,
-    Silence, UDP_OCTETS_MIN, Verdict,
+    Rtype, ServiceBinding, Silence, UDP_OCTETS_MIN, Verdict,
 };
 use crate::zone::{Catalog, ClientClass};
 
@@ -125,6 +125,7 @@ trait Steering {
     fn settings(&self) -> &ResponderSettings;
     fn steer(&self, service: ServiceId, wanted: Lane, client: &Client, moment: (Now, u64)) -> Selection<'_>;
     fn is_alias(&self, service: ServiceId) -> bool;
+    fn binding(&self, service: ServiceId, rtype: Rtype) -> Option<&ServiceBinding>;
 }
 
 impl Steering for View {
@@ -148,6 +149,10 @@ impl Steering for View {
 
     fn is_alias(&self, service: ServiceId) -> bool {
         View::is_alias(self, service)
+    }
+
+    fn binding(&self, service: ServiceId, rtype: Rtype) -> Option<&ServiceBinding> {
+        View::binding(self, service, rtype)
     }
 }
 

@@ -96,6 +96,7 @@ fn view_of(zone: Zone) -> View {
         fleet: Fleet::default(),
         regions: Box::default(),
         plans: Box::default(),
+        bindings: Box::default(),
         schedules: Box::default(),
         maps: Box::default(),
         board: Arc::default(),

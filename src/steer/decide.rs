@@ -523,14 +523,12 @@ impl<'a, 't> Walk<'a, 't> {
 
     fn pick(&self, endpoints: &[EndpointId], usable: Usable<'_>) -> Mix {
         let mut addresses: Vec<IpAddr> = Vec::new();
-        if let Lane::Addresses(family) = self.lane {
-            for id in endpoints {
-                let Some(endpoint) = self.inputs.fleet.endpoint(*id) else { continue };
-                for own in endpoint.addresses.iter().filter(|own| Family::of(own.address) == family) {
-                    // Endpoints of two pools may be one machine: an RRset has no record twice.
-                    if usable(*id, own) && !addresses.contains(&own.address) {
-                        addresses.push(own.address);
-                    }
+        for id in endpoints {
+            let Some(endpoint) = self.inputs.fleet.endpoint(*id) else { continue };
+            for own in endpoint.addresses.iter().filter(|own| self.lane.has(own.address)) {
+                // Endpoints of two pools may be one machine: an RRset has no record twice.
+                if usable(*id, own) && !addresses.contains(&own.address) {
+                    addresses.push(own.address);
                 }
             }
         }
@@ -558,5 +556,6 @@ fn lane_name(lane: Lane) -> &'static str {
         Lane::Addresses(Family::V4) => "an IPv4 address",
         Lane::Addresses(Family::V6) => "an IPv6 address",
         Lane::Alias => "a host name",
+        Lane::Service => "an address",
     }
 }

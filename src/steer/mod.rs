@@ -14,7 +14,7 @@ mod sticky;
 mod table;
 mod trace;
 
-pub use calendar::{Calendar, Cron, Schedule, ScheduleState, Switch, Window, utc_text};
+pub use calendar::{Calendar, Cron, Schedule, ScheduleState, Switch, Window, parse_utc, utc_text};
 pub use decide::{Inputs, LastGood, decide, retrace};
 pub use decision::{Decided, Decision, Mix, Mode, Pick};
 pub use plan::{

@@ -66,6 +66,19 @@ pub enum Lane {
     Addresses(Family),
     /// CNAME.
     Alias,
+    /// SVCB and HTTPS: the usable addresses of both families of the endpoints chosen.
+    Service,
+}
+
+impl Lane {
+    /// Whether an address is data of the lane.
+    pub fn has(self, address: IpAddr) -> bool {
+        match self {
+            Lane::Addresses(family) => Family::of(address) == family,
+            Lane::Service => true,
+            Lane::Alias => false,
+        }
+    }
 }
 
 /// A service's policy tree with its settings. Node numbers are the service's own.
@@ -85,6 +98,8 @@ pub struct Plan {
     pub client_subnet: ClientSubnetUse,
     /// Whether it answers CNAME (R14).
     pub alias: bool,
+    /// What is decided of it.
+    pub lanes: Box<[Lane]>,
     /// The location map that its policies consult; `None` when the place does not matter.
     pub map: Option<MapId>,
     /// The endpoints below the root, sorted.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::geo::{ClientPrefix, Decided as ClassDecision, Fold, LocationMap, What};
-use crate::ids::{ClassId, Family};
+use crate::ids::ClassId;
 use crate::now::Now;
 
 use super::decide::{Inputs, LastGood, decide};
@@ -58,11 +58,7 @@ impl ServiceTable {
         map: Option<&LocationMap>,
         remembered: &[(Lane, LastGood)],
     ) -> ServiceTable {
-        let lanes: &[Lane] = if inputs.plan.alias {
-            &[Lane::Alias]
-        } else {
-            &[Lane::Addresses(Family::V4), Lane::Addresses(Family::V6)]
-        };
+        let lanes = &inputs.plan.lanes;
         let last_good: Remembered = lanes
             .iter()
             .map(|lane| (*lane, LastGood::after(inputs, *lane, of_lane(remembered, *lane))))
@@ -229,6 +225,7 @@ mod tests {
             ttl_s: 20..=60,
             client_subnet: ClientSubnetUse::Use,
             alias: false,
+            lanes: Box::new([]),
             map: None,
             members: Box::new([]),
             counters: Box::new([]),

@@ -4,8 +4,7 @@
 use std::net::IpAddr;
 
 use crate::geo::{ClassOf, ClientPrefix, LocationMap};
-use crate::health::{HealthTable, Standing, Verdict};
-use crate::ids::{AddressId, ClassId, Family, RegionId, ServiceId};
+use crate::ids::{ClassId, Family, ServiceId};
 use crate::now::Now;
 use crate::steer::{
     Answer, Client, Decided, Decision, Lane, Mix, Mode, Plan, Selection, Step, Trace, client_key,
@@ -133,22 +132,6 @@ pub fn explain(
         ),
         decided_by,
     })
-}
-
-/// The view as it would be with some regions down or up: what `--assume REGION=down` means.
-pub fn assume(view: &View, down: &[RegionId], up: &[RegionId]) -> View {
-    let snapshot = &view.snapshot;
-    let mut addresses: Vec<Standing> = view.health.addresses.to_vec();
-    for (address, standing) in (0u32..).map(AddressId).zip(&mut addresses) {
-        let Some(region) = snapshot.board.region_of(address) else { continue };
-        if down.contains(&region) {
-            *standing = Standing::of(Verdict::Down);
-        } else if up.contains(&region) {
-            *standing = Standing::of(Verdict::Up);
-        }
-    }
-    let health = HealthTable { addresses: addresses.into(), ..view.health.clone() };
-    View::new(std::sync::Arc::clone(snapshot), health, view.calendar.clone(), Some(view))
 }
 
 fn class_of(
@@ -292,5 +275,6 @@ pub fn lane_type(lane: Lane) -> &'static str {
         Lane::Addresses(Family::V4) => "A",
         Lane::Addresses(Family::V6) => "AAAA",
         Lane::Alias => "CNAME",
+        Lane::Service => "SVCB",
     }
 }

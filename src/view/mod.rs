@@ -1,6 +1,7 @@
 //! The frozen whole that the query path reads (pure): a snapshot, its health table, and the decisions
 //! that follow from both.
 
+mod assume;
 mod carry;
 mod emptied;
 mod explain;
@@ -17,9 +18,12 @@ use crate::steer::{
     client_key,
 };
 
+use crate::wire::{Rtype, ServiceBinding};
+
+pub use assume::{Assumed, Subject, assume};
 pub use emptied::{Emptied, Loss};
-pub use explain::{Candidate, DecidedBy, ExplainedAnswer, Explanation, assume, explain, lane_type};
-pub use snapshot::{ResponderSettings, Snapshot};
+pub use explain::{Candidate, DecidedBy, ExplainedAnswer, Explanation, explain, lane_type};
+pub use snapshot::{Bindings, ResponderSettings, Snapshot};
 
 /// {snapshot, health table, decisions}: the only thing that the query path reads. Immutable.
 pub struct View {
@@ -90,8 +94,8 @@ impl View {
             Decision::Answer(mix) => {
                 let pick = mix.choose(draw, || client_key(prefix));
                 let answer = match lane {
-                    Lane::Addresses(_) if !pick.addresses.is_empty() => Answer::Addresses(&pick.addresses),
-                    Lane::Addresses(_) => Answer::NoData,
+                    Lane::Addresses(_) | Lane::Service if pick.addresses.is_empty() => Answer::NoData,
+                    Lane::Addresses(_) | Lane::Service => Answer::Addresses(&pick.addresses),
                     Lane::Alias => self.alias(pick.endpoints.first()).map_or(Answer::NoData, Answer::Alias),
                 };
                 (answer, &*pick.counters)
@@ -104,6 +108,16 @@ impl View {
     /// Whether a service answers CNAME for every type (R14).
     pub fn is_alias(&self, service: ServiceId) -> bool {
         self.snapshot.plan(service).is_some_and(|plan| plan.alias)
+    }
+
+    /// How a service's SVCB or HTTPS record looks; `None` where it has none of that type.
+    pub fn binding(&self, service: ServiceId, rtype: Rtype) -> Option<&ServiceBinding> {
+        let bindings = self.snapshot.bindings.get(service.index())?;
+        match rtype {
+            Rtype::HTTPS => bindings.https.as_ref(),
+            Rtype::SVCB => bindings.svcb.as_ref(),
+            _ => None,
+        }
     }
 
     /// A service's decisions.

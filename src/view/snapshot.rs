@@ -7,6 +7,7 @@ use crate::health::BoardSpec;
 use crate::ids::ServiceId;
 use crate::now::Now;
 use crate::steer::{Calendar, Fleet, Plan, RttTable, Schedule};
+use crate::wire::ServiceBinding;
 use crate::zone::Catalog;
 
 /// One compiled generation of zones, geography and services. Immutable.
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub regions: Box<[Option<Coordinates>]>,
     /// The services by [`ServiceId`].
     pub plans: Box<[Plan]>,
+    /// How the SVCB and HTTPS records of services look, by [`ServiceId`].
+    pub bindings: Box<[Bindings]>,
     /// The schedules by `ScheduleId`.
     pub schedules: Box<[Schedule]>,
     /// The location maps by `MapId`, with the expected round trips of each where a service asks.
@@ -33,6 +36,15 @@ pub struct Snapshot {
     pub attributions: Box<[Box<str>]>,
     /// What `respond` needs to know of the server.
     pub responder: ResponderSettings,
+}
+
+/// A service's records besides addresses.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Bindings {
+    /// HTTPS.
+    pub https: Option<ServiceBinding>,
+    /// SVCB.
+    pub svcb: Option<ServiceBinding>,
 }
 
 /// Server-wide settings of answers.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here allocates on the query path and nothing here knows zones, places or health.
 
+mod binding;
 mod compression;
 mod edns;
 mod name;
@@ -9,6 +10,7 @@ mod query;
 mod types;
 mod writer;
 
+pub use binding::{ServiceBinding, SvcParamKey};
 pub use edns::{ClientSubnet, Edns, EdnsOption, ExtendedError, OptionCode};
 pub use name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX, Name, NameTextError, name_octets, name_text, parse_name};
 pub use query::{Header, Malformed, Parsed, Query, Question, Rejected, Silence};

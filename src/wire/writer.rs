@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::binding::ServiceBinding;
 use super::compression::{NameTable, Suffixes, same_name};
 use super::edns::{ClientSubnet, ExtendedError, OptionCode};
 use super::name::name_octets;
@@ -154,6 +155,21 @@ impl<'b> ResponseWriter<'b> {
         self.whole(section, owner, rtype, ttl_s, of_type, |writer, address| match address {
             IpAddr::V4(v4) => writer.put(&v4.octets()),
             IpAddr::V6(v6) => writer.put(&v6.octets()),
+        })
+    }
+
+    /// Appends one SVCB or HTTPS record with addresses of both families as its hints.
+    pub fn binding(
+        &mut self,
+        section: Section,
+        owner: Owner<'_>,
+        rtype: Rtype,
+        ttl_s: u32,
+        binding: &ServiceBinding,
+        addresses: &[IpAddr],
+    ) -> Result<(), Full> {
+        self.whole(section, owner, rtype, ttl_s, std::iter::once(binding), |writer, binding| {
+            binding.compose(addresses, |octets| writer.put(octets))
         })
     }
 

@@ -1,5 +1,6 @@
 //! From text to [`Config`]: every section by a file of its own, then what concerns them together.
 
+mod binding;
 mod body;
 mod checks;
 mod composition;
@@ -12,6 +13,7 @@ mod policies;
 mod pools;
 mod reader;
 mod scalar;
+mod schedules;
 mod secret;
 mod server;
 mod services;
@@ -37,6 +39,8 @@ use crate::ids::NodeId;
 /// Regions: the order of each pair is kept, so that tables grow with the square.
 const REGIONS_MAX: usize = 256;
 /// Monitors; more are a mistake of a program that writes configurations.
+/// Each is looked at whenever one of them switches.
+const SCHEDULES_MAX: usize = 10_000;
 const MONITORS_MAX: usize = 10_000;
 /// Pools, policies and services of each kind, likewise.
 const NAMES_MAX: usize = 100_000;
@@ -102,13 +106,23 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
     let pool_names = section(cx, &main, "pools", "pool", NAMES_MAX);
     let known = pools::Known { regions: &mut regions, monitors: &mut monitor_names, probes: &probes };
     let pools_read = pools::pools(cx, &pool_names, known);
+    let schedule_names = section(cx, &main, "schedules", "schedule", SCHEDULES_MAX);
+    let schedules = schedules::schedules(cx, &schedule_names);
     let policy_names = section(cx, &main, "policies", "policy", NAMES_MAX);
-    let mut forest = Forest::read(cx, policy_names, pool_names, pools_read, &mut regions);
+    let mut forest = Forest::read(cx, policy_names, pool_names, pools_read, schedule_names, &mut regions);
     let mut service_names = section(cx, &main, "services", "service", NAMES_MAX);
     let services_read = services::services(cx, &service_names, &mut forest, &mut regions);
-    let Forest { mut nodes, pools_read, pools: pool_names, policies: policy_names, .. } = forest;
+    let Forest {
+        mut nodes,
+        pools_read,
+        pools: pool_names,
+        policies: policy_names,
+        schedules: schedule_names,
+        ..
+    } = forest;
     let facts = tree::judge(cx, &mut nodes, &pools_read, &regions);
     let roots: Vec<_> = services_read.iter().filter_map(|(_, root)| *root).collect();
+    tree::lint_switched_off(cx, &nodes, facts.as_deref().unwrap_or(&[]), &roots);
     tree::lint_unheeded(cx, &nodes, &roots, &pools_read);
     let has_places = !geoip.database.is_empty() || geoip.overrides.is_some();
     tree::lint_without_places(cx, &nodes, has_places, geoip.asn.is_some());
@@ -120,6 +134,7 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
         regions.lint_unused(cx, "remove it, or put an endpoint there");
         monitor_names.lint_unused(cx, "name it in a pool: monitor = \"...\"");
         pool_names.lint_unused(cx, "name it in a policy, or remove it");
+        schedule_names.lint_unused(cx, "name it in a policy: schedule = \"...\"");
         policy_names.lint_unused(cx, "name it in a service or another policy, or remove it");
         service_names.lint_unused(cx, "give it a name in zones/NAME.toml: \"www\" = \"...\"");
     }
@@ -134,6 +149,7 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
         pools: pools_read.into_iter().map(|read| read.pool).collect(),
         policies: nodes.into_iter().map(|node| node.policy).collect(),
         services,
+        schedules,
         zones,
     })
 }

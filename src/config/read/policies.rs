@@ -7,7 +7,7 @@ use super::reader::{At, Context, Name, Table, Value, shortened, wrong_type};
 use super::scalar;
 use crate::config::shape::{ALL_DOWN, BRANCH, MODES, POLICY, RULES, SHARE};
 use crate::config::{AllDown, GeoBranch, GeoRule, MinHealthy, Policy, Rule, Span};
-use crate::ids::{NodeId, PoolId, RegionId};
+use crate::ids::{NodeId, PoolId, RegionId, ScheduleId};
 
 /// More than half of the clients at the second child would make it the first.
 const TRICKLE_PERMILLE_MAX: u16 = 500;
@@ -47,6 +47,8 @@ pub struct Forest<'t> {
     pub policies: Directory<'t>,
     /// `[pools.*]`
     pub pools: Directory<'t>,
+    /// `[schedules.*]`
+    pub schedules: Directory<'t>,
     /// By pool: its node, once something refers to it.
     pool_nodes: Vec<Option<NodeId>>,
     /// The pools as read.
@@ -60,13 +62,14 @@ impl<'t> Forest<'t> {
         policies: Directory<'t>,
         pools: Directory<'t>,
         pools_read: Vec<PoolRead>,
+        schedules: Directory<'t>,
         regions: &mut Directory<'t>,
     ) -> Self {
         report_shared_names(cx, &policies, &pools);
         let nodes = policies.entries.iter().map(|(name, _)| Node::blank(name.text, name.span)).collect();
         let pool_nodes = vec![None; pools.entries.len()];
         let named = policies.entries.clone();
-        let mut forest = Forest { nodes, policies, pools, pool_nodes, pools_read };
+        let mut forest = Forest { nodes, policies, pools, schedules, pool_nodes, pools_read };
         for (number, (name, value)) in named.into_iter().enumerate() {
             let Some(table) = Table::open(cx, value, &POLICY, Some(name.span)) else { continue };
             forest.policy(cx, regions, NodeId(number as u32), &table, &format!("policies.{}", name.text));
@@ -188,10 +191,15 @@ impl<'t> Forest<'t> {
             }
         };
         let min_healthy = min_healthy(cx, table).map_or(MinHealthy::Count(1), |at| at.value);
+        let schedule = table.text(cx, "schedule").and_then(|name| {
+            let number = self.schedules.refer(cx, name)?;
+            Some(ScheduleId(number as u16))
+        });
         let all_down = self.all_down(cx, regions, table, place, &mut edges);
         if let Some(slot) = self.nodes.get_mut(node.index()) {
             slot.policy.rule = rule;
             slot.policy.min_healthy = min_healthy;
+            slot.policy.schedule = schedule;
             slot.policy.all_down = all_down;
             slot.all_down = table.get("all_down").map(|value| value.span);
             slot.unknown = unknown.map(|at| at.span);
@@ -380,6 +388,7 @@ impl Node {
                 span,
                 rule: Rule::Failover { children: Vec::new(), trickle_permille: 0 },
                 min_healthy: MinHealthy::Count(1),
+                schedule: None,
                 all_down: None,
             },
             edges: Vec::new(),
@@ -411,7 +420,7 @@ fn report_shared_names(cx: &mut Context, policies: &Directory, pools: &Directory
     }
 }
 
-/// Options and the rules that they belong to. `min_healthy` and `all_down` belong to every rule.
+/// Options and the rules that they belong to. `min_healthy`, `schedule` and `all_down` belong to every rule.
 const OPTIONS: [(&str, &[&str]); 6] = [
     ("unknown", &["nearest", "latency"]),
     ("answers", &["nearest", "latency", "multivalue"]),

@@ -9,6 +9,7 @@ use crate::config::schema::describe;
 use crate::config::shape::{self, Kind, Needed, Shape};
 use crate::config::suggest;
 use crate::config::{FileId, Problems, Severity, Span};
+use crate::steer::parse_utc;
 
 /// Looks up a variable of the environment.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -256,6 +257,28 @@ impl<'t> Table<'t> {
             );
         }
         flag
+    }
+
+    /// A moment, as text or as TOML writes dates, since 1970-01-01T00:00:00Z.
+    pub fn moment(&self, cx: &mut Context, key: &str) -> Option<At<Duration>> {
+        let value = self.get(key)?;
+        let written = match value.toml {
+            DeValue::Datetime(moment) => moment.to_string(),
+            DeValue::String(text) => text.to_string(),
+            _ => {
+                wrong_type(cx, key, value, "a moment is needed", "write 2026-12-24T00:00:00Z");
+                return None;
+            }
+        };
+        let moment = parse_utc(&written);
+        if moment.is_none() {
+            cx.error(
+                value.span,
+                format!("`{}` is no moment", shortened(&written)),
+                "write date, time and offset from 1970 on: 2026-12-24T00:00:00Z or 2026-12-24T01:00:00+01:00",
+            );
+        }
+        moment.map(|moment| At { value: moment, span: value.span })
     }
 
     /// A table whose keys the operator chose, in the order written.

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
+use super::binding;
 use super::directory::Directory;
 use super::policies::Forest;
 use super::reader::{Context, Name, Table, Value, shortened, wrong_type};
@@ -51,9 +52,13 @@ fn service<'t>(
         client_subnet: ClientSubnetUse::Use,
         scope_floor: ScopeFloor::NONE,
         alias: false,
+        https: None,
+        svcb: None,
     };
     let Some(table) = Table::open(cx, value, &SERVICE, Some(name.span)) else { return (service, None) };
     service.ttl_s = ttl(cx, &table).unwrap_or(TTL_S);
+    service.https = table.get("https").and_then(|value| binding::binding(cx, value));
+    service.svcb = table.get("svcb").and_then(|value| binding::binding(cx, value));
     service.client_subnet = client_subnet(cx, &table).unwrap_or(ClientSubnetUse::Use);
     service.scope_floor = scope_floor(cx, &table).unwrap_or(ScopeFloor::NONE);
     let place = format!("services.{}.policy", name.text);
@@ -197,6 +202,21 @@ pub fn alias(cx: &mut Context, service: &Service, facts: &Facts) -> Option<bool>
             cx.also(address, "this endpoint has addresses");
             None
         }
-        (host, _) => Some(host.is_some()),
+        (Some(host), None) => {
+            if service.https.is_some() || service.svcb.is_some() {
+                let record = if service.https.is_some() { "HTTPS" } else { "SVCB" };
+                cx.error(
+                    service.span,
+                    format!(
+                        "service `{}` answers CNAME for every type, so it can have no {record} record",
+                        service.name
+                    ),
+                    "leave it out: the record is looked for at the host name",
+                );
+                cx.also(host, "this endpoint has a host name");
+            }
+            Some(true)
+        }
+        (None, _) => Some(false),
     }
 }

@@ -30,6 +30,8 @@ pub struct Facts {
     never_fails: Option<Steady>,
     /// Whether it fails for some clients and not for others.
     pub fails_by_place: bool,
+    /// Whether schedules can leave nothing of it (R13).
+    pub can_be_off: bool,
 }
 
 /// Why a node never fails.
@@ -162,10 +164,15 @@ fn facts_of(node: &Node, pools: &[PoolRead], known: &[Facts]) -> Facts {
     }
     facts.depth = facts.depth.saturating_add(1);
     facts.fails_by_place |= matches!(&node.policy.rule, Rule::Geo { .. });
+    let mut children = node.edges.iter().filter(|edge| !edge.fallback).peekable();
+    let off = |edge: &Edge| known.get(edge.node.index()).is_some_and(|below| below.can_be_off);
+    facts.can_be_off = node.policy.schedule.is_some() || (children.peek().is_some() && children.all(off));
     if node.policy.all_down.is_some() {
         facts.never_fails = Some(Steady::AllDown);
         facts.fails_by_place = false;
-    } else if !matches!(node.policy.rule, Rule::Pool { .. } | Rule::Geo { .. })
+        facts.can_be_off = false;
+    } else if node.policy.schedule.is_none()
+        && !matches!(node.policy.rule, Rule::Pool { .. } | Rule::Geo { .. })
         && node.policy.min_healthy == MinHealthy::Count(1)
     {
         let children = node.edges.iter().filter(|edge| !edge.fallback);
@@ -390,6 +397,30 @@ pub fn lint_without_places(cx: &mut Context, nodes: &[Node], has_places: bool, h
             rule.span,
             "this rule never matches: [geoip] names no database of autonomous systems",
             "write [geoip] asn = \"geoip/asn.mmdb\"",
+        );
+    }
+}
+
+/// R13: what must never be left, the root and what is fenced, is switched off as a whole.
+pub fn lint_switched_off(cx: &mut Context, nodes: &[Node], facts: &[Facts], roots: &[NodeId]) {
+    let off = |node: NodeId| facts.get(node.index()).is_some_and(|facts| facts.can_be_off);
+    let fences = nodes.iter().flat_map(|node| match &node.policy.rule {
+        Rule::Geo { rules, default, unknown } => {
+            rules.iter().map(|rule| rule.branch).chain(*default).chain(*unknown).collect()
+        }
+        _ => Vec::new(),
+    });
+    let fenced: Vec<_> = fences.filter(|branch| branch.geofence).map(|branch| branch.node).collect();
+    let mut reported = BTreeSet::new();
+    for (id, what) in roots.iter().map(|id| (id, "root")).chain(fenced.iter().map(|id| (id, "fence"))) {
+        let Some(node) = nodes.get(id.index()).filter(|_| off(*id) && reported.insert(*id)) else { continue };
+        cx.lint(
+            node.policy.span,
+            format!(
+                "schedules can switch off all of this {what}: it then answers as if `{}` were on",
+                name(node)
+            ),
+            "keep a branch without a schedule in it, or say in `all_down` what happens then",
         );
     }
 }

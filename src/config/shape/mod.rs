@@ -5,6 +5,8 @@
 
 mod monitor;
 mod policy;
+mod schedule;
+mod service;
 
 use std::time::Duration;
 
@@ -13,8 +15,9 @@ pub use monitor::{
     CHECKS, COMPOSITION, DNS, DNS_TYPES, EXEC, GRPC, HTTP, HTTP2, HTTPS, METHODS, MONITOR, PUSH, RCODES, TCP,
     VOTE,
 };
-use policy::NAME;
 pub use policy::{ALL_DOWN, BRANCH, MODES, POLICY, RULES, SHARE};
+pub use schedule::{SCHEDULE, WINDOW};
+pub use service::{BINDING, SCOPE_FLOOR, SERVICE, TTL_BOUNDS};
 
 /// A table of the written form.
 pub struct Shape {
@@ -61,6 +64,8 @@ pub enum Kind {
     Number(f64, f64),
     /// A duration ("500ms", "5s", "1m30s") in this range.
     Span(Duration, Duration),
+    /// A moment as RFC 3339 writes it, with or without quotes.
+    Moment,
     /// `true` or `false`.
     Flag,
     /// An array of these.
@@ -148,6 +153,12 @@ pub static MAIN: Shape = Shape {
             Kind::Names("service", &Kind::Table(&SERVICE)),
             "none",
             "What names are steered by: a policy tree with its TTL.",
+        ),
+        optional(
+            "schedules",
+            Kind::Names("schedule", &Kind::Table(&SCHEDULE)),
+            "none",
+            "When branches of policies may be used.",
         ),
     ],
     exactly_one: &[],
@@ -407,69 +418,6 @@ pub static ENDPOINT: Shape = Shape {
 /// An IP address.
 const ADDRESS: Kind = Kind::Text("an IP address");
 
-/// `[services.NAME]`
-pub static SERVICE: Shape = Shape {
-    name: "service",
-    doc: "What names are steered by.",
-    keys: &[
-        required(
-            "policy",
-            Kind::Either(&[NAME, Kind::Table(&POLICY)]),
-            "The root of its tree: a name, or a policy written in place.",
-        ),
-        optional(
-            "ttl",
-            Kind::Either(&[TTL, Kind::Table(&TTL_BOUNDS)]),
-            r#"{ min = "20s", max = "60s" }"#,
-            "The answer's TTL, or the bounds within which health moves it.",
-        ),
-        optional(
-            "client_subnet",
-            Kind::Either(&[
-                Kind::Word(&["use", "ignore"]),
-                Kind::List(&Kind::Text("a network in CIDR form")),
-            ]),
-            r#""use""#,
-            "Whose EDNS Client Subnet is believed: everybody's, nobody's, or that of resolvers in these networks.",
-        ),
-        optional(
-            "scope_floor",
-            Kind::Either(&[FLOOR, Kind::Table(&SCOPE_FLOOR)]),
-            "none",
-            "The longest networks that are decided apart; one length is for IPv4.",
-        ),
-    ],
-    exactly_one: &[],
-};
-
-/// A length of a network.
-const FLOOR: Kind = Kind::Text("a length such as \"/20\"");
-
-/// `scope_floor = { ipv4, ipv6 }`
-pub static SCOPE_FLOOR: Shape = Shape {
-    name: "scope_floor",
-    doc: "The longest networks that are decided apart, by family.",
-    keys: &[
-        optional("ipv4", FLOOR, "none", "From \"/8\" to \"/32\"."),
-        optional("ipv6", FLOOR, "none", "From \"/16\" to \"/128\"."),
-    ],
-    exactly_one: &[],
-};
-
-/// A TTL: whole seconds up to a week.
-const TTL: Kind = Kind::Span(s(0), s(604_800));
-
-/// `ttl = { min, max }`
-pub static TTL_BOUNDS: Shape = Shape {
-    name: "ttl",
-    doc: "The bounds within which health moves the TTL.",
-    keys: &[
-        optional("min", TTL, r#""20s""#, "The least TTL."),
-        optional("max", TTL, r#""60s""#, "The greatest TTL."),
-    ],
-    exactly_one: &[],
-};
-
 /// `zones/NAME.toml`
 pub static ZONE: Shape = Shape {
     name: "zones/NAME.toml",
@@ -484,7 +432,7 @@ pub static ZONE: Shape = Shape {
 };
 
 /// Every shape, the two files first.
-pub fn all() -> [&'static Shape; 26] {
+pub fn all() -> [&'static Shape; 29] {
     [
         &MAIN,
         &ZONE,
@@ -512,6 +460,9 @@ pub fn all() -> [&'static Shape; 26] {
         &SERVICE,
         &SCOPE_FLOOR,
         &TTL_BOUNDS,
+        &BINDING,
+        &SCHEDULE,
+        &WINDOW,
     ]
 }
 

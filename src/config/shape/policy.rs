@@ -54,6 +54,12 @@ pub static POLICY: Shape = Shape {
             "What happens when nothing below is healthy; a node that says so never fails to its parent.",
         ),
         optional(
+            "schedule",
+            Kind::Text("a schedule's name"),
+            "always on",
+            "Outside the windows of this schedule the node has failed.",
+        ),
+        optional(
             "unknown",
             Kind::Text("a region's name"),
             "the region of the first endpoint",

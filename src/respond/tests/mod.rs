@@ -121,6 +121,10 @@ impl Steering for Fixture {
         Selection { answer, ttl_s: 30, scope, counters: &[CounterId(5)], mode: Mode::Normal }
     }
 
+    fn binding(&self, _: ServiceId, _: Rtype) -> Option<&ServiceBinding> {
+        None
+    }
+
     fn is_alias(&self, service: ServiceId) -> bool {
         SERVICES[service.index()] == Service::Alias
     }

@@ -45,14 +45,56 @@ pub fn utc_text(wall: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// The first moment of a date from 1970 on, since then.
-#[cfg(test)]
-pub fn seconds(year: i64, month: u32, day: u32) -> Duration {
-    let mut days = (year as u64 - 1970) * 365;
-    while date(days) != (Date { year, month, day }) {
-        days += 1;
+/// A moment as RFC 3339 writes it, from 1970 on, since then; parts of a second are dropped.
+pub fn parse_utc(text: &str) -> Option<Duration> {
+    let (day, time) = text.split_once(['T', 't', ' '])?;
+    let mut parts = day.splitn(3, '-');
+    let (year, month, day) =
+        (digits(parts.next()?, 4)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    let days = days_of(Date { year: i64::from(year), month, day })?;
+    let zone = time.find(['Z', 'z', '+', '-'])?;
+    let (clock, zone) = time.split_at_checked(zone)?;
+    let clock = clock.split_once('.').map_or(clock, |(whole, _)| whole);
+    let mut parts = clock.splitn(3, ':');
+    let (hour, minute, second) =
+        (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    // A leap second counts as the next one.
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
     }
-    Duration::from_secs(days * DAY_S)
+    let local = days * DAY_S + u64::from(hour * 3600 + minute * 60 + second);
+    let seconds = match zone.split_at_checked(1)? {
+        ("Z" | "z", "") => local,
+        ("+", ahead) => local.checked_sub(offset_s(ahead)?)?,
+        ("-", behind) => local.checked_add(offset_s(behind)?)?,
+        _ => return None,
+    };
+    Some(Duration::from_secs(seconds))
+}
+
+fn offset_s(text: &str) -> Option<u64> {
+    let (hours, minutes) = text.split_once(':')?;
+    let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
+    (hours <= 23 && minutes <= 59).then_some(u64::from(hours * 3600 + minutes * 60))
+}
+
+fn digits(text: &str, count: usize) -> Option<u32> {
+    let sound = text.len() == count && text.bytes().all(|c| c.is_ascii_digit());
+    text.parse().ok().filter(|_| sound)
+}
+
+/// Days from 1970-01-01 to a date; `None` before, and where there is no such date.
+fn days_of(wanted: Date) -> Option<u64> {
+    if !(1..=12).contains(&wanted.month) {
+        return None;
+    }
+    let year = wanted.year - i64::from(wanted.month <= 2);
+    let (cycle, year_of_cycle) = (year.div_euclid(400), year.rem_euclid(400));
+    let month = (i64::from(wanted.month) + 9) % 12;
+    let day_of_year = (153 * month + 2) / 5 + i64::from(wanted.day) - 1;
+    let day_of_cycle = year_of_cycle * 365 + year_of_cycle / 4 - year_of_cycle / 100 + day_of_year;
+    let days = u64::try_from(cycle * 146_097 + day_of_cycle - 719_468).ok()?;
+    (date(days) == wanted).then_some(days)
 }
 
 #[cfg(test)]
@@ -71,5 +113,28 @@ mod tests {
             assert_eq!(utc_text(Duration::from_secs(seconds)), text);
         }
         assert_eq!(weekday(1_767_225_600 / DAY_S), 4, "the first of January 2026 is a Thursday");
+    }
+
+    #[test]
+    fn moments_are_read_as_they_are_written() {
+        for (text, expected) in [
+            ("2026-01-01T00:00:00Z", Some("2026-01-01T00:00:00Z")),
+            ("2024-02-29 23:59:59.75z", Some("2024-02-29T23:59:59Z")),
+            ("2026-12-24T01:00:00+01:00", Some("2026-12-24T00:00:00Z")),
+            ("2026-12-24T01:00:00-05:30", Some("2026-12-24T06:30:00Z")),
+            ("1970-01-01T00:00:00Z", Some("1970-01-01T00:00:00Z")),
+            ("1970-01-01T00:00:00+01:00", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("2026-02-29T00:00:00Z", None),
+            ("2026-13-01T00:00:00Z", None),
+            ("2026-01-00T00:00:00Z", None),
+            ("2026-01-01T24:00:00Z", None),
+            ("2026-01-01T00:00:00", None),
+            ("2026-01-01", None),
+            ("26-01-01T00:00:00Z", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_utc(text).map(utc_text).as_deref(), expected, "{text}");
+        }
     }
 }

@@ -181,13 +181,13 @@ fn moment(day: u64, minute: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::civil::{seconds, utc_text};
+    use super::super::civil::{parse_utc, utc_text};
     use super::*;
 
     #[test]
     fn r13_expressions_match_as_in_every_cron() {
         // A Thursday.
-        let now = seconds(2026, 1, 1) + Duration::from_secs(12 * 3600 + 30 * 60 + 59);
+        let now = parse_utc("2026-01-01T12:30:59Z").unwrap();
         for (text, last, next) in [
             ("* * * * *", "2026-01-01T12:30:00Z", "2026-01-01T12:31:00Z"),
             ("*/15 * * * *", "2026-01-01T12:30:00Z", "2026-01-01T12:45:00Z"),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::ids::ScheduleId;
 use crate::now::Now;
 
-pub use civil::utc_text;
+pub use civil::{parse_utc, utc_text};
 pub use cron::Cron;
 
 /// Windows that follow each other without a gap, looked through in search of an end. Beyond that the end
@@ -155,11 +155,11 @@ impl Window {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::civil::seconds;
     use super::*;
 
     fn wall(date: (i64, u32, u32), hour: u64, minute: u64) -> Duration {
-        seconds(date.0, date.1, date.2) + Duration::from_secs(hour * 3600 + minute * 60)
+        parse_utc(&format!("{:04}-{:02}-{:02}T00:00:00Z", date.0, date.1, date.2)).unwrap()
+            + Duration::from_secs(hour * 3600 + minute * 60)
     }
 
     fn schedule(windows: Vec<Window>) -> Schedule {

@@ -1,7 +1,7 @@
 //! Who counts: which members of a node have data for a lane, stand in a region, and are well.
 
 use crate::health::{Forced, HealthTable, Share, Verdict};
-use crate::ids::{AddressId, EndpointId, Family, RegionId};
+use crate::ids::{AddressId, EndpointId, RegionId};
 use crate::steer::decision::Mix;
 use crate::steer::plan::{Endpoint, Lane, MinHealthy, Node, Rule, Trickle};
 
@@ -202,17 +202,8 @@ impl<'a> Walk<'a, '_> {
 
 /// The addresses that an endpoint has in a lane.
 pub(super) fn lane_addresses(endpoint: &Endpoint, lane: Lane) -> impl Iterator<Item = AddressId> + '_ {
-    let family = match lane {
-        Lane::Addresses(family) => Some(family),
-        Lane::Alias => None,
-    };
-    let alias = endpoint.alias.as_ref().filter(|_| family.is_none()).map(|(_, id)| *id);
-    endpoint
-        .addresses
-        .iter()
-        .filter(move |own| family.is_some_and(|family| Family::of(own.address) == family))
-        .map(|own| own.id)
-        .chain(alias)
+    let alias = endpoint.alias.as_ref().filter(|_| lane == Lane::Alias).map(|(_, id)| *id);
+    endpoint.addresses.iter().filter(move |own| lane.has(own.address)).map(|own| own.id).chain(alias)
 }
 
 fn member_note(well: bool, forced: Forced, regard: Regard) -> String {
