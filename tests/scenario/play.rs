@@ -48,6 +48,10 @@ pub trait Server: Sized {
     fn told(&mut self) -> Result<Vec<String>, String>;
     /// Sets the wall clock.
     fn set_wall(&mut self, forward: bool, by: Duration) -> Result<(), String>;
+    /// The wall clock is set.
+    fn clock(&mut self, wall: Duration) -> Result<(), String>;
+    /// The account of an answer, as lines.
+    fn explain(&self, parameters: &[(String, String)]) -> Result<String, String>;
     /// The next change of verdict that has not been looked at.
     fn transition(&mut self) -> Result<Option<Change>, String>;
     /// Whether a change is one of theirs.
@@ -88,6 +92,8 @@ struct Stage<S> {
     refused: Option<Refusal>,
     /// Why the last command was refused.
     denied: Option<String>,
+    /// The last account of an answer.
+    account: String,
     /// The last question, and the replies to it.
     asked: Option<Asked>,
     /// What each question found when it was last asked, by the question as text.
@@ -115,6 +121,7 @@ impl<S: Server> Stage<S> {
             world: None,
             refused: None,
             denied: None,
+            account: String::new(),
             asked: None,
             before: HashMap::new(),
             place: String::new(),
@@ -198,6 +205,15 @@ impl<S: Server> Stage<S> {
             Action::Pass(time) => self.world()?.pass(*time),
             Action::At(time) => self.world()?.at(*time),
             Action::Await(whose, verdict, within) => self.world()?.wait(whose, *verdict, *within),
+            Action::Clock(wall) => self.world()?.clock(*wall),
+            Action::Explain(parameters) => {
+                self.account = self.world()?.explain(parameters)?;
+                Ok(())
+            }
+            Action::Says(text) => match self.account.contains(text) {
+                true => Ok(()),
+                false => Err(format!("expected `{text}`\n    found    {}", self.account)),
+            },
             Action::Force(whose, forced) => self.world()?.force(whose, *forced),
             Action::Command(command) => {
                 self.denied = self.world()?.command(command).err();

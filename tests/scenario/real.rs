@@ -165,6 +165,14 @@ impl Server for Real {
         Err("setting the clock is not for the real program".to_owned())
     }
 
+    fn clock(&mut self, _: Duration) -> Result<(), String> {
+        Err("the machine's clock is not ours to set".to_owned())
+    }
+
+    fn explain(&self, _: &[(String, String)]) -> Result<String, String> {
+        Err("accounts are looked at in the scenario's own time only".to_owned())
+    }
+
     fn transition(&mut self) -> Result<Option<Change>, String> {
         if self.changes.is_empty() {
             self.wait_for_line("health changed").map_err(|problems| problems.join("\n"))?;

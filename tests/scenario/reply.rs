@@ -185,6 +185,11 @@ fn line(record: &Record) -> Line {
                 let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
                 format!("\\# {} {hex}", octets.len())
             }
+            // As master files write it, without quotes, which are the scenario's own.
+            binding @ (RData::HTTPS(_) | RData::SVCB(_)) => {
+                let text = format!("{binding} ").replace('"', "").replace(", ", " ");
+                text.trim_end().to_owned()
+            }
             data => data.to_string(),
         },
     }

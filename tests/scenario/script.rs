@@ -67,6 +67,12 @@ pub enum Action {
     NothingTold,
     /// The wall clock is set: forward or back.
     Wall { forward: bool, by: Duration },
+    /// The wall clock is set.
+    Clock(Duration),
+    /// Why a client gets its answer: the parameters of `meridian explain`.
+    Explain(Vec<(String, String)>),
+    /// The account last asked for contains this.
+    Says(String),
     /// A question, or many.
     Query(Question),
     /// What the answers to the last question must be.
@@ -208,6 +214,12 @@ fn action(verb: &str, rest: &[&str], block: &str) -> Result<Action, String> {
             (_, Some(by)) => Action::Wall { forward: false, by: duration(by)? },
             _ => return Err("write +1h or -1h".to_owned()),
         },
+        ("clock", [moment]) => {
+            let wall = meridian::steer::parse_utc(moment).ok_or(format!("`{moment}` is no moment"))?;
+            Action::Clock(wall)
+        }
+        ("explain", [name, rest @ ..]) => Action::Explain(explain(name, rest)?),
+        ("says", [text]) => Action::Says((*text).to_owned()),
         ("query", [name, rest @ ..]) => Action::Query(question(name, rest)?),
         ("expect", rest) => Action::Expect(expected(rest, block)?),
         _ => return Err("no such step".to_owned()),
@@ -258,6 +270,18 @@ fn command(verb: &str, words: &[&str]) -> Result<Command, String> {
         _ => return Ok(Command::Approve { selector, actor }),
     };
     Ok(Command::Override { kind, selector, reason, actor, expires_in, force })
+}
+
+/// `NAME TYPE KEY VALUE ...`
+fn explain(name: &str, rest: &[&str]) -> Result<Vec<(String, String)>, String> {
+    let (rtype, rest) = rest.split_first().ok_or("a type is missing")?;
+    let pairs = [["name", name], ["type", rtype]].into_iter().map(|[key, value]| (key, value));
+    let more = rest.chunks(2).map(|pair| match pair {
+        [key, value] => Ok((*key, *value)),
+        _ => Err(format!("`{}` has no value", pair.join(" "))),
+    });
+    let all = pairs.map(Ok).chain(more).collect::<Result<Vec<_>, _>>()?;
+    Ok(all.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
 }
 
 fn whose(text: &str) -> Whose {

@@ -211,6 +211,18 @@ impl Server for World {
         Ok(())
     }
 
+    fn clock(&mut self, wall: Duration) -> Result<(), String> {
+        self.now.wall = wall;
+        self.publish();
+        Ok(())
+    }
+
+    fn explain(&self, parameters: &[(String, String)]) -> Result<String, String> {
+        let question = meridian::control::Question::from_parameters(parameters)?;
+        let report = meridian::control::report(&self.view, &question, self.now)?;
+        serde_json::to_string_pretty(&report).map_err(|error| error.to_string())
+    }
+
     fn transition(&mut self) -> Result<Option<Change>, String> {
         Ok(self.transitions.pop_front().map(|transition| Change {
             label: transition.label,

@@ -73,6 +73,9 @@ pub static TTL_BOUNDS: Shape = Shape {
     exactly_one: &[],
 };
 
+/// A protocol of ALPN.
+const PROTOCOL: Kind = Kind::Text("a protocol as registered, such as h2");
+
 /// `https = { ... }`, `svcb = { ... }`
 pub static BINDING: Shape = Shape {
     name: "binding",
@@ -81,7 +84,7 @@ pub static BINDING: Shape = Shape {
         optional("priority", Kind::Integer(1, 65_535), "1", "SvcPriority."),
         optional(
             "alpn",
-            Kind::List(&Kind::Text("a protocol as registered: \"h2\"")),
+            Kind::Either(&[PROTOCOL, Kind::List(&PROTOCOL)]),
             "not said",
             "The protocols that are spoken besides the default, best first.",
         ),

@@ -111,7 +111,19 @@ fn validate(root: &Value, schema: &Value, value: &Value, place: &str) -> Result<
 }
 
 fn as_json(toml: &str) -> Value {
-    serde_json::to_value(toml.parse::<toml::Table>().unwrap()).unwrap()
+    moments_as_text(serde_json::to_value(toml.parse::<toml::Table>().unwrap()).unwrap())
+}
+
+/// Moments are text to JSON, and to editors.
+fn moments_as_text(value: Value) -> Value {
+    match value {
+        Value::Object(table) => match table.get("$__toml_private_datetime") {
+            Some(moment) => moment.clone(),
+            None => table.into_iter().map(|(key, value)| (key, moments_as_text(value))).collect(),
+        },
+        Value::Array(list) => list.into_iter().map(moments_as_text).collect(),
+        other => other,
+    }
 }
 
 fn manual() -> String {
