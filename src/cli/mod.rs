@@ -76,6 +76,9 @@ enum Verb {
     },
     /// Run the server with stand-in regions on loopback, to watch and to break
     Demo(demo::DemoArgs),
+    /// The helper that runs the commands of exec monitors; the server starts it
+    #[command(name = crate::probe::exec::HELPER_VERB, hide = true)]
+    RunCommands,
     /// Work on location data
     #[command(subcommand)]
     Geoip(GeoipVerb),
@@ -221,6 +224,10 @@ pub fn main() -> ExitCode {
         Verb::Healthcheck(args) => healthcheck::run(&args),
         Verb::Schema { zone } => print_text(&schema(zone)),
         Verb::Demo(args) => match demo::run(&args) {
+            Ok(()) => Exit::Done,
+            Err(error) => fail(&error),
+        },
+        Verb::RunCommands => match crate::probe::exec::main() {
             Ok(()) => Exit::Done,
             Err(error) => fail(&error),
         },

@@ -86,7 +86,24 @@ fn text(status: &Status) -> String {
         }
     }
     write_table(&mut out, &rows);
+    write_certificates(&mut out, status);
     out
+}
+
+/// A line for each certificate that expires soon.
+fn write_certificates(out: &mut String, status: &Status) {
+    for endpoint in &status.endpoints {
+        for address in &endpoint.addresses {
+            let mut soon = address.checks.iter().filter(|check| check.certificate_expires_soon);
+            if let Some(left_s) = soon.find_map(|check| check.certificate_expires_in_s) {
+                let what = match left_s {
+                    0.0.. => format!("expires in {:.1} days", left_s / 86_400.0),
+                    _ => "has expired".to_owned(),
+                };
+                let _ = writeln!(out, "the certificate of {} {} {what}", endpoint.name, address.address);
+            }
+        }
+    }
 }
 
 fn state(address: &AddressStatus, forced: Option<&str>) -> String {

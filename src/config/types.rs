@@ -45,6 +45,13 @@ pub struct Config {
     pub zones: Vec<Zone>,
 }
 
+impl Config {
+    /// Whether a monitor runs commands.
+    pub fn runs_commands(&self) -> bool {
+        self.monitors.iter().any(|monitor| matches!(monitor.check, Check::Exec(_)))
+    }
+}
+
 /// `[server]`
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {

@@ -77,6 +77,7 @@ fn health(status: &Status, to: &mut Exposition) {
             to.sample(&labels, milliseconds / 1000.0);
         }
     });
+    checks(status, to);
     to.family(
         "meridian_region_eligible_endpoints",
         Kind::Gauge,
@@ -103,6 +104,59 @@ fn health(status: &Status, to: &mut Exposition) {
     }
     to.family("meridian_transitions_total", Kind::Counter, "Changes of health.");
     to.sample(&[], status.transitions as f64);
+}
+
+/// What each check of an address says, and how long its probes take.
+fn checks(status: &Status, to: &mut Exposition) {
+    to.family(
+        "meridian_check_up",
+        Kind::Gauge,
+        "1 while a check of an address says that it is up, 0 while not.",
+    );
+    each_check(status, |labels, check| {
+        if check.state != "unknown" {
+            to.sample(&labels, f64::from(u8::from(check.state == "up")));
+        }
+    });
+    to.family(
+        "meridian_probe_phase_seconds",
+        Kind::Gauge,
+        "The smoothed phases of the probes; total is all of one, name resolution included.",
+    );
+    each_check(status, |[endpoint, region, address, monitor], check| {
+        let phases = [
+            ("connect", check.connect_ms),
+            ("tls", check.tls_ms),
+            ("first_byte", check.first_byte_ms),
+            ("total", check.total_ms),
+        ];
+        for (phase, milliseconds) in phases {
+            if let Some(milliseconds) = milliseconds {
+                to.sample(&[endpoint, region, address, monitor, ("phase", phase)], milliseconds / 1000.0);
+            }
+        }
+    });
+    to.family(
+        "meridian_certificate_expiry_seconds",
+        Kind::Gauge,
+        "Time until the certificate expires that the last probe saw; below zero when it has.",
+    );
+    each_check(status, |labels, check| {
+        if let Some(seconds) = check.certificate_expires_in_s {
+            to.sample(&labels, seconds);
+        }
+    });
+}
+
+fn each_check<'s>(
+    status: &'s Status,
+    mut visit: impl FnMut([(&'static str, &'s str); 4], &'s crate::daemon::CheckStatus),
+) {
+    each_address(status, |[endpoint, region, own], address| {
+        for check in &address.checks {
+            visit([endpoint, region, own, ("monitor", &check.monitor)], check);
+        }
+    });
 }
 
 fn probes(status: &Status, to: &mut Exposition) {

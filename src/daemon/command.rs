@@ -150,6 +150,37 @@ pub struct AddressStatus {
     pub connect_ms: Option<f64>,
     /// The smoothed time to the first octet of the answer in milliseconds.
     pub first_byte_ms: Option<f64>,
+    /// What its checks say, one by one: those that vote, then those that are only watched.
+    pub checks: Vec<CheckStatus>,
+}
+
+/// One check of an address.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct CheckStatus {
+    /// The monitor.
+    pub monitor: String,
+    /// `votes`, `inverted`, or `watched`.
+    pub part: String,
+    /// `up`, `down` or `unknown`, before any inversion.
+    pub state: String,
+    /// Failures counted while up.
+    pub failures: u8,
+    /// Why it failed last.
+    pub last_failure: Option<String>,
+    /// Seconds since the last result.
+    pub age_s: Option<f64>,
+    /// The smoothed TCP handshake in milliseconds.
+    pub connect_ms: Option<f64>,
+    /// The smoothed TLS handshake in milliseconds.
+    pub tls_ms: Option<f64>,
+    /// The smoothed time to the first octet of the answer in milliseconds.
+    pub first_byte_ms: Option<f64>,
+    /// The smoothed time of the whole probe in milliseconds.
+    pub total_ms: Option<f64>,
+    /// Seconds until the server's certificate expires; below zero when it has.
+    pub certificate_expires_in_s: Option<f64>,
+    /// Whether that is sooner than the monitor's `expires_in_days`.
+    pub certificate_expires_soon: bool,
 }
 
 /// A service.

@@ -24,8 +24,8 @@ use nix::sys::signal::{SigSet, Signal};
 use tokio::sync::mpsc;
 
 pub use command::{
-    AddressStatus, Command, Commands, EndpointStatus, Phase, ProbeCounts, RegionStatus, ReloadCounts,
-    ReloadRequest, Reloaded, ServiceStatus, Status,
+    AddressStatus, CheckStatus, Command, Commands, EndpointStatus, Phase, ProbeCounts, RegionStatus,
+    ReloadCounts, ReloadRequest, Reloaded, ServiceStatus, Status,
 };
 pub use prepare::{EarlierMaps, Prepared, Reading, Refused, Source};
 pub use progress::Progress;
@@ -33,12 +33,13 @@ pub use progress::Progress;
 use crate::control;
 use crate::health::Board;
 use crate::probe::Prober;
+use crate::probe::exec::{Commands as ExecCommands, Helper};
 use crate::publish::Cell;
 use crate::server::{self, Bound, Clock, Draws};
 use crate::telemetry::Telemetry;
 use crate::view::View;
 
-use privileges::{DropError, Privileges, drop_privileges, raise_descriptor_limit};
+use privileges::{DropError, Privileges, drop_privileges, identity, raise_descriptor_limit};
 use supervisor::{OBSERVATIONS_WAITING_MAX, Parts, Supervisor};
 
 /// Why the process could not start or go on.
@@ -115,6 +116,14 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
     };
     let state = remember::folder(&config.state, path);
     remember::prepare(state.as_deref(), config.user.as_deref());
+    let helper = match prepared.config.runs_commands() {
+        true => {
+            let identity = identity(config.user.as_deref(), config.group.as_deref());
+            let identity = identity.map_err(Failed::Privileges)?;
+            Some(Helper::spawn(identity).map_err(Failed::System)?)
+        }
+        false => None,
+    };
     let privileges = drop_privileges(config.user.as_deref(), config.group.as_deref());
     tell_privileges(&privileges.map_err(Failed::Privileges)?, path);
     let descriptors = raise_descriptor_limit();
@@ -124,7 +133,7 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
         .enable_all()
         .build()
         .map_err(Failed::System)?;
-    let start = Start { source, prepared, sockets, control, telemetry, hangup, descriptors, state };
+    let start = Start { source, prepared, sockets, control, telemetry, hangup, descriptors, state, helper };
     let outcome = runtime.block_on(supervise(start));
     // Probes and control connections under way are not waited for.
     runtime.shutdown_background();
@@ -141,10 +150,11 @@ struct Start {
     hangup: SigSet,
     descriptors: Option<u64>,
     state: Option<PathBuf>,
+    helper: Option<Helper>,
 }
 
 async fn supervise(start: Start) -> io::Result<()> {
-    let Start { source, prepared, sockets, control, telemetry, hangup, descriptors, state } = start;
+    let Start { source, prepared, sockets, control, telemetry, hangup, descriptors, state, helper } = start;
     let clock = Clock::start();
     let now = clock.now();
     let (keeper, _kept) = remember::open(state.as_deref(), now)?;
@@ -166,7 +176,8 @@ async fn supervise(start: Start) -> io::Result<()> {
         };
         control::spawn(listener, shared)?;
     }
-    let prober = Prober::new(prepared.probe_limits(), None, observations_sender);
+    let exec = helper.map(ExecCommands::new).transpose()?;
+    let prober = Prober::new(prepared.probe_limits(), exec, observations_sender);
     let supervisor = Supervisor::new(Parts {
         source,
         connection_limits: prepared.connection_limits(descriptors),

@@ -263,6 +263,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("server.tcp_idle_timeout", was.tcp_idle_timeout != is.tcp_idle_timeout),
         ("server.tcp_message_timeout", was.tcp_message_timeout != is.tcp_message_timeout),
+        ("the first monitor with exec", !old.runs_commands() && new.runs_commands()),
         ("control.listen", old.control.listen != new.control.listen),
     ];
     settings.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()

@@ -76,6 +76,17 @@ pub fn drop_privileges(user: Option<&str>, group: Option<&str>) -> Result<Privil
     Ok(Privileges::Dropped(account.uid, gid))
 }
 
+/// The user and group that [`drop_privileges`] becomes; `None` if it stays what it is.
+pub fn identity(user: Option<&str>, group: Option<&str>) -> Result<Option<(u32, u32)>, DropError> {
+    let Some(user) = user.filter(|_| geteuid().is_root()) else { return Ok(None) };
+    let account = find_user(user)?;
+    let gid = match group {
+        Some(group) => find_group(group)?,
+        None => account.gid,
+    };
+    Ok(Some((account.uid.as_raw(), gid.as_raw())))
+}
+
 struct Account {
     uid: Uid,
     gid: Gid,

@@ -1,10 +1,11 @@
 //! The supervisor's account of itself, made when asked.
 
 use super::command::{
-    AddressStatus, EndpointStatus, Phase, ProbeCounts, RegionStatus, ReloadCounts, ServiceStatus, Status,
+    AddressStatus, CheckStatus, EndpointStatus, Phase, ProbeCounts, RegionStatus, ReloadCounts,
+    ServiceStatus, Status,
 };
-use crate::health::{Board, Forced, Verdict};
-use crate::ids::{AddressId, EndpointId, RegionId, ServiceId};
+use crate::health::{Board, Forced, Verdict, Vote};
+use crate::ids::{AddressId, EndpointId, RegionId, ServiceId, TargetId};
 use crate::now::Now;
 use crate::steer::{Endpoint, Mode};
 use crate::telemetry::Telemetry;
@@ -116,7 +117,45 @@ fn address_status(address: String, id: AddressId, view: &View, board: &Board, no
         age_s: status.as_ref().and_then(|status| status.age).map(|age| age.as_secs_f64()),
         connect_ms: latency.map(|latency| milliseconds(latency.connect)),
         first_byte_ms: latency.and_then(|latency| latency.first_byte).map(milliseconds),
+        checks: checks_of(id, view, board, now),
     }
+}
+
+fn checks_of(id: AddressId, view: &View, board: &Board, now: Now) -> Vec<CheckStatus> {
+    let Some(own) = view.snapshot.board.addresses.get(id.index()) else { return Vec::new() };
+    let part = |vote: &Vote| if vote.inverted { "inverted" } else { "votes" };
+    let voting = own.checks.votes.iter().map(|vote| (vote.target, part(vote)));
+    let watched = own.watched.iter().map(|target| (*target, "watched"));
+    let all = voting.chain(watched);
+    all.filter_map(|(target, part)| check_status(target, part, view, board, now)).collect()
+}
+
+fn check_status(target: TargetId, part: &str, view: &View, board: &Board, now: Now) -> Option<CheckStatus> {
+    let spec = board.targets().get(target.index())?;
+    let status = board.status(target, now)?;
+    let latency = status.latency;
+    let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
+    let expires_in_s = status.certificate_until.map(|until| until.as_secs_f64() - now.wall.as_secs_f64());
+    let warn_s = spec.check.tls().map_or(0.0, |tls| f64::from(tls.expires_in_days) * 86_400.0);
+    Some(CheckStatus {
+        monitor: view.snapshot.monitors.get(spec.monitor.index()).map_or("?", |name| name).to_owned(),
+        part: part.to_owned(),
+        state: match status.health.verdict {
+            Verdict::Up => "up",
+            Verdict::Down => "down",
+            Verdict::Unknown => "unknown",
+        }
+        .to_owned(),
+        failures: status.failures,
+        last_failure: status.last_failure.map(|why| why.to_string()),
+        age_s: status.age.map(|age| age.as_secs_f64()),
+        connect_ms: latency.map(|latency| milliseconds(latency.connect)),
+        tls_ms: latency.and_then(|latency| latency.tls).map(milliseconds),
+        first_byte_ms: latency.and_then(|latency| latency.first_byte).map(milliseconds),
+        total_ms: latency.map(|latency| milliseconds(latency.total)),
+        certificate_expires_in_s: expires_in_s,
+        certificate_expires_soon: expires_in_s.is_some_and(|left| left < warn_s),
+    })
 }
 
 fn services(view: &View) -> Vec<ServiceStatus> {

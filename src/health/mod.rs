@@ -1,6 +1,7 @@
 //! Who is well (pure): observations in, transitions and tables out.
 
 mod board;
+mod certificate;
 mod check;
 mod command;
 mod composition;
@@ -18,6 +19,7 @@ mod steps;
 mod table;
 
 pub use board::{Board, BoardLimits, Counters, Latency, TargetStatus};
+pub use certificate::ExpiringCertificate;
 pub use check::{
     BodyMatch, Cadence, Check, DnsCheck, DnsData, DnsTransport, ExecCheck, GrpcCheck, Http2, HttpCheck,
     TargetAddress, TargetSpec, TcpCheck, TlsCheck,

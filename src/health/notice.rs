@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Override, OverrideId, OverrideKind};
+use super::{ExpiringCertificate, Override, OverrideId, OverrideKind};
 use crate::now::Now;
 
 /// Something to tell.
@@ -31,6 +31,8 @@ pub enum News {
     OverrideDormant(Override),
     /// A gradual drain has come to its end.
     Drained(Override),
+    /// A certificate expires soon, or has expired.
+    CertificateExpires(ExpiringCertificate),
 }
 
 /// How an override ends.
@@ -65,7 +67,7 @@ impl Notice {
     pub const fn level(&self) -> Level {
         match &self.news {
             News::OverrideSet(_) | News::OverrideEnded { .. } | News::Drained(_) => Level::Info,
-            News::OverrideDormant(_) => Level::Warning,
+            News::OverrideDormant(_) | News::CertificateExpires(_) => Level::Warning,
         }
     }
 
@@ -78,6 +80,7 @@ impl Notice {
             News::OverrideEnded { how: OverrideEnd::Expired, .. } => "override-expired",
             News::OverrideDormant(_) => "override-dormant",
             News::Drained(_) => "drained",
+            News::CertificateExpires(_) => "certificate-expires",
         }
     }
 }
@@ -102,11 +105,24 @@ impl fmt::Display for Notice {
                 write!(f, "{own} replaced by {by}")
             }
             News::OverrideEnded { own, how: OverrideEnd::Expired } => write!(f, "{own} has expired"),
+            News::CertificateExpires(certificate) => write!(f, "{certificate}"),
             News::OverrideDormant(own) => write!(f, "{own} is dormant: nobody has that name any more"),
             News::Drained(own) => {
                 let ttl = Duration::from_secs(u64::from(own.ttl_max_s)).as_secs();
                 write!(f, "{own} is complete; caches have dropped it in {ttl} s")
             }
+        }
+    }
+}
+
+impl fmt::Display for ExpiringCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.left {
+            Some(left) => {
+                let days = left.as_secs_f64() / 86_400.0;
+                write!(f, "the certificate of {} expires in {days:.1} days", self.label)
+            }
+            None => write!(f, "the certificate of {} has expired", self.label),
         }
     }
 }

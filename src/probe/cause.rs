@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 
 use super::stopwatch::Phase;
 use crate::health::{Failure, NotRun, TlsFailure};
@@ -39,8 +39,12 @@ fn known(error: &(dyn Error + 'static), phase: Phase) -> Option<Failure> {
 }
 
 fn of_tls(error: &rustls::Error) -> Failure {
-    let rustls::Error::InvalidCertificate(certificate) = error else {
-        return Failure::Tls(TlsFailure::Failed);
+    let certificate = match error {
+        rustls::Error::InvalidCertificate(certificate) => certificate,
+        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            return Failure::Tls(TlsFailure::NoHttp2);
+        }
+        _ => return Failure::Tls(TlsFailure::Failed),
     };
     Failure::Tls(match certificate {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsFailure::Expired,

@@ -190,6 +190,8 @@ impl Probe {
 }
 
 #[cfg(test)]
+mod kinds_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tls_tests;

@@ -60,6 +60,15 @@ pub(super) async fn probe(spec: TargetSpec) -> Result<Timings, Failure> {
     probes(spec, 1, true).await.remove(0)
 }
 
+/// All that one probe sees.
+pub(super) async fn observation(spec: TargetSpec) -> Observation {
+    let (sender, mut observations) = mpsc::channel(1);
+    let mut prober = Prober::new(ProbeLimits { concurrency_max: 1, allow_loopback: true }, None, sender);
+    prober.retarget(&[spec]);
+    prober.start(ProbeOrder { target: TargetId(0), ticket: Ticket(0) });
+    observations.recv().await.unwrap()
+}
+
 /// Several probes of one target, one after the other.
 pub(super) async fn probes(
     spec: TargetSpec,
@@ -284,6 +293,66 @@ async fn h3_a_gzip_body_is_decoded_and_a_bomb_costs_no_more_than_a_page() {
     check_body(gzip(&bomb), Err(Failure::BodyLacksText)).await;
     let broken = answer("200 OK\r\nContent-Encoding: gzip", b"this is no gzip at all");
     check_body(broken, Err(Failure::BodyBroken)).await;
+}
+
+#[tokio::test]
+async fn h3_regular_expressions_and_json_pointers() {
+    async fn check(body: &str, matches: &[BodyMatch], expected: Result<(), Failure>) {
+        let set = |check: &mut HttpCheck| check.body = matches.to_vec();
+        assert_eq!(outcome_of(answer("200 OK", body.as_bytes()), PATIENT, set).await, expected, "{body}");
+    }
+    let regex = |pattern: &str| BodyMatch::Regex(pattern.to_owned());
+    let json = |pointer: &str, values: &[serde_json::Value]| BodyMatch::Json {
+        pointer: pointer.to_owned(),
+        values: values.to_vec(),
+    };
+    check("status: ok (v2.17)", &[regex(r"^status: ok \(v2\.\d+\)$")], Ok(())).await;
+    check("status: ok (v3)", &[regex(r"^status: ok \(v2")], Err(Failure::BodyLacksMatch)).await;
+    check("\u{fffd}ok", &[regex("ok$")], Ok(())).await;
+    let body = r#"{"status": "ok", "a/b": {"n": [1, 2.0, true]}}"#;
+    check(body, &[json("/status", &["ok".into()])], Ok(())).await;
+    check(body, &[json("/status", &["well".into(), "ok".into()]), json("/a~1b/n/0", &[1.into()])], Ok(()))
+        .await;
+    check(body, &[json("/a~1b/n/1", &[2.into()]), json("/a~1b/n/2", &[true.into()])], Ok(())).await;
+    check(body, &[json("/status", &["OK".into()])], Err(Failure::BodyLacksValue)).await;
+    check(body, &[json("/state", &["ok".into()])], Err(Failure::BodyLacksValue)).await;
+    check(body, &[json("/a~1b/n", &[1.into()])], Err(Failure::BodyLacksValue)).await;
+    check("ok", &[json("/status", &["ok".into()])], Err(Failure::BodyNotJson)).await;
+    check("\"ok\"", &[json("", &["ok".into()])], Ok(())).await;
+    check(&"[".repeat(60_000), &[json("/status", &["ok".into()])], Err(Failure::BodyNotJson)).await;
+    // Cut at 64 KiB it is none.
+    let long = format!(r#"{{"status": "ok", "rest": "{}"}}"#, "x".repeat(70_000));
+    check(&long, &[json("/status", &["ok".into()])], Err(Failure::BodyNotJson)).await;
+    // All that is written must hold.
+    let all = [text("ok").remove(0), regex("status"), json("/status", &["ok".into()])];
+    check(body, &all, Ok(())).await;
+    check(body, &[text("ill").remove(0), regex("status")], Err(Failure::BodyLacksText)).await;
+}
+
+#[tokio::test]
+async fn an_endless_preface_of_informational_answers_is_left() {
+    let begin = b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec();
+    check_hanging(Script::Stream(vec![], begin.repeat(100)), Failure::AnswerTimeout).await;
+}
+
+#[tokio::test]
+async fn redirects_in_circles_cost_one_request() {
+    let server = Server::start(answer("301 Moved\r\nLocation: /healthz?full=1", b"")).await;
+    let mut circle = http_check(server.port);
+    circle.expect = vec![301..=301];
+    assert!(probe(spec(loopback(), Check::Http(circle), PATIENT)).await.is_ok());
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn gzip_that_decompresses_to_nothing_is_left() {
+    // Empty stored blocks, five octets each, none of them the last.
+    let head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".to_vec();
+    let begin = [head, vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]].concat();
+    let empty = [0, 0, 0, 0xff, 0xff].repeat(1000);
+    check_body(Script::Stream(begin, empty), Err(Failure::BodyLacksText)).await;
+    let head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".to_vec();
+    check_body(Script::Answer(head), Err(Failure::BodyLacksText)).await;
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::tests::{http_check, loopback, probe, probes, read_head, spec, tls_check};
+use super::tests::{http_check, loopback, observation, probe, probes, read_head, spec, tls_check};
 use crate::health::{BodyMatch, Check, Failure, Http2, NotRun, TargetSpec, TlsCheck, TlsFailure};
 
 const NAME: &str = "www.example.com";
@@ -208,6 +208,76 @@ async fn h3_http2_where_offered() {
 }
 
 #[tokio::test]
+async fn h3_http2_can_be_required_or_forbidden() {
+    let issuer = Issuer::new("ours");
+    let outcome = async |http2: Http2, offered: &[&str]| {
+        let (port, seen) = start(issuer.server(NAME, (2020, 2090), offered)).await;
+        let mut spec = https(port, Some(NAME), issuer.trusted());
+        let Check::Http(check) = &mut spec.check else { panic!() };
+        check.http2 = http2;
+        let outcome = probe(spec).await.map(drop);
+        let seen = seen.lock().unwrap().first().map(|seen| seen.request.starts_with("HTTP/2.0"));
+        (outcome, seen)
+    };
+    let both = ["h2", "http/1.1"];
+    assert_eq!(outcome(Http2::Required, &both).await, (Ok(()), Some(true)));
+    assert_eq!(outcome(Http2::Never, &both).await, (Ok(()), Some(false)));
+    assert_eq!(outcome(Http2::IfOffered, &["http/1.1"]).await, (Ok(()), Some(false)));
+    // A server without ALPN says nothing, one with it refuses.
+    for offered in [&[][..], &["http/1.1"]] {
+        assert_eq!(outcome(Http2::Required, offered).await.0, Err(Failure::Tls(TlsFailure::NoHttp2)));
+    }
+}
+
+#[tokio::test]
+async fn h3_the_end_of_the_certificate_is_told_whatever_the_answer() {
+    let issuer = Issuer::new("ours");
+    let (port, _) = start(issuer.server(NAME, (2020, 2090), &[])).await;
+    let until = Duration::from_secs(date_time_ymd(2090, 1, 1).unix_timestamp() as u64);
+    let mut spec = https(port, Some(NAME), issuer.trusted());
+    let Check::Http(check) = &mut spec.check else { panic!() };
+    check.expect = vec![204..=204];
+    let seen = observation(spec).await;
+    assert_eq!((seen.outcome, seen.certificate_until), (Err(Failure::Status(200)), Some(until)));
+}
+
+#[tokio::test]
+async fn http2_that_streams_or_never_ends_is_left() {
+    let issuer = Issuer::new("ours");
+    for (endless, timeout, expected) in
+        [(true, PATIENT, Failure::BodyLacksText), (false, Duration::from_millis(700), Failure::BodyTimeout)]
+    {
+        let config = issuer.server(NAME, (2020, 2090), &["h2"]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (connection, _) = listener.accept().await.unwrap();
+            let connection = TlsAcceptor::from(Arc::new(config)).accept(connection).await.unwrap();
+            let mut connection = h2::server::handshake(connection).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                let mut stream = respond.send_response(hyper::Response::new(()), false).unwrap();
+                tokio::spawn(async move {
+                    loop {
+                        if !endless {
+                            // Neither more nor an end.
+                            return std::future::pending::<()>().await;
+                        }
+                        stream.reserve_capacity(4096);
+                        if std::future::poll_fn(|context| stream.poll_capacity(context)).await.is_none() {
+                            break;
+                        }
+                        let _ = stream.send_data(vec![b'.'; 4096].into(), false);
+                    }
+                });
+            }
+        });
+        let mut spec = https(port, Some(NAME), issuer.trusted());
+        spec.cadence.timeout = timeout;
+        assert_eq!(probe(spec).await.map(drop), Err(expected));
+    }
+}
+
+#[tokio::test]
 async fn h3_tls_is_timed_apart_from_connect_and_first_byte() {
     let delay = Duration::from_millis(100);
     let issuer = Issuer::new("ours");
@@ -223,6 +293,7 @@ async fn h3_tls_is_timed_apart_from_connect_and_first_byte() {
         serve(connection, AllSeen::default()).await;
     });
     let timings = probe(https(port, Some(NAME), issuer.trusted())).await.unwrap();
+    assert!(timings.tls.unwrap() >= delay, "{timings:?}");
     let rest = timings.total - timings.connect - timings.first_byte.unwrap();
     assert!(rest >= delay, "{timings:?}");
     assert!(timings.connect > Duration::ZERO, "{timings:?}");

@@ -16,6 +16,10 @@ const OWN_TIME_WEIGHT: f64 = 0.5;
 pub struct Averages {
     /// TCP handshakes, peak-sensitive.
     pub connect_ms: f64,
+    /// TLS handshakes, peak-sensitive.
+    pub tls_ms: Option<f64>,
+    /// Whole probes, peak-sensitive.
+    pub total_ms: f64,
     /// Request to head of the answer, peak-sensitive.
     pub first_byte_ms: Option<f64>,
     /// How many samples.
@@ -35,6 +39,10 @@ impl Averages {
         self.samples += 1;
         self.sampled_at = now;
         self.connect_ms = peak(self.connect_ms, milliseconds(timings.connect), keep);
+        self.total_ms = peak(self.total_ms, milliseconds(timings.total), keep);
+        if let Some(sample) = timings.tls.map(milliseconds) {
+            self.tls_ms = Some(peak(self.tls_ms.unwrap_or(sample), sample, keep));
+        }
         if let Some(first_byte) = timings.first_byte {
             let sample = milliseconds(first_byte);
             self.first_byte_ms = Some(peak(self.first_byte_ms.unwrap_or(sample), sample, keep));
@@ -47,7 +55,9 @@ impl Averages {
         let duration = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
         (self.samples > 0).then(|| Latency {
             connect: duration(self.connect_ms),
+            tls: self.tls_ms.map(duration),
             first_byte: self.first_byte_ms.map(duration),
+            total: duration(self.total_ms),
             samples: self.samples,
             age: now.saturating_sub(self.sampled_at),
         })

@@ -32,6 +32,8 @@ pub struct Memory {
     pub result_at: Option<Duration>,
     /// Whether a probe has ended in any way (H1's first round).
     pub tried: bool,
+    /// Until when the certificate is valid that was shown last, as time since the Unix epoch.
+    pub certificate_until: Option<Duration>,
     /// Smoothed latencies.
     pub averages: Averages,
 }

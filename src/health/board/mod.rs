@@ -20,6 +20,7 @@ use foldhash::fast::FixedState;
 use self::memory::{Change, Memory, State};
 use self::schedule::{Finished, Schedule};
 use self::service_time::Group;
+use super::certificate::Certificates;
 use super::{
     AddressSpec, BoardSpec, EndpointState, Event, Failure, HealthTable, News, Notice, Observation, Overrides,
     ProbeOrder, Share, Standing, TargetHealth, TargetSpec, Transition, Verdict, Word,
@@ -56,8 +57,12 @@ pub struct Counters {
 pub struct Latency {
     /// The TCP handshake.
     pub connect: Duration,
-    /// Request to head of the answer; `None` for tcp.
+    /// The TLS handshake; `None` without TLS.
+    pub tls: Option<Duration>,
+    /// Request to head of the answer; `None` where nothing is asked.
     pub first_byte: Option<Duration>,
+    /// The whole probe.
+    pub total: Duration,
     /// How many probes went into it.
     pub samples: u64,
     /// Time since the last.
@@ -81,6 +86,8 @@ pub struct TargetStatus {
     pub age: Option<Duration>,
     /// Smoothed latencies; `None` before the first success.
     pub latency: Option<Latency>,
+    /// Until when the certificate is valid that was shown last, as time since the Unix epoch.
+    pub certificate_until: Option<Duration>,
 }
 
 /// How often old results are looked for: a coarse bound is enough for what takes minutes.
@@ -101,6 +108,7 @@ pub struct Board {
     words: Vec<Word>,
     schedule: Schedule,
     events: VecDeque<Event>,
+    certificates: Certificates,
     counters: Counters,
     generation: u64,
     untried: usize,
@@ -127,6 +135,7 @@ impl Board {
             groups,
             schedule,
             events: VecDeque::new(),
+            certificates: Certificates::default(),
             counters: Counters::default(),
             generation: 0,
             forget_scan_at: now.monotonic,
@@ -164,6 +173,7 @@ impl Board {
             groups,
             schedule,
             events: VecDeque::new(),
+            certificates: self.certificates,
             counters: self.counters,
             generation: self.generation + 1,
             forget_scan_at: self.forget_scan_at,
@@ -249,6 +259,14 @@ impl Board {
         };
         if !std::mem::replace(&mut memory.tried, true) {
             self.untried = self.untried.saturating_sub(1);
+        }
+        if let (Some(until), Some(tls)) = (observation.certificate_until, target.check.tls()) {
+            memory.certificate_until = Some(until);
+            let notice = self.certificates.see(until, tls.expires_in_days, &target.label, now);
+            let told = |certificate| {
+                Event::Notice(Box::new(Notice { news: News::CertificateExpires(certificate), at: now }))
+            };
+            self.events.extend(notice.map(told));
         }
         if let Err(failure) = observation.outcome
             && !failure.is_evidence()
@@ -369,6 +387,7 @@ impl Board {
             last_failure: memory.last_failure,
             age,
             latency: memory.averages.latency(now.monotonic),
+            certificate_until: memory.certificate_until,
         })
     }
 
