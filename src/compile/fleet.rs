@@ -39,7 +39,7 @@ pub fn fleet(config: &Config) -> (Fleet, Members, BoardSpec) {
     let mut endpoints = Vec::new();
     let mut watched = Vec::new();
     let mut members = Vec::new();
-    let mut addresses = Addresses { specs: Vec::new(), targets: Targets::new(config) };
+    let mut addresses = Addresses { specs: Vec::new(), feeds: Vec::new(), targets: Targets::new(config) };
     for pool in &config.pools {
         let mut own = Vec::new();
         for written in &pool.endpoints {
@@ -88,6 +88,8 @@ pub fn fleet(config: &Config) -> (Fleet, Members, BoardSpec) {
         addresses: addresses.specs.into(),
         endpoints: watched.into(),
         services: Box::new([]),
+        feeds: addresses.feeds.into(),
+        loads: Box::new([]),
         regions: regions.clone(),
         canaries: Box::new([]),
     };
@@ -107,6 +109,8 @@ struct Place<'p> {
 /// Numbers addresses.
 struct Addresses<'c> {
     specs: Vec<AddressSpec>,
+    /// By address, which target reads its load.
+    feeds: Vec<(AddressId, TargetId)>,
     targets: Targets<'c>,
 }
 
@@ -119,13 +123,17 @@ impl Addresses<'_> {
         };
         let mut number = |monitor| self.targets.number(address.clone(), monitor, place.region, place.name);
         let checks = place.pool.monitor.as_ref().map(|monitor| composition(monitor, &mut number));
-        let watched = place.pool.watch.iter().filter_map(|monitor| number(*monitor)).collect();
+        let watched = place.pool.watch.iter().filter_map(|monitor| number(*monitor));
+        let mut watched: Vec<TargetId> = watched.collect();
+        let feed = place.pool.feed.and_then(number);
+        self.feeds.extend(feed.map(|target| (id, target)));
+        watched.extend(feed);
         self.specs.push(AddressSpec {
             endpoint: place.endpoint,
             address: text.into(),
             family,
             checks: checks.unwrap_or_default(),
-            watched,
+            watched: watched.into(),
         });
         id
     }

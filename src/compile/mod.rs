@@ -7,6 +7,7 @@
 
 pub mod archive;
 mod fleet;
+mod loads;
 pub mod locations;
 mod maps;
 mod plan;
@@ -50,6 +51,7 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
     let (fleet, members, mut board) = fleet::fleet(config);
     let plans = plan::plans(config, &fleet, &members, inputs.counter, &mut problems);
     board.services = plans.plans.iter().map(watched).collect();
+    board.loads = loads::loads(config, &board);
     let catalog = catalog(config, inputs.sources, &mut problems);
     // The slow part comes last, so that mistakes are told at once.
     if problems.has_errors() {

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use super::{FileId, Span};
 use crate::geo::{Coordinates, GeoKey, ScopeFloor};
+use crate::health::load::LoadLimits;
 use crate::health::{Cadence, Check};
 use crate::ids::{MonitorId, NodeId, PoolId, RegionId, ScheduleId, ServiceId};
 use crate::steer;
@@ -30,7 +31,7 @@ pub struct Config {
     pub probes: Probes,
     /// `[regions.*]`, by [`RegionId`].
     pub regions: Vec<Region>,
-    /// `[monitors.*]`, by [`MonitorId`].
+    /// `[monitors.*]`, and behind them `[feeds.*]`, by [`MonitorId`].
     pub monitors: Vec<Monitor>,
     /// `[pools.*]`, by [`PoolId`].
     pub pools: Vec<Pool>,
@@ -162,6 +163,8 @@ pub struct Pool {
     pub monitor: Option<PoolMonitor>,
     /// Monitors that check its endpoints and never vote (H4).
     pub watch: Vec<MonitorId>,
+    /// Where the load of its endpoints is read (H12).
+    pub feed: Option<MonitorId>,
     /// The members: at least one.
     pub endpoints: Vec<Endpoint>,
 }
@@ -213,6 +216,8 @@ pub struct Endpoint {
     pub weight: u16,
     /// Declared capacity in any unit common to the pool.
     pub capacity: Option<u32>,
+    /// Between what loads it sheds (H12); `None`: it never does.
+    pub load: Option<LoadLimits>,
 }
 
 /// Addresses or one host name, never both (R14).

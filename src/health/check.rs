@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::feed::FeedFormat;
 use crate::ids::{MonitorId, RegionId};
 
 /// One thing to probe. Its identity, what keeps its history over a reload, is (address, check).
@@ -63,6 +64,8 @@ pub enum Check {
     Dns(DnsCheck),
     /// `exec = {...}`
     Exec(ExecCheck),
+    /// A page of load figures, `[feeds.NAME]`: read, and judged by the share of errors if at all.
+    Load(Box<LoadCheck>),
     /// `push = {...}`: never probed; somebody posts verdicts, and each is good for so long.
     Push {
         /// How long a verdict holds.
@@ -135,6 +138,17 @@ impl BodyMatch {
             .dfa_size_limit(REGEX_OCTETS_MAX)
             .build()
     }
+}
+
+/// Where an address's load is read (H12).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct LoadCheck {
+    /// The page; nothing is looked for in its body.
+    pub http: HttpCheck,
+    /// How it is written, and what of it counts.
+    pub format: FeedFormat,
+    /// A greater share of errors between two readings is a failure, in permille; `None`: none is.
+    pub errors_permille_max: Option<u16>,
 }
 
 /// How TLS is verified.
@@ -239,6 +253,7 @@ impl Check {
             Check::Tcp(check) => Some(check.port),
             Check::Grpc(check) => Some(check.port),
             Check::Dns(check) => Some(check.port),
+            Check::Load(check) => Some(check.http.port),
             Check::Exec(_) | Check::Push { .. } => None,
         }
     }
@@ -248,6 +263,7 @@ impl Check {
         match self {
             Check::Http(check) => check.tls.as_ref(),
             Check::Grpc(check) => check.tls.as_ref(),
+            Check::Load(check) => check.http.tls.as_ref(),
             Check::Tcp(_) | Check::Dns(_) | Check::Exec(_) | Check::Push { .. } => None,
         }
     }

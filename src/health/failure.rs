@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::feed::FeedProblem;
+
 /// Why a probe failed, in the order of a probe's phases.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Failure {
@@ -66,6 +68,10 @@ pub enum Failure {
     CommandTimeout,
     /// A command wrote more than it may.
     OutputTooLarge,
+    /// A feed's page gives no reading.
+    Feed(FeedProblem),
+    /// A load balancer counted too many errors between two readings: this share, in permille.
+    Errors(u16),
 }
 
 /// What the health service says of a service that is not SERVING.
@@ -154,6 +160,8 @@ impl Failure {
             Failure::Exit(_) | Failure::Signal(_) | Failure::CommandTimeout | Failure::OutputTooLarge => {
                 "exec"
             }
+            Failure::Feed(_) => "feed",
+            Failure::Errors(_) => "errors",
         }
     }
 }
@@ -169,6 +177,10 @@ impl fmt::Display for Failure {
             Failure::Rcode(rcode) => return write!(f, "dns: {}", Rcode(*rcode)),
             Failure::Exit(status) => return write!(f, "command ended with status {status}"),
             Failure::Signal(signal) => return write!(f, "command ended by signal {signal}"),
+            Failure::Feed(problem) => return write!(f, "feed: {problem}"),
+            Failure::Errors(permille) => {
+                return write!(f, "{}.{} % of responses were errors", permille / 10, permille % 10);
+            }
             Failure::NameNotFound => "host name not found",
             Failure::NameTimeout => "host name not resolved in time",
             Failure::ConnectRefused => "connect refused",

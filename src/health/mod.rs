@@ -22,7 +22,7 @@ pub use board::{Board, BoardLimits, Counters, Latency, TargetStatus};
 pub use certificate::ExpiringCertificate;
 pub use check::{
     BodyMatch, Cadence, Check, DnsCheck, DnsData, DnsTransport, ExecCheck, GrpcCheck, Http2, HttpCheck,
-    TargetAddress, TargetSpec, TcpCheck, TlsCheck,
+    LoadCheck, TargetAddress, TargetSpec, TcpCheck, TlsCheck,
 };
 pub use command::{Command, OverrideKind, Part, Receipt, Refusal, Shortfall, Which};
 pub use composition::{Composition, Vote};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::feed::Reading;
 use super::{Failure, Notice, Verdict};
 use crate::ids::TargetId;
 use crate::now::Now;
@@ -55,12 +56,20 @@ pub struct Observation {
     /// Until when the certificate is valid that the server showed, as time since the Unix epoch. Also
     /// of probes that failed later; `None` where none was seen.
     pub certificate_until: Option<Duration>,
+    /// What a feed's page said; `None` of every other check, and of a page that could not be read.
+    pub reading: Option<Reading>,
 }
 
 impl Observation {
     /// This node's answer to an order.
     pub fn local(order: ProbeOrder, outcome: Result<Timings, Failure>) -> Observation {
-        Observation { ticket: order.ticket, vantage: Vantage::LOCAL, outcome, certificate_until: None }
+        Observation {
+            ticket: order.ticket,
+            vantage: Vantage::LOCAL,
+            outcome,
+            certificate_until: None,
+            reading: None,
+        }
     }
 }
 

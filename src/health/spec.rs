@@ -1,6 +1,7 @@
 //! What the board watches over: targets to probe, and how they add up to addresses, endpoints and
 //! services.
 
+use super::load::LoadMember;
 use super::{Composition, FailbackSpec, GovernorSpec, TargetSpec};
 use crate::ids::{AddressId, EndpointId, Family, RegionId, TargetId};
 
@@ -15,6 +16,10 @@ pub struct BoardSpec {
     pub endpoints: Box<[EndpointSpec]>,
     /// By `ServiceId`.
     pub services: Box<[ServiceSpec]>,
+    /// The targets that read addresses' loads, sorted (H12).
+    pub feeds: Box<[(AddressId, TargetId)]>,
+    /// Endpoints whose load counts, and those that can take over their clients (H12).
+    pub loads: Box<[LoadMember]>,
     /// Names of regions, by [`RegionId`].
     pub regions: Box<[Box<str>]>,
     /// Targets that vote for nothing: they tell whether this node itself is well (H11).
@@ -117,6 +122,12 @@ impl BoardSpec {
         let holds =
             |service: &&ServiceSpec| service.members.iter().any(|own| endpoints.binary_search(own).is_ok());
         self.services.iter().filter(holds).map(|service| service.ttl_max_s).max().unwrap_or(0)
+    }
+
+    /// The target that reads an address's load.
+    pub fn feed_of(&self, address: AddressId) -> Option<TargetId> {
+        let at = self.feeds.binary_search_by_key(&address, |(own, _)| *own).ok()?;
+        self.feeds.get(at).map(|(_, target)| *target)
     }
 
     /// The region of an address.

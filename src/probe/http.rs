@@ -5,20 +5,23 @@ use std::pin::{Pin, pin};
 use h2::client::SendRequest;
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, HOST, USER_AGENT};
+use hyper::http::response::Parts;
 use hyper::http::uri::Scheme;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use hyper::{HeaderMap, Method, Request, Response, Uri};
 use hyper::{client::conn::http1, header::HeaderName, header::HeaderValue};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::addresses::Addresses;
 use super::authority;
-use super::body::{Judge, More, Reader};
+use super::body::{Judge, More};
 use super::cause;
+use super::feed::Intake;
 use super::http2;
 use super::stopwatch::Stopwatch;
 use super::trust::{Secure, Trust};
-use crate::health::{Failure, HttpCheck, NotRun};
+use crate::health::feed::FeedFormat;
+use crate::health::{Failure, HttpCheck, LoadCheck, NotRun};
 
 /// The head of an answer may be this large, whatever the protocol.
 pub const HEAD_OCTETS_MAX: usize = 64 * 1024;
@@ -39,27 +42,52 @@ pub struct HttpProbe {
     uri: Uri,
     headers: HeaderMap,
     expect: Vec<std::ops::RangeInclusive<u16>>,
-    judge: Option<Judge>,
+    wanted: Wanted,
+}
+
+/// What becomes of the body of an answer.
+#[derive(Debug)]
+pub enum Wanted {
+    /// It is not read.
+    Nothing,
+    /// Its beginning is judged.
+    Judged(Judge),
+    /// A load is read from it.
+    Feed(FeedFormat),
 }
 
 impl HttpProbe {
     /// Makes the request of a check.
     pub fn new(check: &HttpCheck, addresses: Addresses, trust: &mut Trust) -> Result<HttpProbe, NotRun> {
+        let wanted = Judge::new(&check.body)?.map_or(Wanted::Nothing, Wanted::Judged);
+        HttpProbe::with_body(check, wanted, addresses, trust)
+    }
+
+    /// Makes the request of a feed.
+    pub fn feed(check: &LoadCheck, addresses: Addresses, trust: &mut Trust) -> Result<HttpProbe, NotRun> {
+        HttpProbe::with_body(&check.http, Wanted::Feed(check.format.clone()), addresses, trust)
+    }
+
+    fn with_body(
+        check: &HttpCheck,
+        wanted: Wanted,
+        addresses: Addresses,
+        trust: &mut Trust,
+    ) -> Result<HttpProbe, NotRun> {
         let host = check.host.as_deref();
         let tls = check.tls.as_ref();
         let secure = tls.map(|tls| trust.secure(tls, check.http2, host, &addresses.target)).transpose()?;
         let (scheme, usual_port) = if tls.is_some() { (Scheme::HTTPS, 443) } else { (Scheme::HTTP, 80) };
         let authority = authority::of(host, &addresses.target, check.port, usual_port);
         let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(check.path.as_str());
-        let judge = Judge::new(&check.body)?;
         Ok(HttpProbe {
             addresses,
             secure,
             method: Method::from_bytes(check.method.as_bytes()).map_err(|_| NotRun::BadRequest)?,
             uri: uri.build().map_err(|_| NotRun::BadRequest)?,
-            headers: headers(check, judge.is_some())?,
+            headers: headers(check, !matches!(wanted, Wanted::Nothing))?,
             expect: check.expect.clone(),
-            judge,
+            wanted,
         })
     }
 
@@ -96,15 +124,14 @@ impl HttpProbe {
             let answer = sender.send_request(self.request()?).await.map_err(failed)?;
             stopwatch.head();
             let (head, mut body) = answer.into_parts();
-            let Some(judge) = self.judge_head(head.status)? else { return Ok(()) };
-            let mut reader = Reader::new(judge, encoding(&head.headers));
+            let Some(mut reader) = self.judge_head(&head)? else { return Ok(()) };
             let mut more = More::Wanted;
             while more == More::Wanted
                 && let Some(piece) = next_piece(&mut body).await.map_err(failed)?
             {
                 more = reader.take(&piece)?;
             }
-            reader.finish(more)
+            reader.finish(more, stopwatch)
         };
         http2::alongside(exchange, connection).await
     }
@@ -123,8 +150,7 @@ impl HttpProbe {
         let answer: Response<_> = answer.await.map_err(failed)?;
         stopwatch.head();
         let (head, mut body) = answer.into_parts();
-        let Some(judge) = self.judge_head(head.status)? else { return Ok(()) };
-        let mut reader = Reader::new(judge, encoding(&head.headers));
+        let Some(mut reader) = self.judge_head(&head)? else { return Ok(()) };
         let mut more = More::Wanted;
         while more == More::Wanted
             && let Some(piece) = body.data().await
@@ -133,7 +159,7 @@ impl HttpProbe {
             body.flow_control().release_capacity(piece.len()).map_err(failed)?;
             more = reader.take(&piece)?;
         }
-        reader.finish(more)
+        reader.finish(more, stopwatch)
     }
 
     /// The request as HTTP/1.1 has it.
@@ -152,11 +178,11 @@ impl HttpProbe {
         Ok(request)
     }
 
-    /// What is to judge the body, if anything does.
-    fn judge_head(&self, status: StatusCode) -> Result<Option<&Judge>, Failure> {
-        let status = status.as_u16();
+    /// What is to take in the body, if anything does.
+    fn judge_head(&self, head: &Parts) -> Result<Option<Intake<'_>>, Failure> {
+        let status = head.status.as_u16();
         match self.expect.iter().any(|range| range.contains(&status)) {
-            true => Ok(self.judge.as_ref()),
+            true => Ok(Intake::new(&self.wanted, encoding(&head.headers))),
             false => Err(Failure::Status(status)),
         }
     }

@@ -8,6 +8,7 @@ mod cause;
 mod certificate;
 mod dns;
 pub mod exec;
+mod feed;
 mod grpc;
 mod http;
 mod http2;
@@ -132,6 +133,7 @@ impl Prober {
         }
         Ok(match &spec.check {
             Check::Http(check) => Probe::Http(Box::new(HttpProbe::new(check, addresses, trust)?)),
+            Check::Load(check) => Probe::Http(Box::new(HttpProbe::feed(check, addresses, trust)?)),
             Check::Tcp(check) => Probe::Tcp(TcpProbe::new(check, addresses)),
             Check::Grpc(check) => Probe::Grpc(Box::new(GrpcProbe::new(check, addresses, trust)?)),
             Check::Dns(check) => Probe::Dns(DnsProbe::new(check, addresses)?),
@@ -172,6 +174,7 @@ impl Target {
         };
         Observation {
             certificate_until: stopwatch.certificate_until(),
+            reading: stopwatch.reading(),
             ..Observation::local(order, outcome.map(|()| stopwatch.timings()))
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::health::feed::Reading;
 use crate::health::{Failure, NotRun, Timings, TlsFailure};
 
 /// The marks of one probe.
@@ -19,6 +20,7 @@ struct Marks {
     asked: Option<Instant>,
     head: Option<Instant>,
     certificate_until: Option<Duration>,
+    reading: Option<Reading>,
 }
 
 /// How far a probe has come.
@@ -69,6 +71,7 @@ impl Stopwatch {
             asked: None,
             head: None,
             certificate_until: None,
+            reading: None,
         }))
     }
 
@@ -121,6 +124,16 @@ impl Stopwatch {
     /// How far the probe is.
     pub fn phase(&self) -> Phase {
         self.marks().phase
+    }
+
+    /// A feed's page has been read.
+    pub fn read(&self, reading: Reading) {
+        self.mark(|marks, _| marks.reading = Some(reading));
+    }
+
+    /// What a feed's page said.
+    pub fn reading(&self) -> Option<Reading> {
+        self.marks().reading
     }
 
     /// Until when the certificate is valid that was seen.

@@ -5,6 +5,7 @@ mod body;
 mod checks;
 mod composition;
 mod directory;
+mod feeds;
 mod geokey;
 mod monitors;
 mod parse;
@@ -102,9 +103,16 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
     let mut regions = section(cx, &main, "regions", "region", REGIONS_MAX);
     let regions_read = places::regions(cx, &regions);
     let mut monitor_names = section(cx, &main, "monitors", "monitor", MONITORS_MAX);
-    let monitors = monitors::monitors(cx, &monitor_names, folder);
+    let mut monitors = monitors::monitors(cx, &monitor_names, folder);
+    let mut feed_names = section(cx, &main, "feeds", "feed", MONITORS_MAX);
+    monitors.extend(feeds::feeds(cx, &feed_names, folder));
     let pool_names = section(cx, &main, "pools", "pool", NAMES_MAX);
-    let known = pools::Known { regions: &mut regions, monitors: &mut monitor_names, probes: &probes };
+    let known = pools::Known {
+        regions: &mut regions,
+        monitors: &mut monitor_names,
+        feeds: &mut feed_names,
+        probes: &probes,
+    };
     let pools_read = pools::pools(cx, &pool_names, known);
     let schedule_names = section(cx, &main, "schedules", "schedule", SCHEDULES_MAX);
     let schedules = schedules::schedules(cx, &schedule_names);
@@ -133,6 +141,7 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
     if !cx.problems.has_errors() {
         regions.lint_unused(cx, "remove it, or put an endpoint there");
         monitor_names.lint_unused(cx, "name it in a pool: monitor = \"...\"");
+        feed_names.lint_unused(cx, "name it in a pool: feed = \"...\"");
         pool_names.lint_unused(cx, "name it in a policy, or remove it");
         schedule_names.lint_unused(cx, "name it in a policy: schedule = \"...\"");
         policy_names.lint_unused(cx, "name it in a service or another policy, or remove it");

@@ -37,7 +37,7 @@ fn monitor(cx: &mut Context, name: Name, value: Value, folder: &Path) -> Monitor
         span: name.span,
         // A monitor without a check has been reported.
         check: check.unwrap_or(Check::Tcp(TcpCheck::connect(0))),
-        cadence: table.map_or(CADENCE, |table| cadence(cx, &table)),
+        cadence: cadence(cx, table.as_ref()),
     }
 }
 
@@ -54,7 +54,9 @@ fn refuse_cadence(cx: &mut Context, table: &Table) {
     }
 }
 
-fn cadence(cx: &mut Context, table: &Table) -> Cadence {
+/// How often, how long, and the thresholds.
+pub fn cadence(cx: &mut Context, table: Option<&Table>) -> Cadence {
+    let Some(table) = table else { return CADENCE };
     let small = |at: super::reader::At<i64>| u8::try_from(at.value).unwrap_or(u8::MAX);
     let interval = table.duration(cx, "interval").map_or(CADENCE.interval, |at| at.value);
     let timeout = table.duration(cx, "timeout");
@@ -85,16 +87,36 @@ fn cadence(cx: &mut Context, table: &Table) -> Cadence {
 }
 
 fn check(cx: &mut Context, monitor: &Table, folder: &Path) -> Option<Check> {
-    if let Some(value) = monitor.get("http") {
-        let table = Table::open(cx, value, &HTTP, None)?;
-        return Some(Check::Http(http(cx, &table, None, 80)));
-    }
-    if let Some(value) = monitor.get("https") {
-        let table = Table::open(cx, value, &HTTPS, None)?;
-        let tls = tls(cx, &table, folder);
-        return Some(Check::Http(http(cx, &table, Some(tls), 443)));
+    if monitor.get("http").or(monitor.get("https")).is_some() {
+        return request(cx, monitor, folder).map(Check::Http);
     }
     checks::other(cx, monitor, folder)
+}
+
+/// The request of a feed: nothing is looked for in its body.
+pub fn page(cx: &mut Context, feed: &Table, folder: &Path) -> Option<HttpCheck> {
+    let mut check = request(cx, feed, folder)?;
+    if !std::mem::take(&mut check.body).is_empty()
+        && let Some(value) = feed.get("http").or(feed.get("https"))
+    {
+        cx.error(
+            value.span,
+            "nothing is looked for in the page of a feed",
+            "remove `body`, `regex` and `json`; a page without a load counts as missing",
+        );
+    }
+    Some(check)
+}
+
+/// `http` or `https`.
+fn request(cx: &mut Context, owner: &Table, folder: &Path) -> Option<HttpCheck> {
+    if let Some(value) = owner.get("http") {
+        let table = Table::open(cx, value, &HTTP, None)?;
+        return Some(http(cx, &table, None, 80));
+    }
+    let table = Table::open(cx, owner.get("https")?, &HTTPS, None)?;
+    let tls = tls(cx, &table, folder);
+    Some(http(cx, &table, Some(tls), 443))
 }
 
 /// A port.

@@ -5,11 +5,13 @@ use std::net::IpAddr;
 
 use super::composition;
 use super::directory::{Directory, check_name};
+use super::feeds;
 use super::reader::{At, Context, Name, Table, Value, shortened, wrong_type};
 use super::scalar;
 use crate::config::shape::{ENDPOINT, POOL};
 use crate::config::{Endpoint, EndpointTarget, MinHealthy, Pool, Probes, Span};
-use crate::ids::RegionId;
+use crate::health::load::LoadLimits;
+use crate::ids::{MonitorId, RegionId};
 
 /// What `weight` is when it is not written.
 const WEIGHT: u16 = 100;
@@ -32,6 +34,8 @@ pub struct Known<'d, 't> {
     pub regions: &'d mut Directory<'t>,
     /// `[monitors.*]`
     pub monitors: &'d mut Directory<'t>,
+    /// `[feeds.*]`
+    pub feeds: &'d mut Directory<'t>,
     /// `[probes]`
     pub probes: &'d Probes,
 }
@@ -47,6 +51,7 @@ fn pool(cx: &mut Context, name: Name, value: Value, known: &mut Known) -> PoolRe
         span: name.span,
         monitor: None,
         watch: Vec::new(),
+        feed: None,
         endpoints: Vec::new(),
     };
     let Some(table) = Table::open(cx, value, &POOL, Some(name.span)) else {
@@ -54,11 +59,19 @@ fn pool(cx: &mut Context, name: Name, value: Value, known: &mut Known) -> PoolRe
     };
     let monitor = table.get("monitor").and_then(|value| composition::monitor(cx, value, known.monitors));
     let watch = composition::watch(cx, &table, monitor.as_ref(), known.monitors);
-    let endpoints = endpoints(cx, &table, known, monitor.is_some() || !watch.is_empty());
+    // Feeds are numbered behind the monitors.
+    let feed = table.text(cx, "feed").and_then(|text| known.feeds.refer(cx, text));
+    let feed = feed.map(|number| MonitorId((known.monitors.entries.len() + number) as u16));
+    let given = Given {
+        probed: monitor.is_some() || !watch.is_empty() || feed.is_some(),
+        fed: table.get("feed").is_some(),
+        load: feeds::limits(cx, &table, table.get("feed").is_some()),
+    };
+    let endpoints = endpoints(cx, &table, known, given);
     let min_healthy = min_healthy(cx, &table);
     lint_min_healthy(cx, name, min_healthy, endpoints.len());
     PoolRead {
-        pool: Pool { monitor, watch, endpoints, ..empty },
+        pool: Pool { monitor, watch, feed, endpoints, ..empty },
         answers: table.integer(cx, "answers").map(|at| at.map(|answers| answers as u8)),
         min_healthy,
     }
@@ -109,7 +122,18 @@ fn lint_min_healthy(cx: &mut Context, name: Name, min: Option<At<MinHealthy>>, m
     }
 }
 
-fn endpoints(cx: &mut Context, pool: &Table, known: &mut Known, probed: bool) -> Vec<Endpoint> {
+/// What a pool gives its endpoints.
+#[derive(Clone, Copy)]
+struct Given {
+    /// Something connects to them.
+    probed: bool,
+    /// Their load is read.
+    fed: bool,
+    /// What limits those without their own have.
+    load: Option<LoadLimits>,
+}
+
+fn endpoints(cx: &mut Context, pool: &Table, known: &mut Known, given: Given) -> Vec<Endpoint> {
     let Some(value) = pool.get("endpoints") else { return Vec::new() };
     let Some(elements) = value.elements() else {
         wrong_type(
@@ -147,7 +171,7 @@ fn endpoints(cx: &mut Context, pool: &Table, known: &mut Known, probed: bool) ->
                 cx.also(first, "the first one");
             }
         }
-        endpoints.extend(endpoint(cx, &table, name, known, probed));
+        endpoints.extend(endpoint(cx, &table, name, known, given));
     }
     endpoints
 }
@@ -157,15 +181,16 @@ fn endpoint(
     table: &Table,
     name: Option<At<&str>>,
     known: &mut Known,
-    probed: bool,
+    given: Given,
 ) -> Option<Endpoint> {
     let region = table.text(cx, "region").and_then(|text| known.regions.refer(cx, text));
     let target = match table.get("host") {
         Some(host) => host_target(cx, host),
-        None => addresses(cx, table, known.probes, probed),
+        None => addresses(cx, table, known.probes, given.probed),
     };
     let weight = table.integer(cx, "weight").map_or(WEIGHT, |at| at.value as u16);
     let capacity = table.integer(cx, "capacity").and_then(|at| u32::try_from(at.value).ok());
+    let load = feeds::limits(cx, table, given.fed).or(given.load);
     let name = name?;
     Some(Endpoint {
         name: name.value.to_owned(),
@@ -174,6 +199,7 @@ fn endpoint(
         target: target?,
         weight,
         capacity,
+        load,
     })
 }
 

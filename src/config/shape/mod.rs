@@ -3,6 +3,7 @@
 //! The reader takes ranges and known keys from here, the JSON Schema is made from here, and a test
 //! holds the manual against it: none of the three can drift from the others.
 
+mod feed;
 mod monitor;
 mod policy;
 mod schedule;
@@ -10,6 +11,7 @@ mod service;
 
 use std::time::Duration;
 
+pub use feed::{FEED, LOAD, LOADS};
 use monitor::MONITOR_NAME;
 pub use monitor::{
     CHECKS, COMPOSITION, DNS, DNS_TYPES, EXEC, GRPC, HTTP, HTTP2, HTTPS, METHODS, MONITOR, PUSH, RCODES, TCP,
@@ -135,6 +137,12 @@ pub static MAIN: Shape = Shape {
             Kind::Names("monitor", &Kind::Table(&MONITOR)),
             "none",
             "How endpoints are probed.",
+        ),
+        optional(
+            "feeds",
+            Kind::Names("feed", &Kind::Table(&FEED)),
+            "none",
+            "Where the load of endpoints is read.",
         ),
         optional(
             "pools",
@@ -360,6 +368,18 @@ pub static POOL: Shape = Shape {
             "none",
             "Monitors that check its endpoints too and are only shown: they never vote.",
         ),
+        optional(
+            "feed",
+            Kind::Text("a feed's name"),
+            "no load is known",
+            "Where the load of its endpoints is read, from each of their addresses.",
+        ),
+        optional(
+            "load",
+            Kind::Table(&LOAD),
+            "nothing is shed",
+            "Between what loads its endpoints give clients to others, where they do not say so themselves.",
+        ),
         required("endpoints", Kind::List(&Kind::Table(&ENDPOINT)), "The members."),
         optional(
             "answers",
@@ -411,6 +431,12 @@ pub static ENDPOINT: Shape = Shape {
             "not declared",
             "What it can carry, in any unit common to the pool.",
         ),
+        optional(
+            "load",
+            Kind::Table(&LOAD),
+            "the pool's",
+            "Between what loads it gives clients to others, in the unit of the pool's feed.",
+        ),
     ],
     exactly_one: &[&["address", "host"]],
 };
@@ -432,7 +458,7 @@ pub static ZONE: Shape = Shape {
 };
 
 /// Every shape, the two files first.
-pub fn all() -> [&'static Shape; 29] {
+pub fn all() -> [&'static Shape; 31] {
     [
         &MAIN,
         &ZONE,
@@ -449,6 +475,8 @@ pub fn all() -> [&'static Shape; 29] {
         &DNS,
         &EXEC,
         &PUSH,
+        &FEED,
+        &LOAD,
         &POOL,
         &COMPOSITION,
         &VOTE,

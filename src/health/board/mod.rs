@@ -6,6 +6,7 @@
 
 mod commands;
 mod draws;
+mod feeds;
 mod latency;
 mod memory;
 mod schedule;
@@ -17,15 +18,17 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
+use self::feeds::Feeds;
 use self::memory::{Change, Memory, State};
 use self::schedule::{Finished, Schedule};
 use self::service_time::Group;
 use super::certificate::Certificates;
+use super::load::LoadStatus;
 use super::{
-    AddressSpec, BoardSpec, EndpointState, Event, Failure, HealthTable, News, Notice, Observation, Overrides,
-    ProbeOrder, Share, Standing, TargetHealth, TargetSpec, Transition, Verdict, Word,
+    AddressSpec, BoardSpec, Check, EndpointState, Event, Failure, Forced, HealthTable, News, Notice,
+    Observation, Overrides, ProbeOrder, Share, Standing, TargetHealth, TargetSpec, Transition, Verdict, Word,
 };
-use crate::ids::{AddressId, ServiceId, TargetId};
+use crate::ids::{AddressId, EndpointId, ServiceId, TargetId};
 use crate::now::Now;
 
 /// Bounds on what the board has under way.
@@ -103,6 +106,8 @@ pub struct Board {
     group_of: Vec<usize>,
     /// Sorted by region, then monitor.
     groups: Vec<Group>,
+    /// Loads and errors as load balancers tell them (H12).
+    feeds: Feeds,
     overrides: Overrides,
     /// By endpoint: what the overrides come to.
     words: Vec<Word>,
@@ -128,6 +133,7 @@ impl Board {
         Board {
             memories: vec![Memory::default(); spec.targets.len()],
             untried: spec.targets.len(),
+            feeds: Feeds::new(&spec),
             overrides: Overrides::default(),
             words: vec![Word::NONE; spec.endpoints.len()],
             spec,
@@ -163,7 +169,9 @@ impl Board {
         }
         let mut overrides = std::mem::take(&mut self.overrides);
         let dormant = overrides.resolve(&spec);
+        let feeds = self.feeds.succeed(&spec, &self.spec, &old, now.monotonic);
         let mut next = Board {
+            feeds,
             untried: memories.iter().filter(|memory| !memory.tried).count(),
             memories,
             overrides,
@@ -196,7 +204,8 @@ impl Board {
     /// How long to sleep before [`Board::poll_due`] has something to do; `None`: until an observation.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
         let changes = self.changes_at.map(|at| at.saturating_sub(now.monotonic));
-        [self.schedule.timeout(now.monotonic), changes].into_iter().flatten().min()
+        let loads = self.feeds.poll_timeout(now.monotonic);
+        [self.schedule.timeout(now.monotonic), changes, loads].into_iter().flatten().min()
     }
 
     /// The probes to start now. Never more are under way than the limit allows.
@@ -206,10 +215,38 @@ impl Board {
         if self.changes_at.is_some_and(|at| at <= now.monotonic) {
             self.settle(now);
         }
+        self.decide_loads(now);
         let due = self.schedule.due(now.monotonic);
         self.counters.started += due.orders.len() as u64;
         self.counters.late_skipped += due.skipped;
         due.orders
+    }
+
+    /// Decides shares and weights anew, where their time has come (H12).
+    fn decide_loads(&mut self, now: Now) {
+        if self.feeds.poll_timeout(now.monotonic).is_none_or(|timeout| !timeout.is_zero()) {
+            return;
+        }
+        let spec = self.spec.clone();
+        for member in &spec.loads {
+            self.feeds.set_eligible(member.endpoint, self.is_sent_clients(member.endpoint));
+        }
+        if self.feeds.poll(now.monotonic) {
+            self.generation += 1;
+        }
+    }
+
+    /// Whether clients are sent to an endpoint: it is well or may be, and no operator keeps it out.
+    fn is_sent_clients(&self, endpoint: EndpointId) -> bool {
+        let Some(own) = self.spec.endpoints.get(endpoint.index()) else { return false };
+        let mut addresses = own.addresses.iter().filter_map(|id| self.spec.addresses.get(id.index()));
+        match self.words.get(endpoint.index()).map(|word| word.forced) {
+            Some(Forced::Down | Forced::Drained) => false,
+            Some(Forced::Up) => true,
+            Some(Forced::Not) | None => {
+                addresses.any(|address| self.standing(address).verdict != Verdict::Down)
+            }
+        }
     }
 
     fn forget_old(&mut self, now: Now) {
@@ -268,21 +305,27 @@ impl Board {
             };
             self.events.extend(notice.map(told));
         }
-        if let Err(failure) = observation.outcome
-            && !failure.is_evidence()
-        {
-            memory.last_failure = Some(failure);
+        let evidence = match &target.check {
+            Check::Load(check) => self.feeds.take(id, check, &target.cadence, observation, now.monotonic),
+            _ => Some(observation.outcome).filter(|outcome| outcome.err().is_none_or(Failure::is_evidence)),
+        };
+        let Some(outcome) = evidence else {
+            memory.last_failure = observation.outcome.err().or(memory.last_failure);
             return;
-        }
+        };
+        let is_feed = matches!(target.check, Check::Load(_));
         let before = memory.health(&target.cadence);
-        let change = memory.take(&observation.outcome, &target.cadence, now.monotonic);
+        let change = memory.take(&outcome, &target.cadence, now.monotonic);
         if memory.health(&target.cadence) != before {
             self.generation += 1;
         }
         if let Some(change) = change {
             self.events.push_back(Event::Transition(transition(id, target, change, now)));
         }
-        self.update_service_time(index);
+        // How quickly an exporter answers says nothing of the service.
+        if !is_feed {
+            self.update_service_time(index);
+        }
     }
 
     fn update_service_time(&mut self, member: usize) {
@@ -319,11 +362,15 @@ impl Board {
 
     /// The states as they are, to be published.
     pub fn table(&self) -> HealthTable {
-        let endpoints = self.words.iter().map(|word| EndpointState {
-            forced: word.forced,
-            share: word.share,
-            ..EndpointState::PLAIN
-        });
+        let state = |(index, word): (usize, &Word)| {
+            let endpoint = EndpointId(index as u32);
+            EndpointState {
+                forced: word.forced,
+                share: word.share.least(self.feeds.share(endpoint)),
+                load_weight: self.feeds.load_weight(endpoint),
+            }
+        };
+        let endpoints = self.words.iter().enumerate().map(state);
         HealthTable {
             addresses: self.spec.addresses.iter().map(|address| self.standing(address)).collect(),
             endpoints: endpoints.collect(),
@@ -337,7 +384,19 @@ impl Board {
         let health = |target| self.health(target);
         let verdict =
             address.checks.verdict(|target| health(target).map_or(Verdict::Unknown, |own| own.verdict));
-        let bounds = address.checks.targets().filter_map(|target| health(target)?.ttl_bound_s);
+        // Passive checks stand beside what the monitors say: too many errors take it down.
+        let passive = |target: &TargetId| {
+            let spec = self.spec.targets.get(target.index())?;
+            matches!(spec.check, Check::Load(_)).then(|| health(*target)).flatten()
+        };
+        let passives = || address.watched.iter().filter_map(passive);
+        let verdict = match passives().any(|own| own.verdict == Verdict::Down) {
+            true => Verdict::Down,
+            false => verdict,
+        };
+        let known = passives().filter(|own| own.verdict != Verdict::Unknown);
+        let bounds = address.checks.targets().filter_map(health).chain(known);
+        let bounds = bounds.filter_map(|own| own.ttl_bound_s);
         Standing { verdict, ttl_bound_s: bounds.min(), share: Share::FULL }
     }
 
@@ -389,6 +448,11 @@ impl Board {
             latency: memory.averages.latency(now.monotonic),
             certificate_until: memory.certificate_until,
         })
+    }
+
+    /// One endpoint's load, as its feed tells it; `None`: nothing tells it (H12).
+    pub fn load(&self, endpoint: EndpointId, now: Now) -> Option<LoadStatus> {
+        self.feeds.status(endpoint, now.monotonic)
     }
 
     /// Probes under way.
