@@ -206,7 +206,7 @@ impl Figures {
 }
 
 /// Runs of each kind. With 200 the figures are those of docs/decisions/0007-load-control.md.
-const RUNS: u64 = 25;
+const RUNS: u64 = 12;
 
 fn figures(seeds: u64, change: impl Fn(&mut Plan)) -> Figures {
     let mut worst = Figures::default();
