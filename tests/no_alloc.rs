@@ -147,6 +147,7 @@ fn view() -> View {
             file("zones/example.com.toml", NAMES),
         ],
         zones: vec![("example.com".into(), Some(FileId(1)), Some(FileId(2)))],
+        ..Sources::default()
     };
     let (config, problems) = meridian::config::read(&sources, &|_| None);
     let config = config.unwrap_or_else(|| panic!("{problems:#?}"));

@@ -48,7 +48,7 @@ fn snapshot_of(world: &World, toml: &str) -> Snapshot {
 /// A configuration of one file and no zones.
 fn main_file(toml: &str) -> Sources {
     let file = SourceFile { path: "meridian.toml".into(), bytes: toml.as_bytes().to_vec() };
-    Sources { files: vec![file], zones: vec![] }
+    Sources { files: vec![file], ..Sources::default() }
 }
 
 fn compiled(sources: &Sources, atlas: &Atlas, maps: &[Arc<LocationMap>]) -> Snapshot {

@@ -27,7 +27,7 @@ fn view() -> View {
 /// The view of a configuration file without zones.
 fn compiled(text: &str) -> View {
     let file = SourceFile { path: "meridian.toml".into(), bytes: text.as_bytes().to_vec() };
-    view_of(Sources { files: vec![file], zones: vec![] })
+    view_of(Sources { files: vec![file], ..Sources::default() })
 }
 
 fn view_of(sources: Sources) -> View {

@@ -16,8 +16,13 @@ pub(super) fn run(args: &CheckArgs) -> Exit {
     tell(&config::text(&reading.sources, &reading.problems, style()));
     if let Some(prepared) = &reading.prepared {
         let snapshot = &prepared.snapshot;
+        let classes = match snapshot.catalog.classes().names().len() {
+            0 => String::new(),
+            1 => " (some for 1 class of clients)".to_owned(),
+            count => format!(" (some for {count} classes of clients)"),
+        };
         print_text(&format!(
-            "{}: ok; zones: {}, services: {}, endpoints: {}, regions: {}, probed addresses: {}\n",
+            "{}: ok; zones: {}{classes}, services: {}, endpoints: {}, regions: {}, probed addresses: {}\n",
             path.display(),
             snapshot.catalog.zones().len(),
             snapshot.plans.len(),

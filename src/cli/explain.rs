@@ -57,6 +57,7 @@ fn parameters(args: &ExplainArgs) -> Vec<(String, String)> {
     ];
     parameters.extend(args.resolver.map(|resolver| ("resolver".to_owned(), resolver.to_string())));
     parameters.extend(args.at.iter().map(|at| ("at".to_owned(), at.clone())));
+    parameters.extend(args.class.iter().map(|class| ("class".to_owned(), class.clone())));
     parameters.extend(args.assume.iter().map(|assumed| ("assume".to_owned(), assumed.clone())));
     parameters
 }
@@ -78,6 +79,9 @@ fn text(report: &Report, health: &str) -> String {
     let _ = writeln!(out, "health      {health}");
     if let Some(at) = &report.at {
         let _ = writeln!(out, "at          {at}");
+    }
+    if let Some(class) = &report.class {
+        let _ = writeln!(out, "class       {class}");
     }
     if !report.assumed.is_empty() {
         let _ = writeln!(out, "assumed     {}", report.assumed.join(", "));

@@ -152,6 +152,9 @@ struct ExplainArgs {
     /// The address of the client's resolver [default: the client's]
     #[arg(long, value_name = "IP")]
     resolver: Option<IpAddr>,
+    /// The class of clients whose zones answer [default: that of the resolver's address]
+    #[arg(long, value_name = "NAME")]
+    class: Option<String>,
     /// Take a region, an endpoint (POOL/NAME), an address or a family (ipv4, ipv6) to be otherwise; can be given
     /// several times
     #[arg(long, value_name = "WHAT=down|up|drained")]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher24;
 
-use crate::config::{FileId, SourceFile, Sources};
+use crate::config::{FileId, SourceFile, Sources, ZoneFiles};
 use crate::geo::{LocationMap, MapError};
 
 const MAGIC: &[u8; 8] = b"meridian";
@@ -26,6 +26,8 @@ const TAG_FILE: u8 = 1;
 const TAG_ZONE: u8 = 2;
 /// A location map in its own flat form.
 const TAG_MAP: u8 = 3;
+/// A zone of a class of clients: length of the class's name (u32), the name, then as [`TAG_ZONE`].
+const TAG_CLASS_ZONE: u8 = 4;
 
 /// What an archive holds.
 pub struct Archive {
@@ -73,12 +75,16 @@ impl Archive {
             section.extend_from_slice(&file.bytes);
             push(&mut body, TAG_FILE, &section);
         }
-        for (origin, zone, names) in &sources.zones {
-            let number = |file: &Option<FileId>| file.map_or(0, |file| file.0 + 1).to_le_bytes();
-            let mut section = number(zone).to_vec();
-            section.extend_from_slice(&number(names));
-            section.extend_from_slice(origin.as_bytes());
-            push(&mut body, TAG_ZONE, &section);
+        for files in &sources.zones {
+            push(&mut body, TAG_ZONE, &zone_section(files));
+        }
+        for (class, zones) in &sources.class_zones {
+            for files in zones {
+                let mut section = (class.len() as u32).to_le_bytes().to_vec();
+                section.extend_from_slice(class.as_bytes());
+                section.extend_from_slice(&zone_section(files));
+                push(&mut body, TAG_CLASS_ZONE, &section);
+            }
         }
         for map in maps {
             push(&mut body, TAG_MAP, &map.to_bytes());
@@ -119,10 +125,15 @@ impl Archive {
                 let (path, text) = section.split_at_checked(length).ok_or(ArchiveError::Damaged)?;
                 self.sources.files.push(SourceFile { path: utf8(path)?, bytes: text.to_vec() });
             }
-            TAG_ZONE => {
-                let file = |number: [u8; 4]| u32::from_le_bytes(number).checked_sub(1).map(FileId);
-                let (zone, names) = (file(array(&mut section)?), file(array(&mut section)?));
-                self.sources.zones.push((utf8(section)?, zone, names));
+            TAG_ZONE => self.sources.zones.push(zone_files(section)?),
+            TAG_CLASS_ZONE => {
+                let length = u32::from_le_bytes(array(&mut section)?) as usize;
+                let (class, section) = section.split_at_checked(length).ok_or(ArchiveError::Damaged)?;
+                let (class, files) = (utf8(class)?, zone_files(section)?);
+                match self.sources.class_zones.last_mut() {
+                    Some((last, zones)) if *last == class => zones.push(files),
+                    _ => self.sources.class_zones.push((class, vec![files])),
+                }
             }
             TAG_MAP => {
                 let map = LocationMap::from_bytes(section).map_err(ArchiveError::Map)?;
@@ -132,6 +143,20 @@ impl Archive {
         }
         Ok(())
     }
+}
+
+fn zone_section((origin, zone, names): &ZoneFiles) -> Vec<u8> {
+    let number = |file: &Option<FileId>| file.map_or(0, |file| file.0 + 1).to_le_bytes();
+    let mut section = number(zone).to_vec();
+    section.extend_from_slice(&number(names));
+    section.extend_from_slice(origin.as_bytes());
+    section
+}
+
+fn zone_files(mut section: &[u8]) -> Result<ZoneFiles, ArchiveError> {
+    let file = |number: [u8; 4]| u32::from_le_bytes(number).checked_sub(1).map(FileId);
+    let (zone, names) = (file(array(&mut section)?), file(array(&mut section)?));
+    Ok((utf8(section)?, zone, names))
 }
 
 fn push(body: &mut Vec<u8>, tag: u8, section: &[u8]) {
@@ -168,6 +193,10 @@ mod tests {
                 SourceFile { path: "zones/a.zone".into(), bytes: vec![0xff, 0] },
             ],
             zones: vec![("a".into(), Some(FileId(1)), None)],
+            class_zones: vec![(
+                "inside".into(),
+                vec![("a".into(), Some(FileId(1)), None), ("b".into(), None, None)],
+            )],
         }
     }
 

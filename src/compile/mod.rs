@@ -22,7 +22,7 @@ use crate::ids::CounterId;
 use crate::steer::Plan;
 use crate::view::{Bindings, ResponderSettings, Snapshot};
 use crate::wire::ServiceBinding;
-use crate::zone::Catalog;
+use crate::zone::{Catalog, ClassSpec, ClientClasses, Zone};
 
 pub use maps::MapsError;
 
@@ -106,8 +106,23 @@ fn watched(plan: &Plan) -> ServiceSpec {
 
 /// Reads every zone; all of them, so that every problem is told.
 fn catalog(config: &Config, sources: &Sources, problems: &mut Problems) -> Catalog {
-    let mut zones = Vec::with_capacity(config.zones.len());
-    for written in &config.zones {
+    let everybody = zones(config, &config.zones, sources, problems);
+    let own = config.classes.iter().map(|class| zones(config, &class.zones, sources, problems)).collect();
+    let specs: Vec<ClassSpec> = config
+        .classes
+        .iter()
+        .map(|class| ClassSpec {
+            name: class.name.as_str().into(),
+            networks: class.networks.clone(),
+            listen: class.listen.clone(),
+        })
+        .collect();
+    Catalog::with_classes(everybody, ClientClasses::new(&specs), own)
+}
+
+fn zones(config: &Config, written: &[config::Zone], sources: &Sources, problems: &mut Problems) -> Vec<Zone> {
+    let mut zones = Vec::with_capacity(written.len());
+    for written in written {
         let Some(file) = sources.file(written.file) else { continue };
         let steered: Vec<SteeredOwner<'_>> = written
             .names
@@ -121,5 +136,5 @@ fn catalog(config: &Config, sources: &Sources, problems: &mut Problems) -> Catal
             .collect();
         zones.extend(zonefile::read_zone(&written.origin, written.file, &file.bytes, &steered, problems));
     }
-    Catalog::new(zones)
+    zones
 }

@@ -15,8 +15,8 @@ pub mod shape;
 mod suggest;
 mod types;
 
-pub use problem::{FileId, Problem, Problems, Severity, SourceFile, Sources, Span};
-pub use read::{control_listen, duration, read, spell_duration, zones_folder};
+pub use problem::{FileId, Problem, Problems, Severity, SourceFile, Sources, Span, ZoneFiles};
+pub use read::{class_folders, control_listen, duration, read, spell_duration, zones_folder};
 pub use render::{Style, json, summary, text};
 pub use schema::{main_schema, zone_schema};
 pub use types::*;

@@ -24,13 +24,18 @@ pub struct SourceFile {
     pub bytes: Vec<u8>,
 }
 
+/// A zone: origin as spelt by the file's name, its `.zone` file, its `.toml` file.
+pub type ZoneFiles = (String, Option<FileId>, Option<FileId>);
+
 /// All text that a configuration consists of. `files[0]` is the main file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sources {
     /// The files, by [`FileId`].
     pub files: Vec<SourceFile>,
     /// The zones: (origin as spelt by the file's name, its `.zone` file, its `.toml` file).
-    pub zones: Vec<(String, Option<FileId>, Option<FileId>)>,
+    pub zones: Vec<ZoneFiles>,
+    /// The zones of each class of clients, by its name.
+    pub class_zones: Vec<(String, Vec<ZoneFiles>)>,
 }
 
 impl Sources {

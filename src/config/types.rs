@@ -44,6 +44,8 @@ pub struct Config {
     pub schedules: Vec<Schedule>,
     /// The zones folder.
     pub zones: Vec<Zone>,
+    /// `[classes.*]`, in the order written.
+    pub classes: Vec<Class>,
 }
 
 impl Config {
@@ -407,6 +409,23 @@ pub enum ClientSubnetUse {
     Ignore,
     /// Only that of resolvers in these networks.
     Trusted(Vec<IpNet>),
+}
+
+/// `[classes.NAME]`: clients who see zones of their own (R16).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Class {
+    /// The name.
+    pub name: String,
+    /// Where the name is written.
+    pub span: Span,
+    /// Where its clients are, by the address that sends the packets; no network is in two classes.
+    pub networks: Vec<IpNet>,
+    /// Where its clients' queries come in: some of [`Server::listen`], none of them in two classes.
+    pub listen: Vec<SocketAddr>,
+    /// The folder of its zones as written, relative to the configuration file.
+    pub folder: PathBuf,
+    /// Its zones; all others are everybody's.
+    pub zones: Vec<Zone>,
 }
 
 /// One zone of the zones folder.

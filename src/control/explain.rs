@@ -30,6 +30,9 @@ pub struct Report {
     pub at: Option<String>,
     /// The generation that explains.
     pub generation: u64,
+    /// The class of clients, unless it is everybody's (R16).
+    #[serde(default)]
+    pub class: Option<String>,
     /// What was taken to be otherwise than it is: `WHAT=down`, `WHAT=up` or `WHAT=drained`.
     #[serde(default)]
     pub assumed: Vec<String>,
@@ -106,11 +109,12 @@ pub struct Candidate {
 /// # Errors
 /// When an assumption names no region.
 pub fn report(view: &View, question: &Question, now: Now) -> Result<Report, String> {
+    let class = class(view, question)?;
     let now = Now { wall: question.at.unwrap_or(now.wall), ..now };
     let supposed = supposed(view, question, now)?;
     let view = supposed.as_ref().unwrap_or(view);
     let snapshot = &view.snapshot;
-    let (path, service) = walk(view, question);
+    let (path, service) = walk(view, question, class);
     let steered = service.and_then(|(service, negative_ttl_s)| {
         let client = Client { resolver: question.resolver, subnet: question.client };
         let lane = lane(view, service, question.rtype)?;
@@ -124,11 +128,21 @@ pub fn report(view: &View, question: &Question, now: Now) -> Result<Report, Stri
         rtype: question.rtype.to_string(),
         at: question.at.map(utc_text),
         generation: snapshot.generation,
+        class: snapshot.catalog.classes().name(class).map(str::to_owned),
         assumed: question.assumptions.iter().map(assumption_text).collect(),
         path,
         steered,
         attributions: snapshot.attributions.iter().filter(|_| needed).map(ToString::to_string).collect(),
     })
+}
+
+/// The class that is asked for, or else that of the resolver's address: who sends the query counts.
+fn class(view: &View, question: &Question) -> Result<ClientClass, String> {
+    let classes = view.snapshot.catalog.classes();
+    match &question.class {
+        None => Ok(classes.of(question.resolver, None)),
+        Some(name) => classes.by_name(name).ok_or_else(|| format!("class: there is no class {name:?}")),
+    }
 }
 
 /// The view as it would be; `None` where nothing is supposed to be otherwise.
@@ -159,14 +173,14 @@ fn lane(view: &View, service: ServiceId, rtype: Rtype) -> Option<Lane> {
 
 /// From the name asked for through static CNAMEs to a service, or to what is there instead.
 /// With the service, the TTL of an empty answer there.
-fn walk(view: &View, question: &Question) -> (Vec<String>, Option<(ServiceId, u32)>) {
+fn walk(view: &View, question: &Question, class: ClientClass) -> (Vec<String>, Option<(ServiceId, u32)>) {
     let rtype = question.rtype;
     let catalog = &view.snapshot.catalog;
     let mut name = question.name;
     let mut path = Vec::new();
     for _ in 0..CHAIN_MAX {
         let text = name_text(name.octets());
-        let Some((_, zone)) = catalog.find(ClientClass::DEFAULT, &name) else {
+        let Some((_, zone)) = catalog.find(class, &name) else {
             let what = match path.is_empty() {
                 true => "is in none of our zones: REFUSED",
                 false => "is in none of our zones: the answer ends with the CNAME",

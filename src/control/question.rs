@@ -21,19 +21,21 @@ pub struct Question {
     pub(super) at: Option<Duration>,
     pub(super) client: Option<ClientPrefix>,
     pub(super) resolver: IpAddr,
+    /// The class of clients by name; `None`: that of the resolver's address.
+    pub(super) class: Option<String>,
     pub(super) draw: u64,
     pub(super) assumptions: Vec<(String, Assumed)>,
 }
 
 impl Question {
-    /// From `name`, `type`, `client`, `resolver`, `draw` and any number of `assume`.
+    /// From `name`, `type`, `client`, `resolver`, `class`, `draw` and any number of `assume`.
     ///
     /// # Errors
     /// One line that says which of them is wrong and what it should be.
     pub fn from_parameters(parameters: &[(String, String)]) -> Result<Question, String> {
         let mut name = None;
         let mut rtype = Rtype::A;
-        let (mut client, mut resolver, mut draw, mut at) = (None, None, 0, None);
+        let (mut client, mut resolver, mut class, mut draw, mut at) = (None, None, None, 0, None);
         let mut assumptions = Vec::new();
         for (key, value) in parameters {
             match key.as_str() {
@@ -44,6 +46,7 @@ impl Question {
                     let wrong = |_| format!("resolver: {value:?} is not an IP address");
                     resolver = Some(value.parse().map_err(wrong)?);
                 }
+                "class" => class = Some(value.clone()),
                 "draw" => {
                     let wrong = |_| format!("draw: {value:?} is not a number of 64 bits");
                     draw = value.parse().map_err(wrong)?;
@@ -69,6 +72,7 @@ impl Question {
             at,
             client: client.filter(|client| client.length() > 0),
             resolver,
+            class,
             draw,
             assumptions,
         })

@@ -81,6 +81,9 @@ pub struct Status {
     pub published_s: f64,
     /// The addresses that are served.
     pub listen: Vec<String>,
+    /// The classes of clients who see zones of their own.
+    #[serde(default)]
+    pub classes: Vec<String>,
     /// The regions with how many of their endpoints may be used.
     pub regions: Vec<RegionStatus>,
     /// The endpoints.

@@ -35,6 +35,7 @@ pub fn status(view: &View, board: &Board, telemetry: &Telemetry, now: Now, facts
         generation: snapshot.generation,
         published_s: facts.published.wall.as_secs_f64(),
         listen: facts.listen.iter().map(ToString::to_string).collect(),
+        classes: snapshot.catalog.classes().names().map(str::to_owned).collect(),
         regions: regions(snapshot, &endpoints),
         services: services(view),
         endpoints,

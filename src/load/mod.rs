@@ -51,7 +51,12 @@ pub fn sources(main: &Path) -> (Sources, Problems) {
     };
     let bytes = reading.sources.file(file).map(|file| file.bytes.as_slice()).unwrap_or_default();
     let folder = beside(main, &config::zones_folder(bytes));
-    reading.zones(&folder);
+    let class_folders = config::class_folders(bytes);
+    reading.sources.zones = reading.zones(&folder);
+    for (class, folder) in class_folders {
+        let zones = reading.zones(&beside(main, &folder));
+        reading.sources.class_zones.push((class, zones));
+    }
     (reading.sources, reading.problems)
 }
 
@@ -141,8 +146,9 @@ impl Reading {
     }
 
     /// Every `NAME.zone` and `NAME.toml` of the folder, by name.
-    fn zones(&mut self, folder: &Path) {
-        let Some(mut names) = self.folder(folder) else { return };
+    fn zones(&mut self, folder: &Path) -> Vec<config::ZoneFiles> {
+        let mut zones = Vec::new();
+        let Some(mut names) = self.folder(folder) else { return zones };
         if names.is_empty() {
             self.error(
                 format!("there is no zone to serve: {} holds no file NAME.zone", folder.display()),
@@ -172,9 +178,10 @@ impl Reading {
             // A zone whose file is there but not readable has been reported; without it nothing more
             // can be said of its names.
             if zone_id.is_some() || !zone {
-                self.sources.zones.push((origin, zone_id, names_id));
+                zones.push((origin, zone_id, names_id));
             }
         }
+        zones
     }
 
     /// Which zones a folder has files of; `None`, reported, where it cannot be listed.

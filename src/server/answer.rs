@@ -11,18 +11,18 @@ use crate::respond::{Asked, DropReason, Note, Outcome, Size, respond};
 use crate::telemetry::{Event, SAMPLED_ONE_IN, Sample, WorkerCounters};
 use crate::view::View;
 use crate::wire::{HEADER_OCTETS, Rcode};
-use crate::zone::ClientClass;
 
-/// What a worker needs to answer: its counters and its chance.
+/// What a worker needs to answer: where queries come in, its counters and its chance.
 pub struct Answerer {
+    listener: SocketAddr,
     counters: Arc<WorkerCounters>,
     draws: Draws,
 }
 
 impl Answerer {
-    /// An answerer that counts here.
-    pub fn new(counters: Arc<WorkerCounters>) -> Answerer {
-        Answerer { counters, draws: Draws::seeded() }
+    /// An answerer for a listen address as it is written in the configuration, that counts here.
+    pub fn new(listener: SocketAddr, counters: Arc<WorkerCounters>) -> Answerer {
+        Answerer { listener, counters, draws: Draws::seeded() }
     }
 
     /// Where it counts.
@@ -42,8 +42,7 @@ impl Answerer {
         let asked = Asked {
             source: source.ip(),
             transport: self.counters.transport,
-            // One class exists until classes can be configured (R16).
-            class: ClientClass::DEFAULT,
+            class: view.snapshot.catalog.classes().of(source.ip(), Some(self.listener)),
         };
         let draw = self.draws.draw();
         match respond(view, &asked, now, draw, packet, buffer) {

@@ -90,13 +90,21 @@ impl Server {
             for (core, socket) in bound.datagrams.into_iter().enumerate() {
                 let counters = telemetry.worker(Transport::Udp, Writers::One);
                 let name = format!("udp-{number}-{core}");
-                server.workers.push(udp::Worker::start(name, socket, cell.clone(), clock, counters)?);
+                server.workers.push(udp::Worker::start(
+                    name,
+                    socket,
+                    bound.written,
+                    cell.clone(),
+                    clock,
+                    counters,
+                )?);
             }
             let listener = tokio::net::TcpListener::from_std(bound.connections)?;
             let service = tcp::Service {
                 cell: cell.clone(),
                 clock,
                 connections: connections.clone(),
+                listener: bound.written,
                 counters: counters.clone(),
             };
             server.listeners.push(tokio::spawn(tcp::serve(listener, service, stopped.clone())));

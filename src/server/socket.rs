@@ -21,6 +21,8 @@ const PORT_ATTEMPTS_MAX: u32 = 16;
 
 /// The sockets of one listen address.
 pub struct Bound {
+    /// The address as it was asked for: what classes of clients call it (R16).
+    pub written: SocketAddr,
     /// The address, with the port that was given if 0 was asked for.
     pub address: SocketAddr,
     /// One per worker, sharing the port.
@@ -49,6 +51,7 @@ fn bind_both(address: SocketAddr, workers: usize) -> io::Result<Bound> {
     // SO_REUSEPORT would let a second server of the same user share the port unnoticed. The listener does
     // not set it, so it comes first where the port is known.
     let early = if address.port() == 0 { None } else { Some(connections(address)?) };
+    let written = address;
     let first = datagrams(address)?;
     let address = first.local_addr()?;
     let mut sockets = vec![first];
@@ -59,7 +62,7 @@ fn bind_both(address: SocketAddr, workers: usize) -> io::Result<Bound> {
         Some(listener) => listener,
         None => connections(address)?,
     };
-    Ok(Bound { address, datagrams: sockets, connections })
+    Ok(Bound { written, address, datagrams: sockets, connections })
 }
 
 fn datagrams(address: SocketAddr) -> io::Result<UdpSocket> {

@@ -50,6 +50,7 @@ pub struct Service {
     /// Who else is connected.
     pub connections: Arc<Connections>,
     /// Where to count.
+    pub listener: SocketAddr,
     pub counters: Arc<WorkerCounters>,
 }
 
@@ -106,7 +107,7 @@ fn admit(
         stream,
         source,
         place: admission.place,
-        answerer: Answerer::new(service.counters.clone()),
+        answerer: Answerer::new(service.listener, service.counters.clone()),
         service: service.clone(),
         received: Vec::new(),
         unsent: Vec::new(),

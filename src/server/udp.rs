@@ -30,10 +30,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker that answers on `socket` from whatever view is in the cell.
+    /// Starts a worker that answers on `socket` from whatever view is in the cell. `listener` is its
+    /// address as written in the configuration.
     pub fn start(
         name: String,
         socket: UdpSocket,
+        listener: SocketAddr,
         cell: Arc<Cell>,
         clock: Clock,
         counters: Arc<WorkerCounters>,
@@ -41,7 +43,7 @@ impl Worker {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = Builder::new().name(name).spawn(move || {
-            run(&socket, &cell, clock, Answerer::new(counters), &stopped);
+            run(&socket, &cell, clock, Answerer::new(listener, counters), &stopped);
         })?;
         Ok(Worker { stop, thread })
     }

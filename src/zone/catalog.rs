@@ -1,5 +1,6 @@
 //! All zones of a snapshot, and which of them a name belongs to.
 
+use super::classes::ClientClasses;
 use super::lookup::Zone;
 use super::tree::{NameTree, ROOT};
 use crate::ids::ZoneId;
@@ -18,28 +19,54 @@ impl ClientClass {
 pub struct Catalog {
     zones: Box<[Zone]>,
     tree: NameTree,
-    /// By node of the tree.
-    zone_at: Box<[Option<ZoneId>]>,
+    /// By class, then by node of the tree.
+    zone_at: Box<[Box<[Option<ZoneId>]>]>,
+    classes: ClientClasses,
 }
 
 impl Catalog {
-    /// The zones, numbered as they come. Of two with the same origin the first is found.
+    /// The zones that everybody sees, numbered as they come. Of two with the same origin the first is
+    /// found.
     pub fn new(zones: Vec<Zone>) -> Catalog {
+        Catalog::with_classes(zones, ClientClasses::default(), Vec::new())
+    }
+
+    /// The same with classes of clients. `own` has the zones of each class; where a class has none of an
+    /// origin its clients see everybody's.
+    pub fn with_classes(zones: Vec<Zone>, classes: ClientClasses, own: Vec<Vec<Zone>>) -> Catalog {
         let mut tree = NameTree::new();
-        let mut zone_at = vec![None];
-        for (number, zone) in zones.iter().enumerate() {
-            let origin = zone.origin();
-            let mut node = Some(ROOT);
-            for index in (0..origin.labels()).rev() {
-                node = node.and_then(|node| tree.child_or_new(node, origin.label(index)));
+        let mut all = Vec::new();
+        let mut places: Vec<Vec<(u32, ZoneId)>> = Vec::new();
+        for zones in std::iter::once(zones).chain(own) {
+            let mut placed = Vec::new();
+            for zone in zones {
+                placed.extend(node_of(&mut tree, &zone).map(|node| (node, ZoneId(all.len() as u32))));
+                all.push(zone);
             }
-            zone_at.resize(tree.len(), None);
-            if let Some(place) = node.and_then(|node| zone_at.get_mut(node as usize)) {
-                place.get_or_insert(ZoneId(number as u32));
+            places.push(placed);
+        }
+        let mut everybody: Vec<Option<ZoneId>> = vec![None; tree.len()];
+        let mut zone_at = Vec::with_capacity(places.len());
+        for (class, placed) in places.into_iter().enumerate() {
+            let mut seen = everybody.clone();
+            // The first of equal origins stays.
+            for (node, zone) in placed.into_iter().rev() {
+                if let Some(slot) = seen.get_mut(node as usize) {
+                    *slot = Some(zone);
+                }
             }
+            if class == 0 {
+                everybody.clone_from(&seen);
+            }
+            zone_at.push(seen.into_boxed_slice());
         }
         tree.shrink();
-        Catalog { zones: zones.into(), tree, zone_at: zone_at.into() }
+        Catalog { zones: all.into(), tree, zone_at: zone_at.into(), classes }
+    }
+
+    /// Who is in which class.
+    pub fn classes(&self) -> &ClientClasses {
+        &self.classes
     }
 
     /// The zone with the longest origin that `name` is at or below.
@@ -55,17 +82,16 @@ impl Catalog {
 
     /// Among the origins that `name` has from label `first` on.
     fn deepest(&self, class: ClientClass, name: &Name, first: usize) -> Option<(ZoneId, &Zone)> {
-        // The one class that exists sees every zone.
-        let ClientClass(_) = class;
+        let zone_at = self.zone_at.get(usize::from(class.0)).or(self.zone_at.first())?;
         if first > name.labels() {
             return None;
         }
-        let mut found = self.zone_at.first().copied().flatten();
+        let mut found = zone_at.first().copied().flatten();
         let mut node = ROOT;
         for index in (first..name.labels()).rev() {
             let Some(child) = self.tree.child(node, name.label(index)) else { break };
             node = child;
-            found = self.zone_at.get(node as usize).copied().flatten().or(found);
+            found = zone_at.get(node as usize).copied().flatten().or(found);
         }
         let id = found?;
         Some((id, self.zone(id)?))
@@ -80,4 +106,14 @@ impl Catalog {
     pub fn zones(&self) -> &[Zone] {
         &self.zones
     }
+}
+
+/// The node of a zone's origin, made if it is new.
+fn node_of(tree: &mut NameTree, zone: &Zone) -> Option<u32> {
+    let origin = zone.origin();
+    let mut node = Some(ROOT);
+    for index in (0..origin.labels()).rev() {
+        node = node.and_then(|node| tree.child_or_new(node, origin.label(index)));
+    }
+    node
 }

@@ -6,6 +6,7 @@
 
 mod builder;
 mod catalog;
+mod classes;
 mod lookup;
 #[cfg(test)]
 mod tests;
@@ -14,5 +15,6 @@ mod walk;
 
 pub use builder::{OutOfZone, ZoneBuilder};
 pub use catalog::{Catalog, ClientClass};
+pub use classes::{ClassSpec, ClientClasses};
 pub use lookup::{Lookup, Rdata, Rrset, Zone};
 pub use walk::Held;

@@ -47,6 +47,8 @@ struct Server {
     lines: mpsc::Receiver<String>,
     log: Arc<Mutex<String>>,
     dns: SocketAddr,
+    /// Of a second listen address, if there is one.
+    second: Option<SocketAddr>,
     control: SocketAddr,
 }
 
@@ -156,10 +158,12 @@ impl Server {
             }
         });
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut server = Server { child, lines, log, dns: nowhere, control: nowhere };
+        let mut server = Server { child, lines, log, dns: nowhere, second: None, control: nowhere };
         server.control =
             server.wait_for("control listener open")["address"].as_str().unwrap().parse().unwrap();
-        server.dns = server.wait_for("ready")["listen"].as_str().unwrap().parse().unwrap();
+        let ready = server.wait_for("ready");
+        let mut listen = ready["listen"].as_str().unwrap().split(' ').map(|address| address.parse().unwrap());
+        (server.dns, server.second) = (listen.next().unwrap(), listen.next());
         server
     }
 
@@ -192,9 +196,13 @@ impl Server {
 
     /// The last four octets of the answer to an A query: the address, if there is one.
     fn ask(&self, name: &str) -> [u8; 4] {
+        self.ask_at(self.dns, name)
+    }
+
+    fn ask_at(&self, listener: SocketAddr, name: &str) -> [u8; 4] {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
-        client.send_to(&query(name), self.dns).unwrap();
+        client.send_to(&query(name), listener).unwrap();
         let mut buffer = [0; 512];
         let octets = client.recv(&mut buffer).unwrap();
         *buffer[..octets].last_chunk().unwrap()
@@ -323,6 +331,58 @@ fn a_changed_listen_address_asks_for_a_restart() {
     assert_eq!(done.status.code(), Some(0));
     assert!(text(&done.stderr).contains("server.listen has changed and takes effect only after a restart"));
     assert_eq!(server.ask(WWW), A);
+}
+
+/// The same by TCP.
+fn ask_by_tcp(listener: SocketAddr, name: &str) -> [u8; 4] {
+    let mut stream = TcpStream::connect(listener).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let query = query(name);
+    stream.write_all(&[&(query.len() as u16).to_be_bytes()[..], &query].concat()).unwrap();
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut reply).unwrap();
+    *reply.last_chunk().unwrap()
+}
+
+#[test]
+fn r16_a_listener_has_zones_of_its_own() {
+    let world = World::new();
+    std::fs::create_dir(world.folder.path().join("inside")).unwrap();
+    world.write("inside/example.test.zone", &ZONE.replace("192.0.2.77", "10.0.0.77"));
+    world.write("inside/example.test.toml", "[names]\n\"www\" = \"inside\"\n");
+    let both = world.configuration("").replace("127.0.0.1:0\"]", "127.0.0.1:0\", \"127.0.0.2:0\"]")
+        + "[services.inside]\npolicy = \"b\"\n\
+           [classes.inside]\nlisten = \"127.0.0.2:0\"\nzones = \"inside\"\n";
+    world.write("meridian.toml", &both);
+    let server = world.start();
+    let second = server.second.unwrap();
+    assert_eq!((server.ask(WWW), server.ask_at(second, WWW)), (A, B));
+    assert_eq!((ask_by_tcp(server.dns, WWW), ask_by_tcp(second, WWW)), (A, B));
+    assert_eq!(server.ask("static.example.test"), [192, 0, 2, 77]);
+    assert_eq!(server.ask_at(second, "static.example.test"), [10, 0, 0, 77]);
+
+    let explain = |class: &[&str]| {
+        let arguments = [&["explain", WWW, "--client", "198.51.100.0/24"], class].concat();
+        text(&server.verb(&arguments, &world.config()).stdout)
+    };
+    assert!(explain(&[]).contains("127.0.77.1"));
+    let inside = explain(&["--class", "inside"]);
+    assert!(inside.contains("class       inside") && inside.contains("127.0.77.2"), "{inside}");
+    let checked = text(&run(&["check"], &world.config()).stdout);
+    assert!(checked.contains("zones: 2 (some for 1 class of clients)"), "{checked}");
+    let status = text(&server.verb(&["status", "--json"], &world.config()).stdout);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["classes"], serde_json::json!(["inside"]));
+
+    // A reload turns the two around.
+    world.write(
+        "meridian.toml",
+        &both.replace("listen = \"127.0.0.2:0\"\nzones", "listen = \"127.0.0.1:0\"\nzones"),
+    );
+    assert_eq!(server.verb(&["reload"], &world.config()).status.code(), Some(0));
+    assert_eq!((server.ask(WWW), server.ask_at(second, WWW)), (B, A));
 }
 
 #[test]

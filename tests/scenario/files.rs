@@ -81,7 +81,8 @@ impl Files {
     /// the names are written has a start of authority and a name server, no more.
     pub fn zones(&self) -> impl Iterator<Item = (&str, String, Option<&str>)> {
         self.zones.iter().map(|(origin, (zone, names))| {
-            let zone = if zone.is_empty() { bare_zone(origin) } else { zone.clone() };
+            let own = origin.rsplit('/').next().unwrap_or(origin);
+            let zone = if zone.is_empty() { bare_zone(own) } else { zone.clone() };
             (origin.as_str(), zone, names.as_deref())
         })
     }
@@ -116,7 +117,7 @@ impl Files {
     fn sources(&self) -> Sources {
         let file = |path: String, text: &str| SourceFile { path, bytes: text.as_bytes().to_vec() };
         let mut sources =
-            Sources { files: vec![file("meridian.toml".to_owned(), &self.main())], zones: Vec::new() };
+            Sources { files: vec![file("meridian.toml".to_owned(), &self.main())], ..Sources::default() };
         for (origin, zone, names) in self.zones() {
             let mut add = |path: String, text: &str| {
                 sources.files.push(file(path, text));
@@ -124,7 +125,13 @@ impl Files {
             };
             let zone = add(format!("zones/{origin}.zone"), &zone);
             let names = names.map(|names| add(format!("zones/{origin}.toml"), names));
-            sources.zones.push((origin.to_owned(), Some(zone), names));
+            match origin.split_once('/') {
+                None => sources.zones.push((origin.to_owned(), Some(zone), names)),
+                Some((class, origin)) => {
+                    let files = (origin.to_owned(), Some(zone), names);
+                    sources.class_zones.push((class.to_owned(), vec![files]));
+                }
+            }
         }
         sources
     }

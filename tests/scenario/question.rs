@@ -1,6 +1,6 @@
 //! Questions: what a scenario asks, as octets. Written apart from the server's own wire code.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use hickory_proto::rr::{Name, RecordType};
@@ -14,6 +14,8 @@ pub struct Question {
     pub rtype: u16,
     /// Where the query comes from.
     pub from: IpAddr,
+    /// The listen address that it comes in on.
+    pub at: Option<SocketAddr>,
     /// The client subnet option.
     pub subnet: Option<Subnet>,
     /// Whether OPT is sent though no option needs it.
@@ -178,7 +180,7 @@ impl Question {
     }
 }
 
-/// `NAME TYPE [from ADDRESS] [subnet NETWORK] [each /LENGTH] [tcp] [draw N | draws N] [edns] [payload N]
+/// `NAME TYPE [from ADDRESS] [at LISTENER] [subnet NETWORK] [each /LENGTH] [tcp] [draw N | draws N] [edns] [payload N]
 /// [version N] [option CODE HEX] [opcode N] [class N]`
 pub fn question(name: &str, rest: &[&str]) -> Result<Question, String> {
     Name::from_ascii(name).map_err(|error| format!("`{name}` is no name: {error}"))?;
@@ -187,6 +189,7 @@ pub fn question(name: &str, rest: &[&str]) -> Result<Question, String> {
         name: name.to_owned(),
         rtype: rtype_number(rtype)?,
         from: IpAddr::from([192, 0, 2, 53]),
+        at: None,
         subnet: None,
         edns: false,
         version: 0,
@@ -202,6 +205,10 @@ pub fn question(name: &str, rest: &[&str]) -> Result<Question, String> {
         rest = match rest {
             ["from", address, rest @ ..] => {
                 question.from = number(address)?;
+                rest
+            }
+            ["at", address, rest @ ..] => {
+                question.at = Some(number(address)?);
                 rest
             }
             ["subnet", subnet, rest @ ..] => {

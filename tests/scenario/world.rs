@@ -14,7 +14,6 @@ use meridian::ids::{CounterId, TargetId};
 use meridian::now::Now;
 use meridian::respond::{self, Asked, Outcome, Transport};
 use meridian::view::{Snapshot, View};
-use meridian::zone::ClientClass;
 
 use crate::files::{Compiled, Files};
 use crate::names::{self, endpoints, targets};
@@ -241,7 +240,7 @@ impl Server for World {
         let asked = Asked {
             source: question.from,
             transport: if question.tcp { Transport::Tcp } else { Transport::Udp },
-            class: ClientClass::DEFAULT,
+            class: self.view.snapshot.catalog.classes().of(question.from, question.at),
         };
         let mut buffer = vec![0; 65535];
         match respond::respond(&self.view, &asked, self.now, draw, &query, &mut buffer) {

@@ -28,7 +28,7 @@ impl Setting {
              [regions.eu]\nat = [53.3, -6.3]\n[regions.ap]\nat = [35.7, 139.7]\n{text}"
         );
         let file = SourceFile { path: "meridian.toml".into(), bytes: text.into_bytes() };
-        let sources = Sources { files: vec![file], zones: vec![] };
+        let sources = Sources { files: vec![file], ..Sources::default() };
         let atlas = |_: &mut _| Ok(Atlas::default());
         let (found, problems) =
             crate::compile::compile(&sources, atlas, 1, &mut |_, _| CounterId(0)).unwrap();

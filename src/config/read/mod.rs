@@ -3,6 +3,7 @@
 mod binding;
 mod body;
 mod checks;
+mod classes;
 mod composition;
 mod directory;
 mod feeds;
@@ -45,6 +46,8 @@ const SCHEDULES_MAX: usize = 10_000;
 const MONITORS_MAX: usize = 10_000;
 /// Pools, policies and services of each kind, likewise.
 const NAMES_MAX: usize = 100_000;
+/// Classes of clients: each keeps a table of all origins.
+const CLASSES_MAX: usize = 100;
 
 /// Reads a configuration: `Some` exactly where no problem is an error. `environment` looks up the
 /// variables of secrets.
@@ -64,6 +67,20 @@ pub fn zones_folder(main: &[u8]) -> PathBuf {
     setting(main, "server", "zones").map_or_else(|| PathBuf::from("zones"), PathBuf::from)
 }
 
+/// The classes of clients that the main file names, each with its zones folder, likewise.
+pub fn class_folders(main: &[u8]) -> Vec<(String, PathBuf)> {
+    let folder = |root: &toml::de::DeTable<'_>| {
+        let classes = root.get("classes")?.get_ref().as_table()?;
+        let folder_of =
+            |class: &toml::de::DeValue<'_>| Some(PathBuf::from(class.get("zones")?.get_ref().as_str()?));
+        let all = classes
+            .iter()
+            .filter_map(|(name, class)| Some((name.get_ref().to_string(), folder_of(class.get_ref())?)));
+        Some(all.collect())
+    };
+    lenient(main, folder).unwrap_or_default()
+}
+
 /// The control listener that a main file names, whatever else is wrong with it: a server may well be running on
 /// what was there before. `None`: it is off.
 pub fn control_listen(main: &[u8]) -> Option<SocketAddr> {
@@ -76,15 +93,17 @@ pub fn control_listen(main: &[u8]) -> Option<SocketAddr> {
 
 /// One text setting of a main file that may be full of mistakes.
 fn setting(main: &[u8], table: &str, key: &str) -> Option<String> {
+    lenient(main, |root| root.get(table)?.get_ref().get(key)?.get_ref().as_str().map(str::to_owned))
+}
+
+/// Looks at a main file that may be full of mistakes.
+fn lenient<T>(main: &[u8], look: impl FnOnce(&toml::de::DeTable<'_>) -> Option<T>) -> Option<T> {
     let text = std::str::from_utf8(main).unwrap_or_default();
-    let sources = Sources {
-        files: vec![super::SourceFile { path: String::new(), bytes: text.as_bytes().to_vec() }],
-        zones: Vec::new(),
-    };
+    let file = super::SourceFile { path: String::new(), bytes: text.as_bytes().to_vec() };
+    let sources = Sources { files: vec![file], ..Sources::default() };
     let mut cx = Context::new(&|_| None);
     let parsed = parse::file(&mut cx, &sources, FileId(0));
-    let root = parsed.as_ref()?.get_ref();
-    root.get(table)?.get_ref().get(key)?.get_ref().as_str().map(str::to_owned)
+    look(parsed.as_ref()?.get_ref())
 }
 
 fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
@@ -136,7 +155,14 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
     tree::lint_without_places(cx, &nodes, has_places, geoip.asn.is_some());
     let services = judge_services(cx, services_read, &nodes, facts.as_deref());
 
-    let zones = zones::zones(cx, sources, &mut service_names, &services);
+    let zones = zones::zones(cx, sources, &sources.zones, &mut service_names, &services);
+    let class_names = section(cx, &main, "classes", "class", CLASSES_MAX);
+    let mut classes = classes::classes(cx, &class_names, &server);
+    for class in &mut classes {
+        let own = sources.class_zones.iter().find(|(name, _)| *name == class.name);
+        let own = own.map_or(&[][..], |(_, zones)| zones);
+        class.zones = zones::zones(cx, sources, own, &mut service_names, &services);
+    }
     // A misspelt reference makes two problems of one: its own is enough.
     if !cx.problems.has_errors() {
         regions.lint_unused(cx, "remove it, or put an endpoint there");
@@ -160,6 +186,7 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
         services,
         schedules,
         zones,
+        classes,
     })
 }
 

@@ -94,7 +94,8 @@ fn listen(cx: &mut Context, table: &Table) -> Option<Vec<SocketAddr>> {
     Some(sockets.into_iter().map(|(socket, _)| socket).collect())
 }
 
-fn socket(cx: &mut Context, value: Value, key: &str) -> Option<SocketAddr> {
+/// An address with its port.
+pub fn socket(cx: &mut Context, value: Value, key: &str) -> Option<SocketAddr> {
     let text = value.text(cx, key)?;
     match scalar::socket(text.value) {
         Ok(socket) => Some(socket),

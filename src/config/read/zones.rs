@@ -7,19 +7,20 @@ use super::parse;
 use super::reader::{At, Context, Name, Table, Value, shortened};
 use super::scalar::{LABEL_OCTETS_MAX, NAME_TEXT_OCTETS_MAX};
 use crate::config::shape::ZONE;
-use crate::config::{FileId, Service, Sources, Span, SteeredName, Zone};
+use crate::config::{FileId, Service, Sources, Span, SteeredName, Zone, ZoneFiles};
 use crate::ids::ServiceId;
 
-/// The zones and their steered names.
+/// The zones of a folder and their steered names.
 pub fn zones(
     cx: &mut Context,
     sources: &Sources,
+    files: &[ZoneFiles],
     directory: &mut Directory,
     services: &[Service],
 ) -> Vec<Zone> {
     let mut zones = Vec::new();
     let mut seen: HashMap<String, FileId> = HashMap::new();
-    for (origin, file, names) in &sources.zones {
+    for (origin, file, names) in files {
         let Some(first) = file.or(*names) else { continue };
         let top = Span { file: first, start: 0, end: 0 };
         if let Err(why) = check_origin(origin) {

@@ -168,6 +168,12 @@ pub static MAIN: Shape = Shape {
             "none",
             "When branches of policies may be used.",
         ),
+        optional(
+            "classes",
+            Kind::Names("class", &Kind::Table(&CLASS)),
+            "none",
+            "Clients who see zones of their own.",
+        ),
     ],
     exactly_one: &[],
 };
@@ -444,6 +450,35 @@ pub static ENDPOINT: Shape = Shape {
 /// An IP address.
 const ADDRESS: Kind = Kind::Text("an IP address");
 
+/// `[classes.NAME]`
+pub static CLASS: Shape = Shape {
+    name: "class",
+    doc: "Clients who see zones of their own.",
+    keys: &[
+        required(
+            "zones",
+            Kind::Text("a folder"),
+            "The folder of the zones that they see otherwise than everybody.",
+        ),
+        optional(
+            "networks",
+            Kind::Either(&[NETWORK, Kind::List(&NETWORK)]),
+            "none",
+            "Where their queries come from; the longest network around an address decides.",
+        ),
+        optional(
+            "listen",
+            Kind::Either(&[SOCKET, Kind::List(&SOCKET)]),
+            "none",
+            "Where their queries come in: some of [server] listen. Networks count first.",
+        ),
+    ],
+    exactly_one: &[],
+};
+
+/// A network.
+const NETWORK: Kind = Kind::Text("a network in CIDR form");
+
 /// `zones/NAME.toml`
 pub static ZONE: Shape = Shape {
     name: "zones/NAME.toml",
@@ -458,7 +493,7 @@ pub static ZONE: Shape = Shape {
 };
 
 /// Every shape, the two files first.
-pub fn all() -> [&'static Shape; 31] {
+pub fn all() -> [&'static Shape; 32] {
     [
         &MAIN,
         &ZONE,
@@ -491,6 +526,7 @@ pub fn all() -> [&'static Shape; 31] {
         &BINDING,
         &SCHEDULE,
         &WINDOW,
+        &CLASS,
     ]
 }
 

@@ -30,7 +30,7 @@ type TestZone<'z> = (&'z str, Option<&'z [u8]>, Option<&'z [u8]>);
 fn sources(main: &[u8], zones: &[TestZone]) -> Sources {
     let mut sources = Sources {
         files: vec![SourceFile { path: "meridian.toml".to_owned(), bytes: main.to_vec() }],
-        zones: Vec::new(),
+        ..Sources::default()
     };
     for (origin, zone, names) in zones {
         let mut add = |bytes: &Option<&[u8]>, ending: &str| {
