@@ -119,6 +119,8 @@ pub enum Refusal {
     NoOverride(Which),
     /// There is no such service.
     NoService(String),
+    /// Nobody selected has a `push` monitor.
+    NoPush(Selector),
     /// Nobody selected waits to come back.
     NothingWaits,
     /// The governor holds nothing there.
@@ -217,6 +219,7 @@ impl fmt::Display for Refusal {
             }
             Refusal::NoOverride(which) => write!(f, "there is no override {which}"),
             Refusal::NoService(name) => write!(f, "there is no service {name}"),
+            Refusal::NoPush(selector) => write!(f, "{selector} has no push monitor"),
             Refusal::NothingWaits => f.write_str("nobody there waits to come back"),
             Refusal::NothingFrozen => f.write_str("nothing is frozen there"),
             Refusal::Harm(shortfalls) => {

@@ -14,6 +14,7 @@ mod notice;
 mod observation;
 mod overrides;
 pub mod passive;
+pub mod remembered;
 mod spec;
 mod steps;
 mod table;
@@ -26,12 +27,13 @@ pub use check::{
 };
 pub use command::{Command, OverrideKind, Part, Receipt, Refusal, Shortfall, Which};
 pub use composition::{Composition, Vote};
-pub use failback::{FailbackMode, FailbackSpec};
+pub use failback::{FailbackMode, FailbackSpec, Stage};
 pub use failure::{Failure, NotRun, ServingStatus, TlsFailure};
-pub use governor::GovernorSpec;
+pub use governor::{Cause, Ending, Figures, GovernorSpec};
 pub use notice::{Level, News, Notice, OverrideEnd};
 pub use observation::{Event, Observation, ProbeOrder, Ticket, Timings, Transition, Vantage};
 pub use overrides::{Override, OverrideId, Overrides, Scope, Selector, SelectorError, Word};
+pub use remembered::Remembered;
 pub use spec::{AddressSpec, BoardSpec, EndpointSpec, MinCapacity, ServiceSpec};
 pub use table::{
     EndpointState, Forced, HealthTable, ServiceTime, Share, ShareCause, Standing, TargetHealth, Verdict,

@@ -46,6 +46,13 @@ impl Steps {
             next_at: end.saturating_sub(self.length * (left - 1)),
         }
     }
+
+    /// How long before the end the first step begins that does at least so much of the way.
+    pub fn left_from(self, permille: u16) -> Duration {
+        let wanted = u32::from(permille) * (self.number + 1);
+        let done = wanted.div_ceil(u32::from(Share::PERMILLE_MAX)).clamp(1, self.number);
+        self.length * (self.number + 1 - done)
+    }
 }
 
 #[cfg(test)]
@@ -71,5 +78,15 @@ mod tests {
         check(3, 2, 750, 1003);
         check(1, 0, 500, 1001);
         check(0, 0, 500, 1000);
+    }
+
+    #[test]
+    fn a_way_can_be_entered_in_its_middle() {
+        let steps = Steps::of(s(600));
+        for permille in [1, 47, 48, 500, 952] {
+            let left = steps.left_from(permille);
+            let step = steps.towards(s(600), s(600).saturating_sub(left));
+            assert!(step.permille >= permille && step.permille < permille + 48, "{permille}: {step:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::health::{
     Command, News, Override, OverrideEnd, OverrideKind, Overrides, Receipt, Refusal, Selector, Shortfall,
     Which, Word,
 };
-use crate::ids::EndpointId;
+use crate::ids::{EndpointId, ServiceId};
 use crate::now::Now;
 
 /// A longer drain or override is one without an end.
@@ -34,23 +34,60 @@ impl Board {
             }
             Command::Approve { selector, actor } => {
                 check_text(&[&actor])?;
-                self.selected(&selector)?;
-                Err(Refusal::NothingWaits)
+                self.approve(selector, actor, now)
             }
             Command::Release { service, actor } => {
                 check_text(&[&actor])?;
-                let known = |name: &String| self.spec.services.iter().any(|own| *own.name == **name);
-                match service.filter(|name| !known(name)) {
-                    Some(unknown) => Err(Refusal::NoService(unknown)),
-                    None => Err(Refusal::NothingFrozen),
-                }
+                self.release(service, actor, now)
             }
         }?;
         self.settle(now);
         Ok(receipt)
     }
 
-    fn selected(&self, selector: &Selector) -> Result<Box<[EndpointId]>, Refusal> {
+    fn approve(&mut self, selector: Selector, actor: String, now: Now) -> Result<Receipt, Refusal> {
+        let endpoints = self.selected(&selector)?;
+        let own = endpoints.iter().filter_map(|id| self.spec.endpoints.get(id.index()));
+        let addresses = own.flat_map(|own| own.addresses.iter().map(|address| (*address, own.failback)));
+        let approved = self.standings.failback.approve(addresses, now.monotonic);
+        if approved.is_empty() {
+            return Err(Refusal::NothingWaits);
+        }
+        self.tell(News::Approved { selector, actor, addresses: approved.len() }, now);
+        for (address, stage) in approved {
+            self.tell_stage(address, stage, now);
+        }
+        Ok(Receipt { endpoints: endpoints.into(), ..Receipt::default() })
+    }
+
+    fn release(&mut self, service: Option<String>, actor: String, now: Now) -> Result<Receipt, Refusal> {
+        let number = |name: &String| self.spec.services.iter().position(|own| *own.name == **name);
+        let id = match &service {
+            None => None,
+            Some(name) => match number(name) {
+                Some(number) => Some(ServiceId(number as u32)),
+                None => return Err(Refusal::NoService(name.clone())),
+            },
+        };
+        // Doubt is about this node, not about a service.
+        let ended = match id {
+            None => self.standings.distrust.release(now.monotonic),
+            Some(_) => None,
+        };
+        let held = self.standings.frozen.iter().filter(|(own, _)| id.is_none_or(|id| id == *own)).count();
+        if held == 0 && ended.is_none() {
+            return Err(Refusal::NothingFrozen);
+        }
+        if let Some(after) = ended {
+            self.standings.governor.trust(now.monotonic);
+            self.tell(News::DistrustEnded { how: None, after }, now);
+        }
+        self.standings.governor.release(id, now.monotonic);
+        self.tell(News::Released { service, actor, addresses: held }, now);
+        Ok(Receipt::default())
+    }
+
+    pub(super) fn selected(&self, selector: &Selector) -> Result<Box<[EndpointId]>, Refusal> {
         let endpoints = selector.matches(&self.spec);
         if endpoints.is_empty() {
             let near = selector.near(&self.spec);
@@ -179,9 +216,16 @@ impl Board {
             self.tell(News::Drained(own), now);
         }
         let words = self.overrides.words(self.spec.endpoints.len(), Drains::AsTheyAre, now.monotonic);
-        if words != self.words {
-            self.words = words;
-            self.generation += 1;
+        if words == self.words {
+            return;
+        }
+        self.generation += 1;
+        let before = std::mem::replace(&mut self.words, words);
+        for (index, before) in before.into_iter().enumerate() {
+            let endpoint = EndpointId(index as u32);
+            if before != self.word(endpoint) {
+                self.word_changed(endpoint, before, now);
+            }
         }
     }
 }

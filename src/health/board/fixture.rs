@@ -13,7 +13,7 @@ use crate::health::{
     Failure, Observation, OverrideKind, Receipt, Refusal, ServiceSpec, Standing, TargetAddress, TargetSpec,
     TcpCheck, Timings, Transition, Which,
 };
-use crate::ids::{AddressId, EndpointId, Family, MonitorId, RegionId, TargetId};
+use crate::ids::{AddressId, EndpointId, Family, MonitorId, RegionId, ServiceId, TargetId};
 use crate::now::Now;
 
 pub const START: Now =
@@ -181,6 +181,15 @@ impl Theatre {
     pub fn address(&self, name: &str) -> AddressId {
         let spec = self.board.spec();
         spec.endpoints.iter().find(|own| *own.name == *name).unwrap().addresses[0]
+    }
+
+    /// The endpoints that the governor holds for a service.
+    pub fn frozen(&self, service: u32) -> Vec<String> {
+        let spec = self.board.spec();
+        let own = |address: AddressId| &spec.endpoints[spec.addresses[address.index()].endpoint.index()].name;
+        let table = self.board.table();
+        let held = table.frozen.iter().filter(|(id, _)| *id == ServiceId(service));
+        held.map(|(_, address)| own(*address).to_string()).collect()
     }
 
     /// Whether something told contains this; what was told before is forgotten.

@@ -90,6 +90,11 @@ impl OwnTime {
         self.average_ms += (median - self.average_ms) * weight;
     }
 
+    /// Begins at an average of an earlier process.
+    pub fn begin_at(&mut self, average_ms: f64) {
+        *self = OwnTime { last: [average_ms; 3], samples: 1, average_ms };
+    }
+
     /// The average in milliseconds; `None` before the first sample.
     pub fn average_ms(&self) -> Option<f64> {
         (self.samples > 0).then_some(self.average_ms)

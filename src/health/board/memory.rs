@@ -30,6 +30,8 @@ pub struct Memory {
     pub last_failure: Option<Failure>,
     /// When it last had a result.
     pub result_at: Option<Duration>,
+    /// Until when a posted verdict holds.
+    pub valid_until: Option<Duration>,
     /// Whether a probe has ended in any way (H1's first round).
     pub tried: bool,
     /// Until when the certificate is valid that was shown last, as time since the Unix epoch.
@@ -178,13 +180,36 @@ impl Memory {
         Some(Change { from, to: self.verdict(), cause })
     }
 
+    /// Takes in a verdict that somebody has posted, good until `until`.
+    pub fn post(&mut self, verdict: Verdict, until: Duration, actor: &str, now: Duration) -> Option<Change> {
+        let state = match verdict {
+            Verdict::Up => UP,
+            Verdict::Down => State::Down { needed: 1, in_row: 0 },
+            Verdict::Unknown => State::Unknown,
+        };
+        let changes = self.verdict() != verdict;
+        (self.result_at, self.tried) = (Some(now), true);
+        self.valid_until = (verdict != Verdict::Unknown).then_some(until);
+        let change = self.enter(state, format!("posted by {actor}"));
+        change.filter(|_| changes)
+    }
+
     /// Whether the last result is so old that it is marked (H13).
     pub fn is_stale(&self, cadence: &Cadence, now: Duration) -> bool {
-        self.result_at.is_some_and(|at| now.saturating_sub(at) > cadence.interval * STALE_INTERVALS)
+        // What is posted says itself how long it holds.
+        self.valid_until.is_none()
+            && self.result_at.is_some_and(|at| now.saturating_sub(at) > cadence.interval * STALE_INTERVALS)
     }
 
     /// Forgets a verdict whose last result is older than the bound: unknown, never down (H13).
     pub fn forget(&mut self, cadence: &Cadence, now: Duration) -> Option<Change> {
+        if let Some(until) = self.valid_until {
+            if now < until {
+                return None;
+            }
+            self.valid_until = None;
+            return self.enter(State::Unknown, "the verdict posted holds no longer".to_owned());
+        }
         let age = now.saturating_sub(self.result_at?);
         if self.state == State::Unknown || age <= cadence.interval * FORGET_INTERVALS {
             return None;

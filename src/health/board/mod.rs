@@ -9,8 +9,11 @@ mod draws;
 mod feeds;
 mod latency;
 mod memory;
+mod push;
+mod restart;
 mod schedule;
 mod service_time;
+mod standings;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,15 +23,17 @@ use foldhash::fast::FixedState;
 
 use self::feeds::Feeds;
 use self::memory::{Change, Memory, State};
-use self::schedule::{Finished, Schedule};
+use self::schedule::{Finished, Probed, Schedule};
 use self::service_time::Group;
+use self::standings::Standings;
 use super::certificate::Certificates;
 use super::load::LoadStatus;
+use super::overrides::Drains;
 use super::{
-    AddressSpec, BoardSpec, Check, EndpointState, Event, Failure, Forced, HealthTable, News, Notice,
-    Observation, Overrides, ProbeOrder, Share, Standing, TargetHealth, TargetSpec, Transition, Verdict, Word,
+    BoardSpec, Check, EndpointState, Event, Failure, Forced, HealthTable, News, Notice, Observation,
+    Overrides, ProbeOrder, TargetHealth, TargetSpec, Transition, Verdict, Word,
 };
-use crate::ids::{AddressId, EndpointId, ServiceId, TargetId};
+use crate::ids::{EndpointId, TargetId};
 use crate::now::Now;
 
 /// Bounds on what the board has under way.
@@ -111,12 +116,15 @@ pub struct Board {
     overrides: Overrides,
     /// By endpoint: what the overrides come to.
     words: Vec<Word>,
+    standings: Standings,
     schedule: Schedule,
     events: VecDeque<Event>,
     certificates: Certificates,
     counters: Counters,
     generation: u64,
     untried: usize,
+    /// Whether an earlier process has left something.
+    restored: bool,
     forget_scan_at: Duration,
     /// When something changes by itself.
     changes_at: Option<Duration>,
@@ -127,15 +135,21 @@ impl Board {
     pub fn new(spec: Arc<BoardSpec>, limits: BoardLimits, now: Now, seed: u64) -> Board {
         let mut schedule = Schedule::new(limits.under_way_max, seed);
         for target in &spec.targets {
-            schedule.add(&target.cadence, now.monotonic);
+            match Probed::by(&target.check) {
+                Probed::Ever => schedule.add(&target.cadence, now.monotonic),
+                Probed::Never => schedule.add_silent(&target.cadence),
+            }
         }
         let (groups, group_of) = group(&spec.targets);
+        let memories: Vec<Memory> = spec.targets.iter().map(new_memory).collect();
         Board {
-            memories: vec![Memory::default(); spec.targets.len()],
-            untried: spec.targets.len(),
+            untried: memories.iter().filter(|memory| !memory.tried).count(),
+            memories,
+            restored: false,
             feeds: Feeds::new(&spec),
             overrides: Overrides::default(),
             words: vec![Word::NONE; spec.endpoints.len()],
+            standings: Standings::new(&spec, |target| unknown(&spec, target)),
             spec,
             group_of,
             groups,
@@ -154,7 +168,9 @@ impl Board {
     /// kept. Events not told yet are dropped with the numbers they use: tell them before.
     pub fn succeed(mut self, spec: Arc<BoardSpec>, limits: BoardLimits, now: Now) -> Board {
         let old = self.carry(&spec.targets);
-        let cadences = old.iter().copied().zip(spec.targets.iter().map(|target| target.cadence));
+        let probed =
+            |(old, target): (&Option<usize>, &TargetSpec)| (*old, Probed::by(&target.check), target.cadence);
+        let cadences = old.iter().zip(&spec.targets).map(probed);
         let schedule = self.schedule.succeed(limits.under_way_max, cadences, now.monotonic);
         let (mut groups, group_of) = group(&spec.targets);
         for group in &mut groups {
@@ -163,19 +179,25 @@ impl Board {
             group.published_ms = before.map_or(0, |before| before.published_ms);
         }
         let mut memories = Vec::with_capacity(spec.targets.len());
-        for old in &old {
+        for (old, target) in old.iter().zip(&spec.targets) {
             let memory = old.and_then(|old| self.memories.get_mut(old));
-            memories.push(memory.map(std::mem::take).unwrap_or_default());
+            memories.push(memory.map_or_else(|| new_memory(target), std::mem::take));
         }
         let mut overrides = std::mem::take(&mut self.overrides);
         let dormant = overrides.resolve(&spec);
         let feeds = self.feeds.succeed(&spec, &self.spec, &old, now.monotonic);
+        let health = |target: TargetId| {
+            Some(memories.get(target.index())?.health(&spec.targets.get(target.index())?.cadence))
+        };
+        let standings = Standings::new(&spec, health);
         let mut next = Board {
             feeds,
             untried: memories.iter().filter(|memory| !memory.tried).count(),
             memories,
+            restored: self.restored,
             overrides,
             words: Vec::new(),
+            standings,
             spec,
             group_of,
             groups,
@@ -188,6 +210,8 @@ impl Board {
             changes_at: None,
         };
         dormant.into_iter().for_each(|own| next.tell(News::OverrideDormant(own), now));
+        next.words = next.overrides.words(next.spec.endpoints.len(), Drains::AsTheyAre, now.monotonic);
+        next.inherit(&self.spec, self.standings, now);
         next.settle(now);
         next
     }
@@ -239,12 +263,11 @@ impl Board {
     /// Whether clients are sent to an endpoint: it is well or may be, and no operator keeps it out.
     fn is_sent_clients(&self, endpoint: EndpointId) -> bool {
         let Some(own) = self.spec.endpoints.get(endpoint.index()) else { return false };
-        let mut addresses = own.addresses.iter().filter_map(|id| self.spec.addresses.get(id.index()));
         match self.words.get(endpoint.index()).map(|word| word.forced) {
             Some(Forced::Down | Forced::Drained) => false,
             Some(Forced::Up) => true,
             Some(Forced::Not) | None => {
-                addresses.any(|address| self.standing(address).verdict != Verdict::Down)
+                own.addresses.iter().any(|address| self.published(*address).verdict != Verdict::Down)
             }
         }
     }
@@ -256,11 +279,15 @@ impl Board {
         self.forget_scan_at = now.monotonic + FORGET_SCAN;
         // The wall clock may have been set.
         self.settle(now);
-        for (index, (memory, target)) in self.memories.iter_mut().zip(&self.spec.targets).enumerate() {
+        for index in 0..self.memories.len() {
+            let (Some(memory), Some(target)) = (self.memories.get_mut(index), self.spec.targets.get(index))
+            else {
+                continue;
+            };
             if let Some(change) = memory.forget(&target.cadence, now.monotonic) {
-                self.generation += 1;
                 let id = TargetId(index as u32);
                 self.events.push_back(Event::Transition(transition(id, target, change, now)));
+                self.target_changed(id, now);
             }
         }
     }
@@ -268,7 +295,7 @@ impl Board {
     /// Does what time has brought: ends of overrides, steps of drains and ramps.
     fn settle(&mut self, now: Now) {
         self.settle_overrides(now);
-        self.changes_at = self.overrides.next_change(now.monotonic);
+        self.settle_standings(now);
     }
 
     fn tell(&mut self, news: News, at: Now) {
@@ -316,11 +343,12 @@ impl Board {
         let is_feed = matches!(target.check, Check::Load(_));
         let before = memory.health(&target.cadence);
         let change = memory.take(&outcome, &target.cadence, now.monotonic);
-        if memory.health(&target.cadence) != before {
-            self.generation += 1;
-        }
+        let changed = memory.health(&target.cadence) != before;
         if let Some(change) = change {
             self.events.push_back(Event::Transition(transition(id, target, change, now)));
+        }
+        if changed {
+            self.target_changed(id, now);
         }
         // How quickly an exporter answers says nothing of the service.
         if !is_feed {
@@ -372,32 +400,11 @@ impl Board {
         };
         let endpoints = self.words.iter().enumerate().map(state);
         HealthTable {
-            addresses: self.spec.addresses.iter().map(|address| self.standing(address)).collect(),
+            addresses: self.standings.published.as_slice().into(),
             endpoints: endpoints.collect(),
-            frozen: Arc::new([]),
+            frozen: Arc::clone(&self.standings.frozen),
             service_times: self.groups.iter().filter_map(Group::entry).collect(),
         }
-    }
-
-    /// What the checks of an address come to.
-    fn standing(&self, address: &AddressSpec) -> Standing {
-        let health = |target| self.health(target);
-        let verdict =
-            address.checks.verdict(|target| health(target).map_or(Verdict::Unknown, |own| own.verdict));
-        // Passive checks stand beside what the monitors say: too many errors take it down.
-        let passive = |target: &TargetId| {
-            let spec = self.spec.targets.get(target.index())?;
-            matches!(spec.check, Check::Load(_)).then(|| health(*target)).flatten()
-        };
-        let passives = || address.watched.iter().filter_map(passive);
-        let verdict = match passives().any(|own| own.verdict == Verdict::Down) {
-            true => Verdict::Down,
-            false => verdict,
-        };
-        let known = passives().filter(|own| own.verdict != Verdict::Unknown);
-        let bounds = address.checks.targets().filter_map(health).chain(known);
-        let bounds = bounds.filter_map(|own| own.ttl_bound_s);
-        Standing { verdict, ttl_bound_s: bounds.min(), share: Share::FULL }
     }
 
     fn health(&self, target: TargetId) -> Option<TargetHealth> {
@@ -408,14 +415,6 @@ impl Board {
     /// Whether a probe of every target has ended, well or not (H1).
     pub fn first_round_done(&self) -> bool {
         self.untried == 0
-    }
-
-    /// The share of clients that an address of a service may get as far as monitors are concerned, in
-    /// thousandths; 0: it is down.
-    fn share_well(&self, _service: ServiceId, address: AddressId) -> u16 {
-        let Some(own) = self.spec.addresses.get(address.index()) else { return 0 };
-        let standing = self.standing(own);
-        if standing.verdict == Verdict::Down { 0 } else { standing.share.permille }
     }
 
     /// What it watches over.
@@ -466,6 +465,16 @@ impl Board {
     }
 }
 
+/// A target that nothing is known of. No round of probes is waited for where none will come.
+fn new_memory(target: &TargetSpec) -> Memory {
+    Memory { tried: Probed::by(&target.check) == Probed::Never, ..Memory::default() }
+}
+
+/// What is known of a target at first.
+fn unknown(spec: &BoardSpec, target: TargetId) -> Option<TargetHealth> {
+    Some(Memory::default().health(&spec.targets.get(target.index())?.cadence))
+}
+
 /// Gathers targets by region and monitor, in that order.
 fn group(targets: &[TargetSpec]) -> (Vec<Group>, Vec<usize>) {
     let mut numbers = BTreeMap::new();
@@ -493,6 +502,8 @@ fn transition(id: TargetId, target: &TargetSpec, change: Change, at: Now) -> Tra
     Transition { target: id, label: target.label.clone(), from, to, cause, at }
 }
 
+#[cfg(test)]
+mod comeback_tests;
 #[cfg(test)]
 mod command_tests;
 #[cfg(test)]

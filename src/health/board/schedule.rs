@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::draws::Draws;
-use crate::health::{Cadence, ProbeOrder, Ticket};
+use crate::health::{Cadence, Check, ProbeOrder, Ticket};
 use crate::ids::TargetId;
 
 /// A start is moved by at most this share of the interval either way, so that targets and nodes do not
@@ -53,6 +53,25 @@ struct UnderWay {
     /// `None`: the target went with a reload, its probe still runs.
     target: Option<u32>,
     lost_at: Duration,
+}
+
+/// Whether a target is probed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Probed {
+    /// As often as its cadence says.
+    Ever,
+    /// Somebody posts its verdicts.
+    Never,
+}
+
+impl Probed {
+    /// Of a check.
+    pub const fn by(check: &Check) -> Probed {
+        match check {
+            Check::Push { .. } => Probed::Never,
+            _ => Probed::Ever,
+        }
+    }
 }
 
 /// What became of an order.
@@ -104,6 +123,19 @@ impl Schedule {
         });
     }
 
+    /// Adds a target that is never probed.
+    pub fn add_silent(&mut self, cadence: &Cadence) {
+        let slot = Slot {
+            interval: cadence.interval.max(Duration::from_millis(1)),
+            timeout: cadence.timeout,
+            nominal: Duration::MAX,
+            due: Duration::MAX,
+            first: false,
+            under_way: None,
+        };
+        self.slots.push(slot);
+    }
+
     /// The next place in the interval: multiples of the golden ratio are evenly spread for any number
     /// of targets, also when more come later.
     fn place(&mut self) -> f64 {
@@ -118,11 +150,12 @@ impl Schedule {
         self.slots.push(slot);
     }
 
-    /// The schedule after a reload. `carried[new]` is the target's old number, if it had one.
+    /// The schedule after a reload. `carried[new]` is the target's old number, if it had one, and how it
+    /// is probed, if it is.
     pub fn succeed(
         self,
         under_way_max: usize,
-        carried: impl Iterator<Item = (Option<usize>, Cadence)>,
+        carried: impl Iterator<Item = (Option<usize>, Probed, Cadence)>,
         now: Duration,
     ) -> Schedule {
         let mut next = Schedule {
@@ -134,7 +167,11 @@ impl Schedule {
         for entry in next.under_way.values_mut() {
             entry.target = None;
         }
-        for (new, (old, cadence)) in carried.enumerate() {
+        for (new, (old, probed, cadence)) in carried.enumerate() {
+            if probed == Probed::Never {
+                next.add_silent(&cadence);
+                continue;
+            }
             match old.and_then(|old| self.slots.get(old)) {
                 Some(slot) if slot.interval == cadence.interval => {
                     next.push(Slot { timeout: cadence.timeout, ..*slot });

@@ -9,7 +9,8 @@ use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::health::{
-    Cadence, Check, Composition, EndpointSpec, FailbackSpec, NotRun, TargetAddress, Ticket, Timings, Verdict,
+    AddressSpec, Cadence, Check, Composition, EndpointSpec, FailbackSpec, NotRun, TargetAddress, Ticket,
+    Timings, Verdict,
 };
 use crate::ids::{AddressId, EndpointId, MonitorId, RegionId};
 
