@@ -1,9 +1,10 @@
 //! `meridian check`
 
 use super::{CheckArgs, Exit, print_json, print_text, style, tell};
+use crate::compile::floors::FloorShare;
 use crate::config;
 use crate::daemon::{EarlierMaps, Reading, Source};
-use crate::ids::CounterId;
+use crate::ids::{CounterId, Family};
 
 pub(super) fn run(args: &CheckArgs) -> Exit {
     let path = args.config.path();
@@ -30,6 +31,13 @@ pub(super) fn run(args: &CheckArgs) -> Exit {
             snapshot.fleet.regions.len(),
             snapshot.board.targets.len(),
         ));
+        for FloorShare { service, family, length, moved } in (Source { path }).floor_shares(&reading) {
+            print_text(&format!(
+                "service {service}: the scope floor /{length} changes the region of {:.2} % of the known {} addresses\n",
+                moved * 100.0,
+                if family == Family::V4 { "IPv4" } else { "IPv6" },
+            ));
+        }
     }
     exit
 }

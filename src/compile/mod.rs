@@ -7,6 +7,7 @@
 
 pub mod archive;
 mod fleet;
+pub mod floors;
 mod loads;
 pub mod locations;
 mod maps;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::progress::Progress;
+use crate::compile::floors::{self, FloorShare};
 use crate::compile::locations::{Atlas, Database, Overrides};
 use crate::compile::{Inputs, compile};
 use crate::config::{self, Config, FileId, Problems, SourceFile, Sources, Span, Style};
@@ -109,6 +110,19 @@ impl Source {
         let snapshot = snapshot.filter(|_| !problems.has_errors())?;
         let warnings = config::text(sources, problems, Style::Plain);
         Some(Prepared { config, snapshot: Arc::new(snapshot), warnings, places })
+    }
+
+    /// What the scope floors of a reading cost (E6); compiles it once more, without them.
+    pub fn floor_shares(&self, reading: &Reading) -> Vec<FloorShare> {
+        let Some(prepared) = &reading.prepared else { return Vec::new() };
+        let plain = floors::without(&prepared.config);
+        if plain.services == prepared.config.services {
+            return Vec::new();
+        }
+        let (mut sources, mut problems) = (reading.sources.clone(), Problems::default());
+        let earlier = EarlierMaps::default();
+        let plain = self.compile(plain, &mut sources, 1, &earlier, &mut |_, _| CounterId(0), &mut problems);
+        plain.map_or_else(Vec::new, |plain| floors::shares(&prepared.snapshot, &plain.snapshot))
     }
 
     /// Opens the location files. A file that cannot be used is an error at its place.
