@@ -60,6 +60,7 @@ const CONFIG: &str = r#"
 [server]
 listen = ["127.0.0.1:0"]
 nsid = "node-1"
+why = ["192.0.2.0/24"]
 
 [geoip]
 overrides = "overrides.csv"
@@ -95,6 +96,8 @@ policy = { weighted = [{ use = "web", weight = 1 }, { use = "other", weight = 3 
 policy = { multivalue = ["web"] }
 [services.spare]
 policy = { failover = ["web"] }
+https = { alpn = ["h3", "h2"], port = 443 }
+testing_names = true
 [services.alias]
 policy = { nearest = ["hosts"] }
 "#;
@@ -205,6 +208,8 @@ const NAMES_ASKED: &[(&str, Rcode)] = &[
     ("all.example.com", Rcode::NoError),
     ("spare.example.com", Rcode::NoError),
     ("alias.example.com", Rcode::NoError),
+    ("eu-west._region.spare.example.com", Rcode::NoError),
+    ("_why.spare.example.com", Rcode::NxDomain),
     ("my.apps.example.com", Rcode::NoError),
     ("elsewhere.test", Rcode::Refused),
     ("", Rcode::Refused),
@@ -256,7 +261,7 @@ fn no_query_allocates() {
             }
         }
     }
-    assert_eq!(asked_count, 21 * 12 * 8 * 8);
+    assert_eq!(asked_count, 23 * 12 * 8 * 8);
     assert!(steered > 1000, "{steered}");
     // The counter counts.
     let before = ALLOCATIONS.get();

@@ -14,7 +14,7 @@ use meridian::compile::floors;
 use meridian::compile::locations::{Atlas, Overrides};
 use meridian::config::{FileId, Problems, SourceFile, Sources};
 use meridian::geo::{ClassOf, ClientPrefix, LocationMap};
-use meridian::health::{HealthTable, Standing, Verdict};
+use meridian::health::{HealthTable, Share, ShareCause, Standing, Verdict};
 use meridian::ids::{CounterId, Family, ServiceId};
 use meridian::now::Now;
 use meridian::steer::{Answer, Calendar, Client, Decision as Decided, Lane};
@@ -368,28 +368,64 @@ fn near(dice: &mut Dice, borders: &[u32]) -> u32 {
     }
 }
 
+/// The same world with an HTTPS record, and some policies that are on in some hours only.
+fn scheduled(toml: &str, dice: &mut Dice) -> String {
+    let mut text = String::new();
+    for line in toml.lines() {
+        let policy = line.strip_prefix("[policies.").and_then(|rest| rest.strip_suffix(']'));
+        match policy.map(|name| name.strip_suffix(".geo").ok_or(name)) {
+            Some(found) if dice.one_in(4) => {
+                let name = found.unwrap_or_else(|name| name);
+                text.push_str(&format!("[policies.{name}]\nschedule = \"hours\"\n"));
+                if found.is_ok() {
+                    text.push_str(&format!("{line}\n"));
+                }
+            }
+            _ => text.push_str(&format!("{line}\n")),
+        }
+        if line == "[services.s]" {
+            text.push_str("https = {}\n");
+        }
+    }
+    text.push_str("[schedules.hours]\nwindows = [{ cron = \"0 */6 * * *\", for = \"3h\" }]\n");
+    text
+}
+
+/// The same states with partial shares here and there.
+fn shared(table: HealthTable, dice: &mut Dice) -> HealthTable {
+    let mut addresses = table.addresses.to_vec();
+    for standing in &mut addresses {
+        if dice.one_in(4) {
+            let step_at = dice.one_in(2).then_some(Duration::from_secs(dice.below(100) as u64));
+            standing.share = Share { permille: dice.below(1000) as u16, why: ShareCause::Ramp, step_at };
+        }
+    }
+    HealthTable { addresses: addresses.into(), ..table }
+}
+
 #[test]
 fn x1_explain_says_what_the_answer_says() {
     let mut cases = 0u64;
     for seed in 0..worlds() {
         let mut dice = Dice(seed ^ 0xface);
         let world = World::new(&mut dice);
-        let snapshot = Arc::new(snapshot(&world));
+        let snapshot = Arc::new(snapshot_of(&world, &scheduled(&world.toml(), &mut dice)));
         let borders = world.borders();
         let health = world.health(&mut dice);
-        let view =
-            View::new(Arc::clone(&snapshot), table(&snapshot, &world, &health), Calendar::default(), None);
+        let now = Now { wall: Duration::from_secs(86_400 * 20_000 + dice.below(200_000) as u64), ..NOW };
+        let table = shared(table(&snapshot, &world, &health), &mut dice);
+        let view = View::new(Arc::clone(&snapshot), table, snapshot.calendar(now), None);
         for _ in 0..400 {
-            let family = *dice.pick(&Family::ALL);
+            let lanes = [Lane::Addresses(Family::V4), Lane::Addresses(Family::V6), Lane::Service];
             let length = *dice.pick(&[0u8, 8, 16, 20, 24, 28, 32]);
             let mut client = client(near(&mut dice, &borders), length);
             if length == 0 {
                 client.subnet = None;
             }
             let draw = dice.roll();
-            let wanted = Lane::Addresses(family);
-            let answer = view.steer(ServiceId(0), wanted, &client, NOW, draw);
-            let told = view::explain(&view, ServiceId(0), wanted, &client, NOW, draw).unwrap();
+            let wanted = *dice.pick(&lanes);
+            let answer = view.steer(ServiceId(0), wanted, &client, now, draw);
+            let told = view::explain(&view, ServiceId(0), wanted, &client, now, draw).unwrap();
             cases += 1;
             assert_eq!((told.ttl_s, told.scope), (answer.ttl_s, answer.scope));
             match answer.answer {

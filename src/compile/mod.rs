@@ -19,8 +19,8 @@ use std::sync::Arc;
 use crate::config::{self, Config, Problems, Sources};
 use crate::geo::LocationMap;
 use crate::health::{GovernorSpec, ServiceSpec};
-use crate::ids::CounterId;
-use crate::steer::Plan;
+use crate::ids::{CounterId, RegionId};
+use crate::steer::{Fleet, Plan};
 use crate::view::{Bindings, ResponderSettings, Snapshot};
 use crate::wire::ServiceBinding;
 use crate::zone::{Catalog, ClassSpec, ClientClasses, Zone};
@@ -53,7 +53,7 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
     let plans = plan::plans(config, &fleet, &members, inputs.counter, &mut problems);
     board.services = plans.plans.iter().map(watched).collect();
     board.loads = loads::loads(config, &board);
-    let catalog = catalog(config, inputs.sources, &mut problems);
+    let catalog = catalog(config, inputs.sources, (&plans.plans, &fleet), &mut problems);
     // The slow part comes last, so that mistakes are told at once.
     if problems.has_errors() {
         return (None, problems);
@@ -81,6 +81,7 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
         responder: ResponderSettings {
             udp_payload_max: config.server.udp_payload_max,
             nsid: config.server.nsid.as_deref().map(Into::into),
+            why: config.server.why.as_slice().into(),
         },
     };
     (Some(snapshot), problems)
@@ -105,10 +106,22 @@ fn watched(plan: &Plan) -> ServiceSpec {
     }
 }
 
+/// The regions of a service that have testing names, with their names (R11).
+fn testing<'f>(plan: &Plan, fleet: &'f Fleet) -> Vec<(RegionId, &'f str)> {
+    plan.testing.iter().map(|region| (*region, fleet.region_name(*region))).collect()
+}
+
 /// Reads every zone; all of them, so that every problem is told.
-fn catalog(config: &Config, sources: &Sources, problems: &mut Problems) -> Catalog {
-    let everybody = zones(config, &config.zones, sources, problems);
-    let own = config.classes.iter().map(|class| zones(config, &class.zones, sources, problems)).collect();
+fn catalog(
+    config: &Config,
+    sources: &Sources,
+    (plans, fleet): (&[Plan], &Fleet),
+    problems: &mut Problems,
+) -> Catalog {
+    let testing: Vec<Vec<_>> = plans.iter().map(|plan| testing(plan, fleet)).collect();
+    let everybody = zones(config, &config.zones, sources, &testing, problems);
+    let own =
+        config.classes.iter().map(|class| zones(config, &class.zones, sources, &testing, problems)).collect();
     let specs: Vec<ClassSpec> = config
         .classes
         .iter()
@@ -121,7 +134,13 @@ fn catalog(config: &Config, sources: &Sources, problems: &mut Problems) -> Catal
     Catalog::with_classes(everybody, ClientClasses::new(&specs), own)
 }
 
-fn zones(config: &Config, written: &[config::Zone], sources: &Sources, problems: &mut Problems) -> Vec<Zone> {
+fn zones(
+    config: &Config,
+    written: &[config::Zone],
+    sources: &Sources,
+    testing: &[Vec<(RegionId, &str)>],
+    problems: &mut Problems,
+) -> Vec<Zone> {
     let mut zones = Vec::with_capacity(written.len());
     for written in written {
         let Some(file) = sources.file(written.file) else { continue };
@@ -133,6 +152,7 @@ fn zones(config: &Config, written: &[config::Zone], sources: &Sources, problems:
                 span: name.span,
                 service: name.service,
                 alias: config.services.get(name.service.index()).is_some_and(|service| service.alias),
+                testing: testing.get(name.service.index()).map_or(&[], Vec::as_slice),
             })
             .collect();
         zones.extend(zonefile::read_zone(&written.origin, written.file, &file.bytes, &steered, problems));

@@ -147,6 +147,10 @@ fn plan(
         })
         .collect();
     let schedules: BTreeSet<_> = nodes.iter().filter_map(|node| node.schedule).collect();
+    let testing: BTreeSet<RegionId> = match service.testing_names {
+        true => endpoints().map(|endpoint| endpoint.region).collect(),
+        false => BTreeSet::new(),
+    };
     Plan {
         service: id,
         name: service.name.as_str().into(),
@@ -165,6 +169,7 @@ fn plan(
         map,
         counters,
         addresses: addresses.into_iter().collect(),
+        testing: testing.into_iter().collect(),
         schedules: schedules.into_iter().collect(),
         gates: fleet.regions.iter().map(|region| key.region_gate(&service.name, region)).collect(),
         members,

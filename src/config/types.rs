@@ -82,6 +82,8 @@ pub struct Server {
     pub start_timeout: Duration,
     /// How long to go on answering after SIGTERM with readiness off (default 5 s).
     pub drain_timeout: Duration,
+    /// Who may ask for the account of an answer at `_why.NAME` (X2). Empty: nobody.
+    pub why: Vec<IpNet>,
     /// The key of the sticky hash (R5): equal on all nodes. Default: sixteen zero octets.
     pub hash_key: [u8; 16],
     /// The folder of zones, as written (default "zones"), relative to the configuration file.
@@ -376,6 +378,8 @@ pub struct Service {
     /// What an HTTPS/A/AAAA name that can answer CNAME answers is decided by its endpoints (R14): true
     /// when every endpoint below is a host name, false when every one has addresses.
     pub alias: bool,
+    /// R11: whether each region has a testing name below the service's names.
+    pub testing_names: bool,
     /// How its HTTPS record looks; `None`: it has none.
     pub https: Option<Binding>,
     /// How its SVCB record looks; `None`: it has none.

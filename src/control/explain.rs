@@ -8,9 +8,9 @@ use domain::utils::base64;
 use serde::{Deserialize, Serialize};
 
 use super::question::{Question, assumption_text, subject};
-use crate::ids::{Family, ServiceId};
+use crate::ids::{Family, RegionId, ServiceId};
 use crate::now::Now;
-use crate::steer::{Client, Lane, Mode, utc_text};
+use crate::steer::{Answer, Client, Lane, Mode, utc_text};
 use crate::view::{DecidedBy, ExplainedAnswer, Explanation, View, assume, explain, lane_type};
 use crate::wire::{Name, Rtype, ServiceBinding, SvcParamKey, name_text};
 use crate::zone::{ClientClass, Lookup};
@@ -199,6 +199,18 @@ fn walk(view: &View, question: &Question, class: ClientClass) -> (Vec<String>, O
                 path.push(format!("{text} is steered (zone {origin})"));
                 return (path, Some((service, zone.negative_ttl_s())));
             }
+            Lookup::Testing(service, region) => {
+                let plan = view.snapshot.plan(service).map_or("?", |plan| &plan.name);
+                let answer = testing_answer(view, question, (service, region));
+                return ended(
+                    path,
+                    format!(
+                        "{text} is the testing name of region {} in service {plan} (zone {origin}), whatever \
+                         its health and whoever asks: {answer}",
+                        view.snapshot.fleet.region_name(region)
+                    ),
+                );
+            }
             Lookup::Alias(rrset) => rrset.rdata().next().and_then(Name::from_wire),
             Lookup::Answer(_) => return ended(path, format!("{text} has static records in zone {origin}")),
             Lookup::NoData => {
@@ -221,6 +233,19 @@ fn walk(view: &View, question: &Question, class: ClientClass) -> (Vec<String>, O
         name = target;
     }
     ended(path, "the chain of CNAMEs is too long".to_owned())
+}
+
+/// What a testing name answers, in words.
+fn testing_answer(view: &View, question: &Question, (service, region): (ServiceId, RegionId)) -> String {
+    let Some(lane) = lane(view, service, question.rtype) else { return "empty answer".to_owned() };
+    match view.steer_region(service, region, lane, question.draw).answer {
+        Answer::Addresses(addresses) => match view.binding(service, question.rtype) {
+            Some(binding) if lane == Lane::Service => binding_text(binding, addresses),
+            _ => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        },
+        Answer::Alias(name) => name_text(name),
+        Answer::NoData | Answer::Refused => "empty answer".to_owned(),
+    }
 }
 
 fn ended(mut path: Vec<String>, what: String) -> (Vec<String>, Option<(ServiceId, u32)>) {

@@ -1,8 +1,8 @@
 //! A question's way through its zone: the chain of aliases, and what stands at its end.
 
-use super::{Answered, Steering};
+use super::{Answered, Steering, why};
 use crate::geo::ClientPrefix;
-use crate::ids::{Family, ServiceId};
+use crate::ids::{Family, RegionId, ServiceId};
 use crate::now::Now;
 use crate::steer::{Answer, Client, Lane};
 use crate::wire::{
@@ -119,7 +119,38 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             self.refuse(Some(ExtendedError::Prohibited));
             return Ok(());
         }
+        if self.why(zone, name, writer)? {
+            return Ok(());
+        }
         self.follow(zone, name, writer)
+    }
+
+    /// X2: the account of an answer at `_why.NAME`, for whom it is meant; to others there is no such name.
+    fn why(&mut self, zone: &'v Zone, name: &Name, writer: &mut ResponseWriter<'_>) -> Result<bool, Full> {
+        let meant = &self.steering.settings().why;
+        if meant.is_empty() || name.labels() == 0 || name.label(0) != why::LABEL {
+            return Ok(false);
+        }
+        let Some(below) = Name::from_wire(name.suffix(1)).filter(|below| zone.contains(below)) else {
+            return Ok(false);
+        };
+        let rtype = self.query.question.rtype;
+        let is_static = matches!(zone.lookup(name, rtype), Lookup::Answer(_) | Lookup::Alias(_));
+        let Lookup::Steered(service) = zone.lookup(&below, Rtype::A) else { return Ok(false) };
+        if is_static || !meant.iter().any(|network| network.contains(&self.client.resolver)) {
+            return Ok(false);
+        }
+        let account = match rtype {
+            Rtype::TXT => self.steering.account(service, &self.client, self.moment),
+            _ => None,
+        };
+        let Some(account) = account else {
+            return self.negative(zone, Rcode::NoError, writer).map(|()| true);
+        };
+        // It speaks of this network only.
+        self.answered.scope = self.client.subnet.map_or(0, |subnet| subnet.length());
+        let rdata = std::iter::once(account.as_slice());
+        writer.rrset(Section::Answer, Owner::Question(0), Rtype::TXT, 0, rdata).map(|()| true)
     }
 
     /// Follows aliases inside the zone. Its response code is that of the end (RFC 6604).
@@ -133,7 +164,10 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
                 Lookup::Answer(rrset) => return write(writer, Section::Answer, link.owner(0), &rrset),
                 Lookup::NoData => return self.negative(zone, Rcode::NoError, writer),
                 Lookup::NxDomain => return self.negative(zone, Rcode::NxDomain, writer),
-                Lookup::Steered(service) => return self.steered(zone, service, link, writer),
+                Lookup::Steered(service) => return self.steered(zone, service, None, link, writer),
+                Lookup::Testing(service, region) => {
+                    return self.steered(zone, service, Some(region), link, writer);
+                }
                 Lookup::Referral { servers, owner } => {
                     return self.referral(zone, link, owner, &servers, writer);
                 }
@@ -221,12 +255,13 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         &mut self,
         zone: &Zone,
         service: ServiceId,
+        testing: Option<RegionId>,
         link: Link<'_>,
         writer: &mut ResponseWriter<'_>,
     ) -> Result<(), Full> {
         // R15: what is tailored is answered by itself.
         let has_subnet = self.query.edns.is_some_and(|edns| edns.subnet.is_some());
-        if has_subnet && !link.asked {
+        if has_subnet && testing.is_none() && !link.asked {
             return Ok(());
         }
         let rtype = self.query.question.rtype;
@@ -245,10 +280,15 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             }
             (false, _) => return self.negative(zone, Rcode::NoError, writer),
         };
-        let selection = self.steering.steer(service, wanted, &self.client, self.moment);
-        let prefix = self.client.subnet.unwrap_or(ClientPrefix::host(self.client.resolver));
-        self.answered.steered = Some((service, prefix));
-        self.answered.mode = Some(selection.mode);
+        let selection = match testing {
+            Some(region) => self.steering.steer_region(service, region, wanted, self.moment.1),
+            None => {
+                let prefix = self.client.subnet.unwrap_or(ClientPrefix::host(self.client.resolver));
+                self.answered.steered = Some((service, prefix));
+                self.steering.steer(service, wanted, &self.client, self.moment)
+            }
+        };
+        self.answered.mode = testing.is_none().then_some(selection.mode);
         match selection.answer {
             Answer::NoData => return self.negative(zone, Rcode::NoError, writer),
             Answer::Refused => {

@@ -3,6 +3,7 @@
 //! What the caller is to count or sample comes back as a [`Note`]; nothing here has an effect.
 
 mod answer;
+mod why;
 
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,7 @@ mod tests;
 use std::net::IpAddr;
 
 use crate::geo::ClientPrefix;
-use crate::ids::{CounterId, ServiceId, ZoneId};
+use crate::ids::{CounterId, RegionId, ServiceId, ZoneId};
 use crate::now::Now;
 use crate::steer::{Client, Lane, Mode, Selection};
 use crate::view::{ResponderSettings, View};
@@ -124,6 +125,8 @@ trait Steering {
     fn catalog(&self) -> &Catalog;
     fn settings(&self) -> &ResponderSettings;
     fn steer(&self, service: ServiceId, wanted: Lane, client: &Client, moment: (Now, u64)) -> Selection<'_>;
+    fn steer_region(&self, service: ServiceId, region: RegionId, wanted: Lane, draw: u64) -> Selection<'_>;
+    fn account(&self, service: ServiceId, client: &Client, moment: (Now, u64)) -> Option<Vec<u8>>;
     fn is_alias(&self, service: ServiceId) -> bool;
     fn binding(&self, service: ServiceId, rtype: Rtype) -> Option<&ServiceBinding>;
 }
@@ -145,6 +148,14 @@ impl Steering for View {
         (now, draw): (Now, u64),
     ) -> Selection<'_> {
         View::steer(self, service, wanted, client, now, draw)
+    }
+
+    fn steer_region(&self, service: ServiceId, region: RegionId, wanted: Lane, draw: u64) -> Selection<'_> {
+        View::steer_region(self, service, region, wanted, draw)
+    }
+
+    fn account(&self, service: ServiceId, client: &Client, moment: (Now, u64)) -> Option<Vec<u8>> {
+        why::account(self, service, client, moment)
     }
 
     fn is_alias(&self, service: ServiceId) -> bool {

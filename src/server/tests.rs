@@ -102,7 +102,7 @@ fn view_of(zone: Zone) -> View {
         board: Arc::default(),
         monitors: Box::default(),
         attributions: Box::default(),
-        responder: ResponderSettings { udp_payload_max: 1232, nsid: None },
+        responder: ResponderSettings { udp_payload_max: 1232, nsid: None, why: Box::default() },
     };
     View::new(Arc::new(snapshot), HealthTable::unknown(0, 0), Calendar::default(), None)
 }

@@ -7,6 +7,7 @@ mod gates;
 mod last_good;
 mod last_resort;
 mod members;
+mod testing;
 mod ties;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use super::rtt::RttTable;
 use super::trace::Trace;
 
 pub use last_good::LastGood;
+pub use testing::decide_region;
 
 use gates::{Forks, Gates};
 use members::{Regard, lane_addresses};

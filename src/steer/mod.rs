@@ -15,7 +15,7 @@ mod table;
 mod trace;
 
 pub use calendar::{Calendar, Cron, Schedule, ScheduleState, Switch, Window, parse_utc, utc_text};
-pub use decide::{Inputs, LastGood, decide, retrace};
+pub use decide::{Inputs, LastGood, decide, decide_region, retrace};
 pub use decision::{Decided, Decision, Mix, Mode, Pick};
 pub use plan::{
     AllDown, Branch, ClientSubnetUse, Endpoint, EndpointAddress, Fleet, Lane, MinHealthy, Node, Plan, Rule,

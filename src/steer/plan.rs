@@ -108,6 +108,8 @@ pub struct Plan {
     pub counters: Box<[CounterId]>,
     /// The addresses that its decisions depend on, sorted.
     pub addresses: Box<[AddressId]>,
+    /// The regions that have testing names (R11), sorted.
+    pub testing: Box<[RegionId]>,
     /// The schedules that its nodes follow, sorted.
     pub schedules: Box<[ScheduleId]>,
     /// By [`RegionId`]: the seed of the gate at which its partial shares tell clients apart (R12).

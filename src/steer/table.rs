@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::geo::{ClientPrefix, Decided as ClassDecision, Fold, LocationMap, What};
-use crate::ids::ClassId;
+use crate::ids::{ClassId, RegionId};
 use crate::now::Now;
 
-use super::decide::{Inputs, LastGood, decide};
+use super::decide::{Inputs, LastGood, decide, decide_region};
 use super::decision::{Decision, Mode};
 use super::plan::{Lane, Plan};
 use super::sticky;
+use super::trace::Trace;
 
 /// What a service remembers for R9's `last-good`, by lane.
 pub type Remembered = Box<[(Lane, LastGood)]>;
@@ -20,6 +21,8 @@ pub type Remembered = Box<[(Lane, LastGood)]>;
 #[derive(Debug)]
 pub struct ServiceTable {
     lanes: Box<[(Lane, LaneTable)]>,
+    /// What testing names answer (R11).
+    testing: Box<[(RegionId, Lane, Decision)]>,
     /// When something that it was decided from is going to change by itself, on the monotonic clock (H7).
     changes_at: Option<Duration>,
     /// What R9's `last-good` goes by, from this table on.
@@ -63,11 +66,16 @@ impl ServiceTable {
             .iter()
             .map(|lane| (*lane, LastGood::after(inputs, *lane, of_lane(remembered, *lane))))
             .collect();
+        let testing = inputs.plan.testing.iter().flat_map(|region| {
+            let decided = |lane: &Lane| decide_region(inputs, *region, *lane, &mut Trace::off());
+            lanes.iter().map(move |lane| (*region, *lane, decided(lane)))
+        });
+        let testing = testing.collect();
         let lanes = lanes.iter().map(|lane| {
             let inputs = Inputs { last_good: of_lane(&last_good, *lane), ..inputs };
             (*lane, LaneTable::new(inputs, map, *lane))
         });
-        ServiceTable { lanes: lanes.collect(), changes_at: changes_at(inputs), last_good }
+        ServiceTable { lanes: lanes.collect(), testing, changes_at: changes_at(inputs), last_good }
     }
 
     /// What `last-good` goes by in a lane.
@@ -78,6 +86,11 @@ impl ServiceTable {
     /// The decisions of a lane; `None` for one that the service does not have.
     pub fn lane(&self, lane: Lane) -> Option<&LaneTable> {
         self.lanes.iter().find(|(own, _)| *own == lane).map(|(_, table)| table)
+    }
+
+    /// What the testing name of a region answers in a lane.
+    pub fn testing(&self, region: RegionId, lane: Lane) -> Option<&Decision> {
+        self.testing.iter().find(|own| (own.0, own.1) == (region, lane)).map(|(_, _, decision)| decision)
     }
 
     /// The whole seconds until something that it was decided from is going to change by itself; `None` where
@@ -230,6 +243,7 @@ mod tests {
             members: Box::new([]),
             counters: Box::new([]),
             addresses: Box::new([]),
+            testing: Box::new([]),
             schedules: Box::new([]),
             gates: Box::new([]),
         };

@@ -96,7 +96,7 @@ fn reach(view: &View, name: &Name, rtype: Rtype) -> Reach {
             Rtype::AAAA => steered(view, service, Lane::Addresses(Family::V6)),
             _ => Reach::Nobody,
         },
-        Lookup::NoData | Lookup::NxDomain => Reach::Nobody,
+        Lookup::Testing(..) | Lookup::NoData | Lookup::NxDomain => Reach::Nobody,
     }
 }
 

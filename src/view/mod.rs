@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use crate::geo::ClientPrefix;
 use crate::health::HealthTable;
-use crate::ids::ServiceId;
+use crate::ids::{RegionId, ServiceId};
 use crate::now::Now;
 use crate::steer::{
-    Answer, Calendar, Client, ClientSubnetUse, Decision, Inputs, Lane, Mode, Plan, Selection, ServiceTable,
-    client_key,
+    Answer, Calendar, Client, ClientSubnetUse, Decision, Inputs, Lane, Mode, Pick, Plan, Selection,
+    ServiceTable, client_key,
 };
 
 use crate::wire::{Rtype, ServiceBinding};
@@ -93,16 +93,32 @@ impl View {
             Decision::Refused => (Answer::Refused, &[][..]),
             Decision::Answer(mix) => {
                 let pick = mix.choose(draw, || client_key(prefix));
-                let answer = match lane {
-                    Lane::Addresses(_) | Lane::Service if pick.addresses.is_empty() => Answer::NoData,
-                    Lane::Addresses(_) | Lane::Service => Answer::Addresses(&pick.addresses),
-                    Lane::Alias => self.alias(pick.endpoints.first()).map_or(Answer::NoData, Answer::Alias),
-                };
-                (answer, &*pick.counters)
+                (self.answer(lane, pick), &*pick.counters)
             }
         };
         let ttl_s = whole.bounded_ttl_s(plan, located.ttl_s, now);
         Selection { answer, ttl_s, scope, counters, mode: located.mode }
+    }
+
+    /// What the testing name of a region answers: the same to everybody, whatever the region's health (R11).
+    /// Allocates nothing.
+    pub fn steer_region(&self, service: ServiceId, region: RegionId, lane: Lane, draw: u64) -> Selection<'_> {
+        let plan = self.snapshot.plan(service);
+        let decision = self.table(service).and_then(|table| table.testing(region, lane));
+        let answer = match decision {
+            Some(Decision::Answer(mix)) => self.answer(lane, mix.choose(draw, || 0)),
+            _ => Answer::NoData,
+        };
+        let ttl_s = plan.map_or(0, |plan| *plan.ttl_s.end());
+        Selection { answer, ttl_s, scope: 0, counters: &[], mode: Mode::Normal }
+    }
+
+    fn answer<'p>(&'p self, lane: Lane, pick: &'p Pick) -> Answer<'p> {
+        match lane {
+            Lane::Addresses(_) | Lane::Service if pick.addresses.is_empty() => Answer::NoData,
+            Lane::Addresses(_) | Lane::Service => Answer::Addresses(&pick.addresses),
+            Lane::Alias => self.alias(pick.endpoints.first()).map_or(Answer::NoData, Answer::Alias),
+        }
     }
 
     /// Whether a service answers CNAME for every type (R14).

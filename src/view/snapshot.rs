@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::geo::{Coordinates, LocationMap};
 use crate::health::BoardSpec;
 use crate::ids::ServiceId;
@@ -54,6 +56,8 @@ pub struct ResponderSettings {
     pub udp_payload_max: u16,
     /// RFC 5001; `None`: not answered.
     pub nsid: Option<Box<[u8]>>,
+    /// Who may ask for the account of an answer at `_why.NAME` (X2); nobody where it is empty.
+    pub why: Box<[IpNet]>,
 }
 
 impl Snapshot {

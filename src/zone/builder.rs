@@ -1,8 +1,8 @@
 //! Collects a zone's data. Judges nothing: whether it makes sense is `compile::zonefile`'s to say.
 
-use super::lookup::{Entry, Node, NodeKind, Zone};
+use super::lookup::{Attached, Entry, Node, NodeKind, Zone};
 use super::tree::{NameTree, ROOT};
-use crate::ids::ServiceId;
+use crate::ids::{RegionId, ServiceId};
 use crate::wire::{Name, Rtype};
 
 /// The owner is not at or below the origin, or the zone has outgrown its 32-bit offsets.
@@ -15,7 +15,7 @@ pub struct ZoneBuilder {
     tree: NameTree,
     pending: Vec<(u32, Entry)>,
     rdata: Vec<u8>,
-    steered: Vec<(u32, ServiceId)>,
+    steered: Vec<(u32, Attached)>,
     soa_times: Option<(u32, u32)>,
 }
 
@@ -59,7 +59,19 @@ impl ZoneBuilder {
     /// Gives a name to a service.
     pub fn steer(&mut self, owner: &Name, service: ServiceId) -> Result<(), OutOfZone> {
         let node = self.node(owner)?;
-        self.steered.push((node, service));
+        self.steered.push((node, Attached::Service(service)));
+        Ok(())
+    }
+
+    /// Gives a name to one region of a service (R11).
+    pub fn steer_region(
+        &mut self,
+        owner: &Name,
+        service: ServiceId,
+        region: RegionId,
+    ) -> Result<(), OutOfZone> {
+        let node = self.node(owner)?;
+        self.steered.push((node, Attached::Region(service, region)));
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! A zone, and the algorithm of RFC 1034 section 4.3.2 as RFC 4592 and RFC 6672 have it.
 
 use super::tree::{NameTree, ROOT};
-use crate::ids::ServiceId;
+use crate::ids::{RegionId, ServiceId};
 use crate::wire::{Name, Rtype};
 
 /// A zone: immutable.
@@ -16,8 +16,17 @@ pub struct Zone {
     /// Length and octets, one RRset after the other.
     pub(super) rdata: Box<[u8]>,
     /// Sorted by node.
-    pub(super) steered: Box<[(u32, ServiceId)]>,
+    pub(super) steered: Box<[(u32, Attached)]>,
     pub(super) negative_ttl_s: u32,
+}
+
+/// Who answers for a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Attached {
+    /// A service.
+    Service(ServiceId),
+    /// A service for one region (R11).
+    Region(ServiceId, RegionId),
 }
 
 /// What a node has.
@@ -112,10 +121,21 @@ pub enum Lookup<'z> {
     },
     /// A service answers.
     Steered(ServiceId),
+    /// A service answers for one region, whoever asks (R11).
+    Testing(ServiceId, RegionId),
     /// The name exists, the type does not.
     NoData,
     /// Neither the name exists nor anything below it.
     NxDomain,
+}
+
+impl Attached {
+    fn lookup<'z>(self) -> Lookup<'z> {
+        match self {
+            Attached::Service(service) => Lookup::Steered(service),
+            Attached::Region(service, region) => Lookup::Testing(service, region),
+        }
+    }
 }
 
 impl Zone {
@@ -187,7 +207,7 @@ impl Zone {
         }
         match node.kind {
             NodeKind::Alias => self.entry(number, Rtype::CNAME).map_or(Lookup::NoData, Lookup::Alias),
-            NodeKind::Steered => self.service(number).map_or(Lookup::NoData, Lookup::Steered),
+            NodeKind::Steered => self.attached(number).map_or(Lookup::NoData, Attached::lookup),
             NodeKind::Plain | NodeKind::Cut | NodeKind::Redirect => Lookup::NoData,
         }
     }
@@ -195,9 +215,9 @@ impl Zone {
     /// One RRset for ANY (RFC 8482 section 4.1): the smallest.
     fn any(&self, number: u32, node: Node) -> Lookup<'_> {
         let smallest = self.entries_of(node).iter().min_by_key(|entry| entry.end - entry.start);
-        match (smallest, self.service(number)) {
+        match (smallest, self.attached(number)) {
             (Some(entry), _) => Lookup::Answer(self.rrset(entry)),
-            (None, Some(service)) => Lookup::Steered(service),
+            (None, Some(attached)) => attached.lookup(),
             (None, None) => Lookup::NoData,
         }
     }
@@ -225,9 +245,17 @@ impl Zone {
         }
     }
 
+    /// The service that steers a node; testing names are no names of their own.
     pub(super) fn service(&self, number: u32) -> Option<ServiceId> {
+        match self.attached(number)? {
+            Attached::Service(service) => Some(service),
+            Attached::Region(..) => None,
+        }
+    }
+
+    fn attached(&self, number: u32) -> Option<Attached> {
         let position = self.steered.binary_search_by_key(&number, |(node, _)| *node).ok()?;
-        self.steered.get(position).map(|(_, service)| *service)
+        self.steered.get(position).map(|(_, attached)| *attached)
     }
 
     fn entry(&self, number: u32, rtype: Rtype) -> Option<Rrset<'_>> {

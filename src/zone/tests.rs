@@ -104,7 +104,7 @@ fn said(lookup: Lookup<'_>) -> Said {
         Lookup::Alias(rrset) => Said::Alias(number(rrset)),
         Lookup::Redirect { rrset, owner } => Said::Redirect(number(rrset), owner),
         Lookup::Referral { servers, owner } => Said::Referral(number(servers), owner),
-        Lookup::Steered(service) => Said::Steered(service.0),
+        Lookup::Steered(service) | Lookup::Testing(service, _) => Said::Steered(service.0),
         Lookup::NoData => Said::NoData,
         Lookup::NxDomain => Said::NxDomain,
     }

@@ -5,11 +5,15 @@ use std::collections::HashMap;
 use super::SteeredOwner;
 use super::records::{Record, Records};
 use crate::config::{FileId, Problems, Span};
+use crate::ids::RegionId;
 use crate::wire::{MESSAGE_OCTETS_MAX, NAME_OCTETS_MAX, Name, Rtype, name_text, parse_name};
 use crate::zone::{Lookup, Zone, ZoneBuilder};
 
 /// An answer holds a header, a question and an OPT besides its records.
 const RRSET_OCTETS_MAX: usize = MESSAGE_OCTETS_MAX - 12 - (NAME_OCTETS_MAX + 4) - 256;
+
+/// Between a region and the steered name that its testing name belongs to.
+const TESTING_LABEL: &str = "_region";
 
 /// CNAMEs followed in search of a circle: more than an answer ever holds.
 const CHAIN_MAX: usize = 16;
@@ -230,21 +234,55 @@ impl<'r> Judge<'r, '_> {
             self.problems.error(owner.span, message, "write names relative to the zone, or `@`");
             return;
         }
+        self.attach(&name, owner, None);
+        self.testing(&name, owner);
+    }
+
+    /// The testing names of a steered name: `REGION._region.NAME` (R11).
+    fn testing(&mut self, name: &Name, owner: &SteeredOwner<'_>) {
+        if owner.testing.is_empty() {
+            return;
+        }
+        if name != self.origin && name.label(0) == b"*" {
+            let message = format!("the wildcard {} cannot have testing names", name_text(name.octets()));
+            let hint =
+                "give it a service of its own without `testing_names`: nothing can stand below a wildcard";
+            self.problems.error(owner.span, message, hint);
+            return;
+        }
+        for (region, label) in owner.testing {
+            let written = format!("{label}.{TESTING_LABEL}");
+            let parsed = parse_name(written.as_bytes(), name.octets());
+            match parsed.map(|wire| Name::from_wire(&wire)) {
+                Ok(Some(testing)) => self.attach(&testing, owner, Some(*region)),
+                Ok(None) => {}
+                Err(error) => {
+                    let message =
+                        format!("the testing name {written}.{} is {error}", name_text(name.octets()));
+                    self.problems.error(owner.span, message, "give the region a shorter name");
+                }
+            }
+        }
+    }
+
+    /// Puts a service at a name, or one region of it.
+    fn attach(&mut self, name: &Name, owner: &SteeredOwner<'_>, region: Option<RegionId>) {
+        let text = name_text(name.octets());
         if let Some((first, _)) = self.steered.get(name.octets()).copied() {
             self.problems.error(owner.span, format!("{text} is steered twice"), "keep one");
             self.problems.also(first, "the first one");
             return;
         }
-        if self.repeats_origin(&name) {
+        if self.repeats_origin(name) {
             let hint = "names are relative to the zone: leave it out";
             self.problems.warning(owner.span, format!("{text} repeats the zone's name"), hint);
         }
         self.steered.insert(name.octets().to_vec(), (owner.span, owner.alias));
         let own = self.owners.get(name.octets()).copied().unwrap_or_default();
-        let above = match (own.ns.filter(|_| &name != self.origin), own.dname) {
+        let above = match (own.ns.filter(|_| name != self.origin), own.dname) {
             (Some(ns), _) => Some(Above::Cut(ns)),
             (None, Some(dname)) => Some(Above::Redirect(dname)),
-            (None, None) => self.above(&name),
+            (None, None) => self.above(name),
         };
         match above {
             Some(Above::Cut(ns)) => {
@@ -259,7 +297,11 @@ impl<'r> Judge<'r, '_> {
             }
             None => {}
         }
-        if self.builder.steer(&name, owner.service).is_err() {
+        let attached = match region {
+            None => self.builder.steer(name, owner.service),
+            Some(region) => self.builder.steer_region(name, owner.service, region),
+        };
+        if attached.is_err() {
             self.problems.error(owner.span, "the zone is too large", "split it by delegation");
         }
     }
@@ -370,7 +412,9 @@ fn server_address(zone: &Zone, file: FileId, records: &Records, record: &Record,
     if !zone.contains(&server) || zone.addresses(&server).iter().any(Option::is_some) {
         return;
     }
-    let found = |rtype| matches!(zone.lookup(&server, rtype), Lookup::Answer(_) | Lookup::Steered(_));
+    let found = |rtype| {
+        matches!(zone.lookup(&server, rtype), Lookup::Answer(_) | Lookup::Steered(_) | Lookup::Testing(..))
+    };
     if !found(Rtype::A) && !found(Rtype::AAAA) {
         let message = format!("the server {} has no address in this zone", name_text(server.octets()));
         problems.warning(record.span(file), message, "add its A or AAAA record");

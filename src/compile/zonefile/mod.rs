@@ -13,7 +13,7 @@ mod records;
 mod tests;
 
 use crate::config::{FileId, Problem, Problems, Span};
-use crate::ids::ServiceId;
+use crate::ids::{RegionId, ServiceId};
 use crate::wire::{Name, parse_name};
 use crate::zone::Zone;
 
@@ -34,6 +34,8 @@ pub struct SteeredOwner<'t> {
     pub service: ServiceId,
     /// Whether the service answers CNAME for every type (R14).
     pub alias: bool,
+    /// The regions that have testing names below it (R11), with their names.
+    pub testing: &'t [(RegionId, &'t str)],
 }
 
 /// Reads a zone. `origin` is spelt without or with its final dot (`.` for the root). `None` if any

@@ -16,7 +16,7 @@ const HEAD: &str = "$TTL 300\n@ SOA ns1 hostmaster 1 3600 600 604800 60\n@ NS ns
 
 fn owner(name: &str, alias: bool, place: u32) -> SteeredOwner<'_> {
     let span = Span { file: OTHER, start: place, end: place + 1 };
-    SteeredOwner { name, span, service: ServiceId(3), alias }
+    SteeredOwner { name, span, service: ServiceId(3), alias, testing: &[] }
 }
 
 /// Problems as `line:column: error: message`, the second place and the hint after it.

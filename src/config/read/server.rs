@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::reader::{At, Context, Table, Value, shortened};
 use super::{scalar, secret};
 use crate::config::shape::{CONTROL, GEOIP, PROBES, SERVER};
@@ -15,6 +17,9 @@ const DNS_PORT: u16 = 53;
 pub const CONTROL_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9853);
 /// Some resolvers drop longer ones; nothing sensible needs more.
 const NSID_OCTETS_MAX: usize = 128;
+
+/// Networks of who may ask for accounts; each is compared where such a name is asked for.
+const NETWORKS_MAX: usize = 1000;
 
 /// `[server]`
 pub fn server(cx: &mut Context, main: &Table) -> Server {
@@ -41,6 +46,7 @@ pub fn server(cx: &mut Context, main: &Table) -> Server {
         tcp_message_timeout: duration(cx, &table, "tcp_message_timeout", default.tcp_message_timeout),
         start_timeout: duration(cx, &table, "start_timeout", default.start_timeout),
         drain_timeout: duration(cx, &table, "drain_timeout", default.drain_timeout),
+        why: networks(cx, &table, "why"),
         hash_key: hash_key(cx, &table).unwrap_or(default.hash_key),
         zones: table.text(cx, "zones").map_or(default.zones, |at| PathBuf::from(at.value)),
         state: state(cx, &table),
@@ -66,6 +72,7 @@ fn default_server() -> Server {
         tcp_message_timeout: Duration::from_secs(5),
         start_timeout: Duration::from_secs(10),
         drain_timeout: Duration::from_secs(5),
+        why: Vec::new(),
         hash_key: [0; 16],
         zones: PathBuf::from("zones"),
         state: StateFolder::Told,
@@ -146,6 +153,25 @@ fn removed_max(cx: &mut Context, table: &Table) -> Option<u8> {
         );
     }
     share
+}
+
+/// Networks; none where the key is not written.
+fn networks(cx: &mut Context, table: &Table, key: &str) -> Vec<IpNet> {
+    let Some((elements, span)) = table.one_or_many(key) else { return Vec::new() };
+    if elements.len() > NETWORKS_MAX {
+        cx.error(span, format!("`{key}` has {} networks", elements.len()), format!("at most {NETWORKS_MAX}"));
+    }
+    let mut networks = Vec::new();
+    for element in elements.into_iter().take(NETWORKS_MAX) {
+        let Some(text) = element.text(cx, key) else { continue };
+        match scalar::network(text.value) {
+            Ok(network) => networks.push(network),
+            Err((why, hint)) => {
+                cx.error(text.span, format!("`{key}` cannot hold `{}`: {why}", shortened(text.value)), hint);
+            }
+        }
+    }
+    networks
 }
 
 fn hash_key(cx: &mut Context, table: &Table) -> Option<[u8; 16]> {

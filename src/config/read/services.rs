@@ -52,11 +52,13 @@ fn service<'t>(
         client_subnet: ClientSubnetUse::Use,
         scope_floor: ScopeFloor::NONE,
         alias: false,
+        testing_names: false,
         https: None,
         svcb: None,
     };
     let Some(table) = Table::open(cx, value, &SERVICE, Some(name.span)) else { return (service, None) };
     service.ttl_s = ttl(cx, &table).unwrap_or(TTL_S);
+    service.testing_names = table.flag(cx, "testing_names").unwrap_or(false);
     service.https = table.get("https").and_then(|value| binding::binding(cx, value));
     service.svcb = table.get("svcb").and_then(|value| binding::binding(cx, value));
     service.client_subnet = client_subnet(cx, &table).unwrap_or(ClientSubnetUse::Use);

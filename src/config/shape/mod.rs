@@ -252,6 +252,12 @@ pub static SERVER: Shape = Shape {
             "How long to go on answering, no longer ready, when told to stop.",
         ),
         optional(
+            "why",
+            Kind::List(&Kind::Text("a network in CIDR form")),
+            "nobody",
+            "Who may ask for the account of an answer, as TXT at _why.NAME: source networks.",
+        ),
+        optional(
             "hash_key",
             Kind::Text("32 hexadecimal digits, or ${VARIABLE}"),
             "sixteen zero octets",

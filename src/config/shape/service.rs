@@ -35,6 +35,12 @@ pub static SERVICE: Shape = Shape {
             "The longest networks that are decided apart; one length is for IPv4.",
         ),
         optional(
+            "testing_names",
+            Kind::Flag,
+            "false",
+            "Whether REGION._region.NAME answers for each region whatever its health.",
+        ),
+        optional(
             "https",
             Kind::Table(&BINDING),
             "no such record",

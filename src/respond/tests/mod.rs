@@ -64,6 +64,7 @@ impl Fixture {
                 span: Span { file: FileId(9), start: 0, end: 0 },
                 service: ServiceId(SERVICES.iter().position(|s| s == service).unwrap() as u32),
                 alias: *service == Service::Alias,
+                testing: &[],
             })
             .collect();
         let child = "$TTL 60\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.2\nwww A 192.0.2.3\n";
@@ -82,7 +83,11 @@ impl Fixture {
         ];
         Fixture {
             catalog: Catalog::new(zones),
-            settings: ResponderSettings { udp_payload_max: 1232, nsid: Some((*b"node-1").into()) },
+            settings: ResponderSettings {
+                udp_payload_max: 1232,
+                nsid: Some((*b"node-1").into()),
+                why: Box::default(),
+            },
             many: (0..200).map(|i| IpAddr::from([198, 51, 100, i])).collect(),
         }
     }
@@ -119,6 +124,14 @@ impl Steering for Fixture {
         };
         let scope = if client.subnet.is_some() { 20 } else { 0 };
         Selection { answer, ttl_s: 30, scope, counters: &[CounterId(5)], mode: Mode::Normal }
+    }
+
+    fn steer_region(&self, service: ServiceId, _: RegionId, _: Lane, _: u64) -> Selection<'_> {
+        panic!("{service:?} has no testing names")
+    }
+
+    fn account(&self, _: ServiceId, _: &Client, _: (Now, u64)) -> Option<Vec<u8>> {
+        None
     }
 
     fn binding(&self, _: ServiceId, _: Rtype) -> Option<&ServiceBinding> {
