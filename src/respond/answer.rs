@@ -147,8 +147,8 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         let Some(account) = account else {
             return self.negative(zone, Rcode::NoError, writer).map(|()| true);
         };
-        // It speaks of this network only.
-        self.answered.scope = self.client.subnet.map_or(0, |subnet| subnet.length());
+        // It speaks of this one address: others get the same answer for other reasons.
+        self.answered.scope = self.client.subnet.map_or(0, |subnet| subnet.family().bits());
         let rdata = std::iter::once(account.as_slice());
         writer.rrset(Section::Answer, Owner::Question(0), Rtype::TXT, 0, rdata).map(|()| true)
     }

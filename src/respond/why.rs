@@ -40,7 +40,7 @@ fn lines(client: &Client, all: &[Explanation]) -> Vec<String> {
         DecidedBy::Resolver => "resolver",
         DecidedBy::ResolverForSpecial(_) => "resolver, the subnet is special-purpose",
     };
-    lines.push(format!("service {} for {prefix}, by the {by}", first.service));
+    lines.push(format!("service {} for {}, by the {by}", first.service, prefix.address()));
     for one in all {
         lines.push(format!(
             "{} {}; ttl {}: {}; scope /{}",
