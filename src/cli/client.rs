@@ -49,16 +49,34 @@ pub(super) fn get<T: DeserializeOwned>(
     })
 }
 
-/// Sends a request that changes something, with a body or none, in the name of whoever runs this.
+/// A request that changes something.
+#[derive(Default)]
+pub(super) struct Change<'c> {
+    /// The last part of the path, as it is: it may hold slashes.
+    pub(super) last: Option<&'c str>,
+    /// Parameters of the query.
+    pub(super) parameters: &'c [(String, String)],
+    /// What is sent.
+    pub(super) body: Option<serde_json::Value>,
+}
+
+/// Sends a request that changes something, in the name of whoever runs this.
 pub(super) fn send_change<T: DeserializeOwned>(
     address: Option<SocketAddr>,
     method: Method,
     path: &str,
-    body: Option<&serde_json::Value>,
+    change: &Change<'_>,
 ) -> Answer<T> {
     ask(address, |client, address| {
-        let request = client.request(method, format!("http://{address}{path}")).header(ACTOR_FIELD, actor());
-        Some(match body {
+        let mut url = reqwest::Url::parse(&format!("http://{address}{path}")).ok()?;
+        if let Some(last) = change.last {
+            url.path_segments_mut().ok()?.push(last);
+        }
+        if !change.parameters.is_empty() {
+            url.query_pairs_mut().extend_pairs(change.parameters);
+        }
+        let request = client.request(method, url).header(ACTOR_FIELD, actor());
+        Some(match &change.body {
             Some(body) => request.header("content-type", "application/json").body(body.to_string()),
             None => request,
         })
@@ -133,11 +151,11 @@ fn understand<T: DeserializeOwned>(body: &[u8], address: SocketAddr) -> Answer<T
     if let Ok(document) = serde_json::from_slice(body) {
         return Answer::Given(document);
     }
-    let detail = serde_json::from_slice::<serde_json::Value>(body)
-        .ok()
-        .and_then(|problem| problem.get("detail")?.as_str().map(str::to_owned));
-    match detail {
-        Some(detail) => Answer::Refused(detail),
-        None => Answer::Nobody(format!("what answers on {address} is not meridian, or another version")),
+    let problem = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+    let member = |name: &str| problem.get(name).and_then(|text| text.as_str());
+    match (member("detail"), member("mend")) {
+        (Some(detail), Some(mend)) => Answer::Refused(format!("{detail}\n  {mend}")),
+        (Some(detail), None) => Answer::Refused(detail.to_owned()),
+        (None, _) => Answer::Nobody(format!("what answers on {address} is not meridian, or another version")),
     }
 }

@@ -8,6 +8,7 @@ pub mod geoip;
 mod healthcheck;
 mod journal;
 mod logging;
+mod operate;
 mod serve;
 mod status;
 
@@ -27,7 +28,7 @@ enum Exit {
     Done = 0,
     /// It could not be done: an address is taken, no server answers, the name is not steered.
     Failed = 1,
-    /// The configuration is refused.
+    /// The configuration, or what an operator asked for, is refused.
     Refused = 2,
     /// The command line makes no sense (sysexits.h, EX_USAGE).
     Usage = 64,
@@ -36,7 +37,7 @@ enum Exit {
 const EXIT_CODES: &str = "Exit codes:
   0   done
   1   not done: an address is taken, no server answers, no service answers for the name
-  2   the configuration is refused; every problem is on standard error
+  2   refused: the configuration, with every problem on standard error, or a command, with its reason
   64  the command line makes no sense";
 
 /// A DNS server that sends every user to the nearest healthy region.
@@ -60,6 +61,23 @@ enum Verb {
     Explain(ExplainArgs),
     /// Let the running server read its configuration again
     Reload(ReloadArgs),
+    /// Take endpoints out of the answers, at once or step by step
+    ///
+    /// They are still served if nothing else exists. It says by when every cache that obeys TTLs has dropped
+    /// them; --wait waits for that.
+    Drain(operate::DrainArgs),
+    /// Let endpoints count as up, whatever their probes say
+    ForceUp(operate::ForceArgs),
+    /// Never answer with these endpoints, not even if nothing else exists
+    ForceDown(operate::ForceArgs),
+    /// Take an override back
+    Undo(operate::UndoArgs),
+    /// List the overrides in force
+    Overrides(ServerArgs),
+    /// Let endpoints back in that wait for it, or are held, after they were down
+    Approve(operate::ApproveArgs),
+    /// Accept what the governor has frozen: what is down leaves the answers
+    Release(operate::ReleaseArgs),
     /// Show who did what, when and why, and what came of it
     Journal(journal::JournalArgs),
     /// Show regions, endpoints and their health in the running server
@@ -222,6 +240,13 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Reload(args) => status::reload(&args),
+        Verb::Drain(args) => operate::drain(&args),
+        Verb::ForceUp(args) => operate::force("force-up", &args),
+        Verb::ForceDown(args) => operate::force("force-down", &args),
+        Verb::Undo(args) => operate::undo(&args),
+        Verb::Overrides(args) => operate::overrides(&args),
+        Verb::Approve(args) => operate::approve(&args),
+        Verb::Release(args) => operate::release(&args),
         Verb::Journal(args) => journal::run(&args),
         Verb::Status(args) => status::run(&args),
         Verb::Healthcheck(args) => healthcheck::run(&args),

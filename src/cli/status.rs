@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::client::{self, Answer};
 use super::{Exit, ReloadArgs, ServerArgs, fail, print_json, print_text, tell};
-use crate::daemon::{AddressStatus, Reloaded, Status};
+use crate::daemon::{AddressStatus, EndpointStatus, Reloaded, Status};
 
 pub(super) fn run(args: &ServerArgs) -> Exit {
     let address = client::address(args.control.control, &args.config.path());
@@ -19,7 +19,8 @@ pub(super) fn reload(args: &ReloadArgs) -> Exit {
     let (force, args) = (args.force, &args.server);
     let address = client::address(args.control.control, &args.config.path());
     let path = if force { "/v1/reload?force=true" } else { "/v1/reload" };
-    let reloaded = match client::send_change::<Reloaded>(address, reqwest::Method::POST, path, None) {
+    let change = client::Change::default();
+    let reloaded = match client::send_change::<Reloaded>(address, reqwest::Method::POST, path, &change) {
         Answer::Given(reloaded) => reloaded,
         Answer::Refused(why) | Answer::Nobody(why) => return fail(&why),
     };
@@ -54,7 +55,11 @@ fn text(status: &Status) -> String {
         status.listen.join(" ")
     );
     for service in status.services.iter().filter(|service| service.frozen) {
-        let _ = writeln!(out, "service {}: frozen, some answers are down and kept", service.name);
+        let _ = writeln!(
+            out,
+            "service {0}: frozen, some answers are down and kept; `meridian release {0}` accepts it",
+            service.name
+        );
     }
     for service in status.services.iter().filter(|service| service.all_down) {
         let _ = writeln!(
@@ -63,6 +68,7 @@ fn text(status: &Status) -> String {
             service.name
         );
     }
+    super::operate::write_overrides(&mut out, &status.overrides);
     if status.endpoints.is_empty() {
         return out;
     }
@@ -75,7 +81,7 @@ fn text(status: &Status) -> String {
                 endpoint.region.clone(),
                 endpoint.name.clone(),
                 address.address.clone(),
-                state(address, endpoint.forced.as_deref()),
+                state(address, endpoint),
                 address
                     .first_byte_ms
                     .or(address.connect_ms)
@@ -106,10 +112,21 @@ fn write_certificates(out: &mut String, status: &Status) {
     }
 }
 
-fn state(address: &AddressStatus, forced: Option<&str>) -> String {
-    let mut state = address.state.clone();
-    if let Some(forced) = forced {
-        state = format!("forced {forced} (is {state})");
+/// What counts, and behind it what is: `drained by 4 (is up)`.
+fn state(address: &AddressStatus, endpoint: &EndpointStatus) -> String {
+    let by = endpoint.forced_by.map_or_else(String::new, |id| format!(" by {id}"));
+    let mut state = match endpoint.forced.as_deref() {
+        Some("drained") => format!("drained{by} (is {})", address.state),
+        Some(forced) => format!("forced {forced}{by} (is {})", address.state),
+        None => address.state.clone(),
+    };
+    for share in [&endpoint.share, &address.share] {
+        if share.permille < 1000 {
+            let _ = write!(state, ", {} of clients ({})", percent(share.permille), share.why);
+        }
+    }
+    if !address.frozen_for.is_empty() {
+        let _ = write!(state, ", frozen: counts as up for {}", address.frozen_for.join(" "));
     }
     if address.failures > 0 {
         let _ = write!(state, ", {} failed", address.failures);
@@ -123,7 +140,15 @@ fn state(address: &AddressStatus, forced: Option<&str>) -> String {
     state
 }
 
-fn write_table<const COLUMNS: usize>(out: &mut String, rows: &[[String; COLUMNS]]) {
+/// Thousandths as people read them.
+pub(super) fn percent(permille: u16) -> String {
+    match permille % 10 {
+        0 => format!("{}%", permille / 10),
+        tenths => format!("{}.{tenths}%", permille / 10),
+    }
+}
+
+pub(super) fn write_table<const COLUMNS: usize>(out: &mut String, rows: &[[String; COLUMNS]]) {
     let mut widths = [0; COLUMNS];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -4,6 +4,8 @@ use crate::daemon::{Phase, Status};
 use crate::state::Counts;
 use crate::telemetry::{Exposition, Kind};
 
+/// The kinds of overrides.
+const OVERRIDES: [&str; 3] = ["drain", "force-up", "force-down"];
 /// The states that an address can be in.
 const STATES: [&str; 4] = ["up", "down", "unknown", "unmonitored"];
 
@@ -12,6 +14,7 @@ pub fn expose(status: &Status, to: &mut Exposition) {
     life(status, to);
     health(status, to);
     probes(status, to);
+    operators(status, to);
 }
 
 /// Writes what was kept for the next process.
@@ -157,6 +160,41 @@ fn each_check<'s>(
             visit([endpoint, region, own, ("monitor", &check.monitor)], check);
         }
     });
+}
+
+fn operators(status: &Status, to: &mut Exposition) {
+    to.family("meridian_overrides", Kind::Gauge, "Overrides in force, by kind.");
+    for kind in OVERRIDES {
+        let number = status.overrides.iter().filter(|own| own.kind == kind).count();
+        to.sample(&[("kind", kind)], number as f64);
+    }
+    to.family(
+        "meridian_override_gone_seconds",
+        Kind::Gauge,
+        "Seconds until every cache that obeys TTLs has dropped what an override takes out; 0 once it has.",
+    );
+    for own in &status.overrides {
+        if let Some(seconds) = own.gone_in_s {
+            to.sample(&[("id", &own.id.to_string()), ("selector", &own.selector)], seconds);
+        }
+    }
+    to.family(
+        "meridian_endpoint_share",
+        Kind::Gauge,
+        "The share of clients that an address gets: 1 unless held, ramped, drained or shed.",
+    );
+    for endpoint in &status.endpoints {
+        for address in &endpoint.addresses {
+            let out = matches!(endpoint.forced.as_deref(), Some("down" | "drained"));
+            let least = if out { 0 } else { endpoint.share.permille.min(address.share.permille) };
+            let labels = [
+                ("endpoint", endpoint.name.as_str()),
+                ("region", &endpoint.region),
+                ("address", &address.address),
+            ];
+            to.sample(&labels, f64::from(least) / 1000.0);
+        }
+    }
 }
 
 fn probes(status: &Status, to: &mut Exposition) {

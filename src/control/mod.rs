@@ -8,6 +8,7 @@ mod explain;
 mod guard;
 mod journal;
 mod metrics;
+mod operate;
 mod page;
 mod problem;
 mod question;
@@ -113,6 +114,7 @@ fn router(shared: Shared) -> Router {
         .route("/v1/endpoints", get(show_endpoints))
         .route("/v1/explain", get(show_explanation))
         .route("/v1/reload", post(reload))
+        .merge(operate::routes())
         .route("/v1/journal", get(journal::show))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use super::operated::{OperateRequest, OverrideStatus};
+
 /// Requests waiting for the supervisor; beyond that, who asks waits.
 pub const COMMANDS_WAITING_MAX: usize = 64;
 
@@ -10,6 +12,8 @@ pub const COMMANDS_WAITING_MAX: usize = 64;
 pub enum Command {
     /// Read the configuration again.
     Reload(ReloadRequest),
+    /// Do what an operator says.
+    Operate(Box<OperateRequest>),
     /// Say how things are.
     Status(oneshot::Sender<Box<Status>>),
 }
@@ -90,6 +94,8 @@ pub struct Status {
     pub endpoints: Vec<EndpointStatus>,
     /// The services.
     pub services: Vec<ServiceStatus>,
+    /// What operators have said.
+    pub overrides: Vec<OverrideStatus>,
     /// What the probes came to.
     pub probes: ProbeCounts,
     /// Reloads since the start.
@@ -126,10 +132,23 @@ pub struct EndpointStatus {
     pub monitor: Option<String>,
     /// An operator's word: `up`, `down`, `drained`.
     pub forced: Option<String>,
+    /// The number of the override whose word it is, or that lets in a share.
+    pub forced_by: Option<u64>,
+    /// The share of clients that a drain or its load lets in.
+    pub share: ShareStatus,
     /// Answers that named it, over all services, since the start.
     pub answers: u64,
     /// What it answers with, and the health of each.
     pub addresses: Vec<AddressStatus>,
+}
+
+/// The share of clients that get something.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ShareStatus {
+    /// In thousandths; 1000 is everybody.
+    pub permille: u16,
+    /// `full`, `hold`, `manual`, `ramp`, `draining` or `shed`.
+    pub why: String,
 }
 
 /// An address (or the host name) of an endpoint.
@@ -139,6 +158,10 @@ pub struct AddressStatus {
     pub address: String,
     /// `up`, `down`, `unknown`, or `unmonitored`.
     pub state: String,
+    /// The share of clients that failback lets in (H10).
+    pub share: ShareStatus,
+    /// The services for which the governor does not accept that it is down (H11): it counts as up there.
+    pub frozen_for: Vec<String>,
     /// No result for more than three intervals.
     pub stale: bool,
     /// Failures counted while up.

@@ -6,6 +6,7 @@
 
 mod command;
 mod notify;
+mod operated;
 mod prepare;
 mod privileges;
 mod progress;
@@ -25,8 +26,9 @@ use tokio::sync::mpsc;
 
 pub use command::{
     AddressStatus, CheckStatus, Command, Commands, EndpointStatus, Phase, ProbeCounts, RegionStatus,
-    ReloadCounts, ReloadRequest, Reloaded, ServiceStatus, Status,
+    ReloadCounts, ReloadRequest, Reloaded, ServiceStatus, ShareStatus, Status,
 };
+pub use operated::{Done, Fault, NotOperated, OperateRequest, Operated, OverrideStatus};
 pub use prepare::{EarlierMaps, Prepared, Reading, Refused, Source};
 pub use progress::Progress;
 

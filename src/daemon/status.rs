@@ -2,9 +2,10 @@
 
 use super::command::{
     AddressStatus, CheckStatus, EndpointStatus, Phase, ProbeCounts, RegionStatus, ReloadCounts,
-    ServiceStatus, Status,
+    ServiceStatus, ShareStatus, Status,
 };
-use crate::health::{Board, Forced, Verdict, Vote};
+use super::operated::OverrideStatus;
+use crate::health::{Board, Forced, Share, ShareCause, Verdict, Vote};
 use crate::ids::{AddressId, EndpointId, RegionId, ServiceId, TargetId};
 use crate::now::Now;
 use crate::steer::{Endpoint, Mode};
@@ -23,6 +24,8 @@ pub struct Facts<'a> {
     pub reloads: ReloadCounts,
     /// Changes of health so far.
     pub transitions: u64,
+    /// What publishing takes.
+    pub delay: std::time::Duration,
 }
 
 /// Writes the account.
@@ -38,6 +41,11 @@ pub fn status(view: &View, board: &Board, telemetry: &Telemetry, now: Now, facts
         classes: snapshot.catalog.classes().names().map(str::to_owned).collect(),
         regions: regions(snapshot, &endpoints),
         services: services(view),
+        overrides: board
+            .overrides()
+            .iter()
+            .map(|own| OverrideStatus::new(own, snapshot, now, facts.delay))
+            .collect(),
         endpoints,
         probes: probes(board),
         reloads: facts.reloads,
@@ -74,6 +82,7 @@ fn endpoints(view: &View, board: &Board, telemetry: &Telemetry, now: Now) -> Vec
     }
     let snapshot = &*view.snapshot;
     let all = snapshot.fleet.endpoints.iter().enumerate();
+    let id = |index: usize| EndpointId(index as u32);
     all.map(|(index, endpoint)| EndpointStatus {
         name: endpoint.name.to_string(),
         region: region_name(snapshot, endpoint.region),
@@ -82,7 +91,9 @@ fn endpoints(view: &View, board: &Board, telemetry: &Telemetry, now: Now) -> Vec
             .monitor
             .and_then(|monitor| snapshot.monitors.get(monitor.index()))
             .map(ToString::to_string),
-        forced: forced(view.health.forced(EndpointId(index as u32))),
+        forced: forced(view.health.forced(id(index))),
+        forced_by: board.word(id(index)).by.map(|by| by.0),
+        share: share(view.health.endpoint(id(index)).share),
         answers: answers.get(&*endpoint.name).copied().unwrap_or(0),
         addresses: addresses(endpoint, view, board, now),
     })
@@ -111,6 +122,8 @@ fn address_status(address: String, id: AddressId, view: &View, board: &Board, no
             Verdict::Unknown => "unknown",
         }
         .to_owned(),
+        share: share(view.health.address(id).share),
+        frozen_for: frozen_for(view, id),
         stale: status.as_ref().is_some_and(|status| status.stale),
         failures: status.as_ref().map_or(0, |status| status.failures),
         successes_needed: status.as_ref().map_or(0, |status| status.successes_needed),
@@ -169,6 +182,24 @@ fn services(view: &View) -> Vec<ServiceStatus> {
             frozen: has(index, Mode::Frozen),
         })
         .collect()
+}
+
+fn share(share: Share) -> ShareStatus {
+    let why = match share.why {
+        ShareCause::Full => "full",
+        ShareCause::Hold => "hold",
+        ShareCause::Manual => "manual",
+        ShareCause::Ramp => "ramp",
+        ShareCause::Draining => "draining",
+        ShareCause::Shed => "shed",
+    };
+    ShareStatus { permille: share.permille, why: why.to_owned() }
+}
+
+fn frozen_for(view: &View, address: AddressId) -> Vec<String> {
+    let own = view.health.frozen.iter().filter(|(_, frozen)| *frozen == address);
+    let names = own.filter_map(|(service, _)| view.snapshot.plan(*service));
+    names.map(|plan| plan.name.to_string()).collect()
 }
 
 fn probes(board: &Board) -> ProbeCounts {

@@ -61,6 +61,10 @@ pub enum What {
     Undo,
     /// An override has ended by itself.
     Expire,
+    /// A gradual drain has come to its end.
+    Drained,
+    /// An override says nothing for now: nobody has that name any more.
+    Dormant,
     /// An operator lets something back in (H10).
     Approve,
     /// An operator ends a freeze (H11).
@@ -90,6 +94,8 @@ impl What {
             What::ForceDown => "force-down",
             What::Undo => "undo",
             What::Expire => "expire",
+            What::Drained => "drained",
+            What::Dormant => "dormant",
             What::Approve => "approve",
             What::Release => "release",
             What::Freeze => "freeze",

@@ -3,18 +3,18 @@
 use super::*;
 
 /// The journal as `meridian journal --json` shows it.
-fn journal(server: &Server, world: &World) -> Vec<serde_json::Value> {
+pub fn journal(server: &Server, world: &World) -> Vec<serde_json::Value> {
     let shown = text(&server.verb(&["journal", "--json"], &world.config()).stdout);
     shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn whats(lines: &[serde_json::Value]) -> Vec<&str> {
+pub fn whats(lines: &[serde_json::Value]) -> Vec<&str> {
     lines.iter().map(|line| line["what"].as_str().unwrap()).collect()
 }
 
 impl World {
     /// A world whose server keeps its state in `state`, beside its configuration.
-    fn keeping(server: &str) -> World {
+    pub fn keeping(server: &str) -> World {
         let world = World::new();
         world.write("meridian.toml", &world.configuration(&format!("state = \"state\"\n{server}")));
         world

@@ -8,6 +8,7 @@
 )]
 
 mod kept;
+mod operated;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -218,11 +219,16 @@ impl Server {
 
     /// A request to the control listener: status and body.
     fn http(&self, method: &str, path: &str, fields: &str) -> (u16, String) {
+        self.request(method, path, fields, "")
+    }
+
+    /// The same with a body.
+    fn request(&self, method: &str, path: &str, fields: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.control).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let fields =
             if fields.contains("Host:") { fields.to_owned() } else { format!("Host: localhost\r\n{fields}") };
-        write!(stream, "{method} {path} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n").unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n{body}").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
@@ -500,6 +506,11 @@ fn metrics_pass_promtool() {
     {
         assert!(metrics.contains(family), "{family} is not in\n{metrics}");
     }
+    promtool(&metrics);
+}
+
+/// Has Prometheus' own checker read an exposition.
+fn promtool(metrics: &str) {
     let checker = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())

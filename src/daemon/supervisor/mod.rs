@@ -1,6 +1,8 @@
 //! The one loop: every input of the process, and the only place from which an answer can change.
 
+mod keep;
 mod life;
+mod operate;
 mod reload;
 mod tell;
 
@@ -225,6 +227,7 @@ impl Supervisor {
         match input {
             Input::Observation(observation) => self.board.observe(observation, self.clock.now()),
             Input::Command(Command::Reload(request)) => self.reload(Reloading::asked(request)),
+            Input::Command(Command::Operate(request)) => self.operate(*request),
             Input::Command(Command::Status(reply)) => self.tell_status(reply),
             Input::Signal(Signal::Reload) => self.reload(Reloading::signalled()),
             Input::Signal(Signal::Stop) => return self.begin_to_stop(),

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use tokio::sync::oneshot;
 
-use super::Supervisor;
 use super::life::Life;
+use super::{COALESCING_INTERVAL, Supervisor};
 use crate::daemon::command::{Phase, Status};
 use crate::daemon::status::{Facts, status};
-use crate::health::{Event, Level, Notice, Transition, Verdict};
+use crate::health::{Event, Level, News, Notice, OverrideEnd, Transition, Verdict};
 use crate::ids::ServiceId;
 use crate::state::{Line, Outcome, What, rfc3339};
 use crate::steer::Mode;
@@ -24,7 +24,10 @@ impl Supervisor {
                     self.transitions += 1;
                     log_transition(&transition);
                 }
-                Event::Notice(notice) => log_notice(&notice),
+                Event::Notice(notice) => {
+                    log_notice(&notice);
+                    self.journal_notice(&notice);
+                }
             }
         }
     }
@@ -67,10 +70,23 @@ impl Supervisor {
             listen: &self.listen,
             reloads: self.reloads,
             transitions: self.transitions,
+            delay: COALESCING_INTERVAL,
         };
         let status = status(&self.view, &self.board, &self.telemetry, self.clock.now(), &facts);
         // Who asked may have left.
         let _ = reply.send(Box::new(status));
+    }
+
+    /// What happens by itself; what operators do is in the journal already.
+    fn journal_notice(&self, notice: &Notice) {
+        let (what, own) = match &notice.news {
+            News::OverrideEnded { own, how: OverrideEnd::Expired } => (What::Expire, own),
+            News::Drained(own) => (What::Drained, own),
+            News::OverrideDormant(own) => (What::Dormant, own),
+            News::OverrideSet(_) | News::OverrideEnded { .. } => return,
+        };
+        let (on, why) = (own.selector.to_string(), own.reason.as_str());
+        self.record(OURSELVES, what, &on, why, Outcome::Done, &notice.to_string());
     }
 
     /// Adds a line to the journal.
