@@ -76,6 +76,8 @@ enum Verb {
     Overrides(ServerArgs),
     /// Let endpoints back in that wait for it, or are held, after they were down
     Approve(operate::ApproveArgs),
+    /// Post a verdict to the push monitors of endpoints; it holds for their ttl
+    Push(operate::PushArgs),
     /// Accept what the governor has frozen: what is down leaves the answers
     Release(operate::ReleaseArgs),
     /// Show who did what, when and why, and what came of it
@@ -246,6 +248,7 @@ pub fn main() -> ExitCode {
         Verb::Undo(args) => operate::undo(&args),
         Verb::Overrides(args) => operate::overrides(&args),
         Verb::Approve(args) => operate::approve(&args),
+        Verb::Push(args) => operate::push(&args),
         Verb::Release(args) => operate::release(&args),
         Verb::Journal(args) => journal::run(&args),
         Verb::Status(args) => status::run(&args),

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::client::{self, Answer, Change};
 use super::status::{percent, write_table};
 use super::{Exit, ServerArgs, fail, print_json, print_text, tell};
+use crate::control::Accepted;
 use crate::daemon::{Done, OverrideStatus, Status};
 
 /// How often `--wait` looks.
@@ -79,6 +80,20 @@ pub(super) struct ReleaseArgs {
     server: ServerArgs,
 }
 
+#[derive(Args, Debug)]
+pub(super) struct PushArgs {
+    /// Whose: endpoint:POOL/NAME, pool:NAME, region:NAME, or a pattern such as web/eu-*
+    selector: String,
+    /// What they are; unknown takes back what was posted
+    #[arg(value_parser = ["up", "down", "unknown"])]
+    verdict: String,
+    /// For how long it holds (5m) [default and at most: the monitor's ttl]
+    #[arg(long, value_name = "DURATION")]
+    ttl: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
 pub(super) fn drain(args: &DrainArgs) -> Exit {
     let server = &args.force.server;
     let address = address(server);
@@ -136,6 +151,20 @@ pub(super) fn overrides(args: &ServerArgs) -> Exit {
             print_text(&out)
         }
         Answer::Refused(why) | Answer::Nobody(why) => fail(&why),
+    }
+}
+
+pub(super) fn push(args: &PushArgs) -> Exit {
+    let body = Some(json!({ "verdict": args.verdict, "ttl": args.ttl }));
+    let change = Change { last: Some(&args.selector), body, ..Change::default() };
+    match client::send_change::<Accepted>(address(&args.server), Method::POST, "/v1/push", &change) {
+        Answer::Given(accepted) if args.server.json => print_json(&accepted),
+        Answer::Given(accepted) => print_text(&format!("taken by {} checks\n", accepted.checks)),
+        Answer::Refused(why) => {
+            tell(&format!("meridian: refused: {why}\n"));
+            Exit::Refused
+        }
+        Answer::Nobody(why) => fail(&why),
     }
 }
 

@@ -30,6 +30,7 @@ use tokio::time::timeout;
 
 pub use actor::ACTOR_FIELD;
 pub use explain::{Candidate, Report, Steered, report};
+pub use operate::Accepted;
 pub use question::Question;
 
 use crate::daemon::{Command, Commands, Phase, ReloadRequest, Reloaded, Status};

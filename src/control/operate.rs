@@ -7,8 +7,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -16,8 +16,8 @@ use super::actor::Actor;
 use super::problem::Problem;
 use super::{SUPERVISOR_PATIENCE, Shared};
 use crate::config;
-use crate::daemon::{Command, Done, Fault, OperateRequest, OverrideStatus};
-use crate::health::{self, OverrideId, OverrideKind, Selector, Which};
+use crate::daemon::{Command, Done, Fault, NotOperated, OperateRequest, OverrideStatus, PostRequest};
+use crate::health::{self, OverrideId, OverrideKind, Selector, Verdict, Which};
 use crate::state::Durable;
 
 /// How long an answer waits for the disk; the change itself is in force.
@@ -28,6 +28,7 @@ pub fn routes() -> Router<Shared> {
     Router::new()
         .route("/v1/overrides", get(list).post(set))
         .route("/v1/overrides/{*which}", delete(remove))
+        .route("/v1/push/{*selector}", post(push))
         .route("/v1/failback/approve", post(approve))
         .route("/v1/governor/release", post(release))
 }
@@ -66,21 +67,30 @@ struct Released {
     service: Option<String>,
 }
 
+/// `POST /v1/push/SELECTOR`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Posted {
+    /// `up`, `down`, or `unknown` to take back what was posted.
+    verdict: String,
+    /// For how long it holds, at most the monitor's own time.
+    ttl: Option<String>,
+}
+
+/// How many checks took a posted verdict.
+#[derive(Serialize, Deserialize)]
+pub struct Accepted {
+    /// So many.
+    pub checks: usize,
+}
+
 async fn list(State(shared): State<Shared>) -> Result<Json<Vec<OverrideStatus>>, Problem> {
     shared.status().await.map(|status| Json(status.overrides))
 }
 
 async fn set(State(shared): State<Shared>, Actor(actor): Actor, body: Bytes) -> Result<Json<Done>, Problem> {
     let written: Written = parse(&body)?;
-    let span = |key: &str, text: &Option<String>| match text.as_deref().map(config::duration) {
-        Some(Err(why)) => {
-            Err(bad(format!("{key}: {:?} is no duration: {why}", text.as_deref().unwrap_or_default()))
-                .mend("write one such as \"90s\", \"10m\" or \"2h\""))
-        }
-        Some(Ok(span)) => Ok(Some(span)),
-        None => Ok(None),
-    };
-    let (over, expires_in) = (span("over", &written.over)?, span("for", &written.lasts)?);
+    let (over, expires_in) = (span("over", written.over.as_deref())?, span("for", written.lasts.as_deref())?);
     let kind = match (written.kind.as_str(), over) {
         ("drain", over) => OverrideKind::Drain { over },
         (_, Some(_)) => return Err(bad("over: only a drain goes step by step")),
@@ -130,27 +140,42 @@ async fn release(
     shared.operate(health::Command::Release { service: released.service, actor }).await
 }
 
+async fn push(
+    State(shared): State<Shared>,
+    Actor(actor): Actor,
+    Path(whose): Path<String>,
+    body: Bytes,
+) -> Result<Json<Accepted>, Problem> {
+    let posted: Posted = parse(&body)?;
+    let verdict = match posted.verdict.as_str() {
+        "up" => Verdict::Up,
+        "down" => Verdict::Down,
+        "unknown" => Verdict::Unknown,
+        other => return Err(bad(format!("verdict: {other:?} is not up, down or unknown"))),
+    };
+    let (selector, ttl) = (selector(&whose)?, span("ttl", posted.ttl.as_deref())?);
+    let (reply, answer) = oneshot::channel();
+    let request = Command::Post(PostRequest { selector, verdict, ttl, actor, reply });
+    shared.ask(request, answer).await?.map(|checks| Json(Accepted { checks })).map_err(refused)
+}
+
 impl Shared {
+    /// Sends a command, and waits for what comes of it.
+    async fn ask<T>(&self, command: Command, answer: oneshot::Receiver<T>) -> Result<T, Problem> {
+        let asked = async {
+            self.commands.send(command).await.ok()?;
+            answer.await.ok()
+        };
+        timeout(SUPERVISOR_PATIENCE, asked).await.ok().flatten().ok_or_else(|| {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the supervisor does not answer")
+                .mend("look at `meridian status` before asking again: it may be done")
+        })
+    }
+
     async fn operate(&self, asked: health::Command) -> Result<Json<Done>, Problem> {
         let (reply, answer) = oneshot::channel();
         let request = Command::Operate(Box::new(OperateRequest { asked, reply }));
-        let asked = async {
-            self.commands.send(request).await.ok()?;
-            answer.await.ok()
-        };
-        let silent = || {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the supervisor does not answer")
-                .mend("look at `meridian overrides` before asking again: it may be done")
-        };
-        let outcome = timeout(SUPERVISOR_PATIENCE, asked).await.ok().flatten().ok_or_else(silent)?;
-        let operated = outcome.map_err(|refused| {
-            let status = match refused.kind {
-                Fault::Senseless => StatusCode::BAD_REQUEST,
-                Fault::Missing => StatusCode::NOT_FOUND,
-                Fault::Harmful | Fault::Conflict => StatusCode::CONFLICT,
-            };
-            Problem::new(status, refused.why).mend(refused.mend)
-        })?;
+        let operated = self.ask(request, answer).await?.map_err(refused)?;
         let durable = timeout(DURABLE_PATIENCE, operated.durable).await;
         let durable = match durable {
             Ok(Ok(Durable::Yes)) => "yes",
@@ -161,8 +186,25 @@ impl Shared {
     }
 }
 
+fn refused(refused: NotOperated) -> Problem {
+    let status = match refused.kind {
+        Fault::Senseless => StatusCode::BAD_REQUEST,
+        Fault::Missing => StatusCode::NOT_FOUND,
+        Fault::Harmful | Fault::Conflict => StatusCode::CONFLICT,
+    };
+    Problem::new(status, refused.why).mend(refused.mend)
+}
+
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| bad(format!("the body: {error}")))
+}
+
+fn span(key: &str, text: Option<&str>) -> Result<Option<Duration>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    config::duration(text).map(Some).map_err(|why| {
+        bad(format!("{key}: {text:?} is no duration: {why}"))
+            .mend("write one such as \"90s\", \"10m\" or \"2h\"")
+    })
 }
 
 fn selector(text: &str) -> Result<Selector, Problem> {

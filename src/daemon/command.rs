@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use super::operated::{OperateRequest, OverrideStatus};
+use super::operated::{OperateRequest, OverrideStatus, PostRequest};
 
 /// Requests waiting for the supervisor; beyond that, who asks waits.
 pub const COMMANDS_WAITING_MAX: usize = 64;
@@ -14,6 +14,8 @@ pub enum Command {
     Reload(ReloadRequest),
     /// Do what an operator says.
     Operate(Box<OperateRequest>),
+    /// Take in a posted verdict.
+    Post(PostRequest),
     /// Say how things are.
     Status(oneshot::Sender<Box<Status>>),
 }

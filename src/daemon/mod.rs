@@ -28,7 +28,7 @@ pub use command::{
     AddressStatus, CheckStatus, Command, Commands, EndpointStatus, Phase, ProbeCounts, RegionStatus,
     ReloadCounts, ReloadRequest, Reloaded, ServiceStatus, ShareStatus, Status,
 };
-pub use operated::{Done, Fault, NotOperated, OperateRequest, Operated, OverrideStatus};
+pub use operated::{Done, Fault, NotOperated, OperateRequest, Operated, OverrideStatus, PostRequest};
 pub use prepare::{EarlierMaps, Prepared, Reading, Refused, Source};
 pub use progress::Progress;
 
@@ -159,10 +159,14 @@ async fn supervise(start: Start) -> io::Result<()> {
     let Start { source, prepared, sockets, control, telemetry, hangup, descriptors, state, helper } = start;
     let clock = Clock::start();
     let now = clock.now();
-    let (keeper, _kept) = remember::open(state.as_deref(), now)?;
+    let (keeper, kept) = remember::open(state.as_deref(), now)?;
     let snapshot = prepared.snapshot.clone();
     let seed = Draws::seeded().draw();
-    let board = Board::new(Arc::clone(&snapshot.board), prepared.board_limits(), now, seed);
+    let mut board = Board::new(Arc::clone(&snapshot.board), prepared.board_limits(), now, seed);
+    if let Some(kept) = kept {
+        board.restore(&kept.remembered(), now);
+        tracing::info!(saved_at = kept.saved_at, overrides = board.overrides().len(), "state restored");
+    }
     let calendar = snapshot.calendar(now);
     let view = Arc::new(tokio::task::block_in_place(|| View::new(snapshot, board.table(), calendar, None)));
     let cell = Arc::new(Cell::new(view.clone()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::health::{self, Override, OverrideKind, Receipt, Refusal};
+use crate::health::{self, Override, OverrideKind, Receipt, Refusal, Selector, Verdict};
 use crate::now::Now;
 use crate::state::{Durable, What, rfc3339};
 use crate::view::Snapshot;
@@ -16,6 +16,20 @@ pub struct OperateRequest {
     pub asked: health::Command,
     /// Where the outcome goes.
     pub reply: oneshot::Sender<Result<Operated, NotOperated>>,
+}
+
+/// A verdict that is posted for an endpoint (H4).
+pub struct PostRequest {
+    /// Whose.
+    pub selector: Selector,
+    /// What they are; unknown takes back what was posted.
+    pub verdict: Verdict,
+    /// For how long it holds; `None`: as long as the monitor allows.
+    pub ttl: Option<Duration>,
+    /// Who says so.
+    pub actor: String,
+    /// Where the outcome goes: how many checks took it.
+    pub reply: oneshot::Sender<Result<usize, NotOperated>>,
 }
 
 /// It was done.
@@ -174,6 +188,7 @@ impl NotOperated {
         let (kind, mend) = match refusal {
             Refusal::Selector(_) | Refusal::Unfit(_) => (Fault::Senseless, ""),
             Refusal::NoMatch { .. } => (Fault::Missing, "`meridian status` lists regions and endpoints"),
+            Refusal::NoPush(_) => (Fault::Missing, "give their pool a monitor with `push = { ttl = ... }`"),
             Refusal::NoOverride(_) => (Fault::Missing, "`meridian overrides` lists them"),
             Refusal::NoService(_) => (Fault::Missing, "`meridian status --json` lists the services"),
             Refusal::NothingWaits | Refusal::NothingFrozen => {

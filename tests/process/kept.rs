@@ -125,3 +125,72 @@ fn t2_a_disk_that_takes_nothing_stops_nothing() {
     assert_eq!(server.ask(WWW), A);
     assert!(server.log.lock().unwrap().contains("the state folder cannot be made"));
 }
+
+#[test]
+fn h1_t2_health_that_is_restored_needs_no_first_round() {
+    let world = World::keeping("");
+    let slow =
+        std::fs::read_to_string(world.config()).unwrap().replace("interval = \"100ms\"", "interval = \"5s\"");
+    world.write("meridian.toml", &slow);
+    world.regions[0].status.store(500, Ordering::Relaxed);
+    let mut server = world.start();
+    assert_eq!(server.ask(WWW), B);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.wait(), Some(0));
+    // Had it waited for a first round, that would have found A well.
+    world.regions[0].status.store(200, Ordering::Relaxed);
+    let server = world.start();
+    assert_eq!(server.ask(WWW), B);
+    let log = server.log.lock().unwrap().clone();
+    assert!(log.contains("health was restored"), "{log}");
+    // Two successes in a row bring it back, as without the restart.
+    let (_, status) = server.http("GET", "/v1/status", "");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["endpoints"][0]["addresses"][0]["state"], "down", "{status}");
+}
+
+#[test]
+fn t2_what_was_confirmed_survives_kill_9_at_any_moment() {
+    let world = World::keeping("");
+    let mut confirmed = std::collections::BTreeSet::new();
+    // A simple generator is random enough for moments.
+    let mut moment = 88_172_645_463_325_252_u64;
+    for round in 0..8 {
+        let mut server = world.start();
+        let kept = |server: &Server| -> std::collections::BTreeSet<u64> {
+            let (_, overrides) = server.http("GET", "/v1/overrides", "");
+            let overrides: Vec<serde_json::Value> = serde_json::from_str(&overrides).unwrap();
+            overrides.iter().map(|own| own["id"].as_u64().unwrap()).collect()
+        };
+        let found = kept(&server);
+        assert!(confirmed.is_subset(&found), "round {round}: {confirmed:?} is not in {found:?}");
+        assert!(!server.log.lock().unwrap().contains("cannot be used"));
+        let pid = Pid::from_raw(i32::try_from(server.child.id()).unwrap());
+        moment = moment.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let patience = Duration::from_micros(moment >> 49);
+        let killer = std::thread::spawn(move || {
+            let begun = Instant::now();
+            while begun.elapsed() < patience {
+                std::thread::yield_now();
+            }
+            kill(pid, Signal::SIGKILL).unwrap();
+        });
+        for number in 0..1000 {
+            let pattern = format!("a/{}", "*".repeat(1 + number % 40 + round));
+            let body = format!("{{\"kind\":\"force-up\",\"selector\":\"{pattern}\",\"reason\":\"x\"}}");
+            let Some(done) = server.try_post("/v1/overrides", &body) else { break };
+            assert_eq!(done["durable"], "yes", "{done}");
+            confirmed.insert(done["id"].as_u64().unwrap());
+            for ended in done["ended"].as_array().unwrap() {
+                confirmed.remove(&ended.as_u64().unwrap());
+            }
+        }
+        killer.join().unwrap();
+        server.child.wait().unwrap();
+        // The one that was under way may be done or not, and so may what it replaced.
+        if let Some(last) = confirmed.first().copied() {
+            confirmed.remove(&last);
+        }
+    }
+    assert!(!confirmed.is_empty());
+}

@@ -235,6 +235,18 @@ impl Server {
         (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
     }
 
+    /// A request that the end of the server may cut off: what it says, if it says it whole.
+    fn try_post(&self, path: &str, body: &str) -> Option<serde_json::Value> {
+        let mut stream = TcpStream::connect(self.control).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n");
+        write!(stream, "{head}Connection: close\r\n\r\n{body}").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
     /// A verb of the command line, told where this server is.
     fn verb(&self, arguments: &[&str], config: &Path) -> Output {
         let control = self.control.to_string();

@@ -63,7 +63,10 @@ fn h9_a_drained_region_leaves_the_answers_and_comes_back() {
     operator.check("overrides", 0, &["no overrides"]);
 
     let lines = journal(&server, &world);
-    assert_eq!(whats(&lines), ["start", "drain", "drain", "force-down", "undo", "undo"]);
+    assert_eq!(
+        whats(&lines),
+        ["start", "drain", "drain", "force-down", "all-down", "undo", "recovered", "undo"]
+    );
     assert_eq!((&lines[2]["outcome"], &lines[2]["on"]), (&"refused".into(), &"region:b".into()));
     assert_eq!(lines[1]["why"], "maintenance");
     operator.check("journal --since 1h -n 1", 0, &["undo", "finished", "@"]);
@@ -130,4 +133,24 @@ fn h9_a_gradual_drain_says_how_far_it_is() {
     operator.check("status", 0, &["(draining)"]);
     operator.check("force-up endpoint:a/one --reason enough", 0, &["in place of override 1"]);
     operator.check("status", 0, &["forced up by 2 (is up)"]);
+}
+
+#[test]
+fn h4_a_posted_verdict_counts_at_once() {
+    let world = World::new();
+    let mut lines: Vec<String> = world.configuration("").lines().map(str::to_owned).collect();
+    let at = lines.iter().position(|line| line == "[monitors.a]").unwrap();
+    lines.splice(at + 1..at + 4, ["push = { ttl = \"1h\" }".to_owned()]);
+    world.write("meridian.toml", &lines.join("\n"));
+    // The first round does not wait for what is not probed.
+    let server = world.start();
+    let operator = Operator { server: &server, world: &world };
+    assert_eq!(server.ask(WWW), A);
+    operator.check("push endpoint:a/one down", 0, &["taken by 1 checks"]);
+    server.wait_for_answer(WWW, B);
+    operator.check("push a/* up --ttl 30m", 0, &[]);
+    server.wait_for_answer(WWW, A);
+    operator.check("push region:b up", 2, &["push"]);
+    operator.check("push endpoint:a/two up", 2, &["did you mean"]);
+    operator.check("push region:a sideways", 64, &[]);
 }

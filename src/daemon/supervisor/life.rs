@@ -8,7 +8,7 @@ use super::tell::OURSELVES;
 use crate::daemon::notify::{State, notify};
 use crate::now::Now;
 use crate::server::{Bound, Server};
-use crate::state::{Outcome, What};
+use crate::state::{Durable, Outcome, What};
 
 /// Where the process is in its life, with what it needs there.
 pub(super) enum Life {
@@ -37,6 +37,7 @@ impl Supervisor {
                     if let Some(server) = server.take() {
                         server.stop().await;
                     }
+                    self.keep(now, None::<fn(Durable)>);
                     self.record(OURSELVES, What::Stop, "", "", Outcome::Done, "");
                     tracing::info!("stopped");
                     return Ok(ControlFlow::Break(()));
@@ -47,7 +48,9 @@ impl Supervisor {
     }
 
     fn begin_to_serve(&mut self, sockets: Vec<Bound>, complete: bool) -> std::io::Result<()> {
-        if !complete {
+        if self.board.restored_fresh() {
+            tracing::info!("health was restored: no first round of probes to wait for");
+        } else if !complete {
             tracing::warn!("start_timeout has passed: what has no verdict yet counts as eligible");
         }
         self.tell_places();
@@ -79,6 +82,8 @@ impl Supervisor {
             }
             Life::Draining { .. } => {
                 tracing::warn!("told again to stop: stopping at once");
+                self.keep(self.clock.now(), None::<fn(Durable)>);
+                self.record(OURSELVES, What::Stop, "", "", Outcome::Done, "told twice");
                 ControlFlow::Break(())
             }
         }

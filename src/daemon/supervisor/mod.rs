@@ -27,6 +27,7 @@ use crate::state::{Keeper, Kept};
 use crate::telemetry::Telemetry;
 use crate::view::View;
 
+use keep::Keeping;
 use life::Life;
 use reload::Reloading;
 
@@ -106,6 +107,7 @@ pub struct Supervisor {
     listen: Vec<SocketAddr>,
     inputs: Inputs,
     keeper: Keeper<Kept>,
+    keeping: Keeping,
     /// The reload that is under way, if one is.
     reloading: Option<Reloading>,
     /// What was asked while one was under way: the files may have changed since it began.
@@ -163,6 +165,7 @@ impl Supervisor {
             connection_limits: parts.connection_limits,
             inputs,
             keeper: parts.keeper,
+            keeping: Keeping::since(now),
             reloading: None,
             reload_again: None,
             reloads: ReloadCounts::default(),
@@ -183,6 +186,7 @@ impl Supervisor {
             self.start_due_probes(now);
             self.tell_events();
             self.publish_if_due(now);
+            self.keep_if_due(now);
             if self.grow_up(now).await?.is_break() {
                 return Ok(());
             }
@@ -228,6 +232,7 @@ impl Supervisor {
             Input::Observation(observation) => self.board.observe(observation, self.clock.now()),
             Input::Command(Command::Reload(request)) => self.reload(Reloading::asked(request)),
             Input::Command(Command::Operate(request)) => self.operate(*request),
+            Input::Command(Command::Post(request)) => self.post(request),
             Input::Command(Command::Status(reply)) => self.tell_status(reply),
             Input::Signal(Signal::Reload) => self.reload(Reloading::signalled()),
             Input::Signal(Signal::Stop) => return self.begin_to_stop(),

@@ -8,7 +8,7 @@ use super::life::Life;
 use super::{COALESCING_INTERVAL, Supervisor};
 use crate::daemon::command::{Phase, Status};
 use crate::daemon::status::{Facts, status};
-use crate::health::{Event, Level, News, Notice, OverrideEnd, Transition, Verdict};
+use crate::health::{Event, Figures, Level, News, Notice, OverrideEnd, Transition, Verdict};
 use crate::ids::ServiceId;
 use crate::state::{Line, Outcome, What, rfc3339};
 use crate::steer::Mode;
@@ -78,15 +78,31 @@ impl Supervisor {
     }
 
     /// What happens by itself; what operators do is in the journal already.
-    fn journal_notice(&self, notice: &Notice) {
-        let (what, own) = match &notice.news {
-            News::OverrideEnded { own, how: OverrideEnd::Expired } => (What::Expire, own),
-            News::Drained(own) => (What::Drained, own),
-            News::OverrideDormant(own) => (What::Dormant, own),
-            News::OverrideSet(_) | News::OverrideEnded { .. } => return,
+    fn journal_notice(&mut self, notice: &Notice) {
+        let (what, on) = match &notice.news {
+            News::OverrideEnded { own, how: OverrideEnd::Expired } => {
+                (What::Expire, own.selector.to_string())
+            }
+            News::Drained(own) => (What::Drained, own.selector.to_string()),
+            News::OverrideDormant(own) => (What::Dormant, own.selector.to_string()),
+            News::Frozen { service, figures: Figures { held: 0, .. }, .. } => {
+                (What::Thaw, service.to_string())
+            }
+            News::Frozen { service, .. } => (What::Freeze, service.to_string()),
+            News::DistrustBegun { .. } => (What::Freeze, "*".to_owned()),
+            News::DistrustEnded { .. } => (What::Thaw, "*".to_owned()),
+            // A way back is remembered, and its steps are for the log.
+            News::Failback { .. } => return self.keeping.hurry(),
+            News::OverrideSet(_)
+            | News::OverrideEnded { .. }
+            | News::Approved { .. }
+            | News::Released { .. } => {
+                return;
+            }
+            News::CertificateExpires(_) | News::Posted { .. } => return,
         };
-        let (on, why) = (own.selector.to_string(), own.reason.as_str());
-        self.record(OURSELVES, what, &on, why, Outcome::Done, &notice.to_string());
+        self.keeping.hurry();
+        self.record(OURSELVES, what, &on, "", Outcome::Done, &notice.to_string());
     }
 
     /// Adds a line to the journal.
