@@ -17,7 +17,9 @@ use meridian::geo::{ClassOf, ClientPrefix, LocationMap};
 use meridian::health::{HealthTable, Share, ShareCause, Standing, Verdict};
 use meridian::ids::{CounterId, Family, ServiceId};
 use meridian::now::Now;
-use meridian::steer::{Answer, Calendar, Client, Decision as Decided, Lane};
+use meridian::steer::{
+    Answer, Calendar, Client, Decision as Decided, Lane, Mix, StickyKey, client_key, gate_value,
+};
 use meridian::view::{self, DecidedBy, ExplainedAnswer, Snapshot, View};
 
 use world::{Decision, Dice, Health, World};
@@ -401,6 +403,101 @@ fn shared(table: HealthTable, dice: &mut Dice) -> HealthTable {
         }
     }
     HealthTable { addresses: addresses.into(), ..table }
+}
+
+/// Partial shares at random trees up to ten deep: each client gets what brute force says of those that let
+/// it in, and so does everybody inside the announced scope; the forks stay bounded.
+#[test]
+fn r12_decisions_with_shares_are_right_and_bounded() {
+    let (mut gated, mut most, mut slowest) = (0u64, 0usize, Duration::ZERO);
+    for seed in 0..worlds() / 2 {
+        let mut dice = Dice(seed ^ 0x5a4e);
+        let policies = 1 + dice.below(9);
+        let world = World::with(&mut dice, policies);
+        let snapshot = Arc::new(snapshot(&world));
+        let borders = world.borders();
+        let health = world.health(&mut dice);
+        // Partial in three regions at most: more than 64 sets of clients are not told apart.
+        let everywhere = dice.one_in(4);
+        let shares: Vec<u16> = world
+            .endpoints
+            .iter()
+            .map(|own| if everywhere || own.region < 3 { *dice.pick(&[0, 200, 600, 1000]) } else { 1000 })
+            .collect();
+        let mut states = table(&snapshot, &world, &health);
+        let mut endpoints = states.endpoints.to_vec();
+        for (endpoint, state) in snapshot.fleet.endpoints.iter().zip(&mut endpoints) {
+            let own = world.endpoint_by_address(endpoint.addresses[0].address);
+            state.share = Share { permille: shares[own], why: ShareCause::Ramp, step_at: None };
+        }
+        states.endpoints = endpoints.into();
+        let began = std::time::Instant::now();
+        let view = View::new(Arc::clone(&snapshot), states, Calendar::default(), None);
+        slowest = slowest.max(began.elapsed());
+        for lane in 0..2 {
+            let family = Family::ALL[lane];
+            let table = view.table(ServiceId(0)).unwrap().lane(Lane::Addresses(family)).unwrap();
+            let map = snapshot.map_of(&snapshot.plans[0]);
+            let most_here = table.decisions.iter().map(leaves).max().unwrap_or(0);
+            most = most.max(most_here);
+            for _ in 0..CLIENTS / 4 {
+                let address = near(&mut dice, &borders);
+                if special(address) {
+                    continue;
+                }
+                let decided_for = |address: u32| {
+                    let prefix = client(address, 32).subnet.unwrap();
+                    let located = table.locate(map, prefix, prefix);
+                    (for_client(located.decision, client_key(prefix)), located.scope)
+                };
+                let (decision, scope) = decided_for(address);
+                let key = client_key(client(address, 32).subnet.unwrap());
+                let value = |region: usize| {
+                    gate_value(StickyKey([0; 16]).region_gate("s", &format!("r{region}")), key)
+                };
+                let lets_in = |e: usize| value(world.endpoints[e].region) < shares[e];
+                let own = found(&snapshot, &world, &decision);
+                let expected = world.decide_for(address, lane, &health, &lets_in);
+                if most_here < 64 {
+                    assert!(
+                        same(&world, &own, &expected),
+                        "seed {seed} {}: found {own:?} expected {expected:?} shares {shares:?}\n{}",
+                        Ipv4Addr::from(address),
+                        world.toml()
+                    );
+                }
+                let inside = (address & mask(scope)) | (dice.roll() as u32 & !mask(scope));
+                assert_eq!(decided_for(inside), (decision, scope), "seed {seed}");
+                gated += u64::from(scope >= 24);
+            }
+        }
+    }
+    println!("{gated} clients told apart, {most} leaves at most, slowest view {slowest:?}");
+    assert!(gated > worlds() * 10 && most <= 64);
+}
+
+/// A decision as it is for one client, by its key.
+fn for_client(decision: &Decided, client: u64) -> Decided {
+    let Decided::Answer(mut mix) = decision.clone() else { return decision.clone() };
+    while let Mix::Gated { gate, parts } = &mix {
+        let value = gate_value(*gate, client);
+        mix = parts.iter().find(|part| value < part.0).unwrap().1.clone();
+    }
+    Decided::Answer(mix)
+}
+
+/// How many sets of clients a decision tells apart.
+fn leaves(decision: &Decided) -> usize {
+    fn of(mix: &Mix) -> usize {
+        match mix {
+            Mix::Gated { parts, .. } => parts.iter().map(|part| of(&part.1)).sum(),
+            _ => 1,
+        }
+    }
+    match decision {
+        Decided::Answer(mix) => of(mix),
+        _ => 1,
+    }
 }
 
 #[test]

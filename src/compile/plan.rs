@@ -6,8 +6,8 @@ use crate::config::{self, Config, Problems};
 use crate::geo::{Coordinates, GeoKey, Lens, MapSpec, RegionOrder, ScopeFloor};
 use crate::ids::{CounterId, EndpointId, Family, MapId, NodeId, PoolId, RegionId, ServiceId};
 use crate::steer::{
-    AllDown, Branch, ClientSubnetUse, Fleet, Lane, MinHealthy, Node, Plan, Rule, Sticky, StickyKey, Trickle,
-    prior_tenths,
+    Aaaa, AllDown, Branch, ClientSubnetUse, Fleet, Lane, MinHealthy, Node, Plan, Rule, Sticky, StickyKey,
+    Trickle, prior_tenths,
 };
 
 use super::fleet::Members;
@@ -59,6 +59,7 @@ pub fn plans(
         let key = StickyKey(config.server.hash_key);
         let plan = plan(id, service, fleet, nodes, (root, map, key), counter);
         check_fences(config, service, fleet, &plan, problems);
+        check_alias_families(service, &plan, problems);
         plan
     });
     Plans { plans: plans.collect(), maps }
@@ -104,6 +105,7 @@ fn children(policy: &config::Policy) -> Vec<NodeId> {
         config::Rule::Failover { children, .. }
         | config::Rule::Nearest { children, .. }
         | config::Rule::Latency { children, .. }
+        | config::Rule::LeastLoaded { children, .. }
         | config::Rule::Multivalue { children, .. } => children.clone(),
         config::Rule::Weighted { children, .. } => children.iter().map(|(child, _)| *child).collect(),
         config::Rule::Geo { rules, default, unknown } => {
@@ -171,6 +173,8 @@ fn plan(
         addresses: addresses.into_iter().collect(),
         testing: testing.into_iter().collect(),
         schedules: schedules.into_iter().collect(),
+        families: service.families,
+        without_ipv6: without_ipv6(service, fleet, &members),
         gates: fleet.regions.iter().map(|region| key.region_gate(&service.name, region)).collect(),
         members,
     }
@@ -184,6 +188,21 @@ fn lanes(service: &config::Service) -> Box<[Lane]> {
     let binds = service.https.is_some() || service.svcb.is_some();
     let families = Family::ALL.into_iter().map(Lane::Addresses);
     families.chain(binds.then_some(Lane::Service)).collect()
+}
+
+/// R10: the regions that have no IPv6, where that makes for an empty answer.
+fn without_ipv6(service: &config::Service, fleet: &Fleet, members: &[EndpointId]) -> Box<[RegionId]> {
+    if service.aaaa == Aaaa::NextRegion {
+        return Box::new([]);
+    }
+    let endpoints = || members.iter().filter_map(|id| fleet.endpoint(*id));
+    let has_ipv6 = |region: &RegionId| {
+        endpoints()
+            .filter(|endpoint| endpoint.region == *region)
+            .any(|endpoint| endpoint.addresses.iter().any(|own| Family::of(own.address) == Family::V6))
+    };
+    let regions: BTreeSet<RegionId> = endpoints().map(|endpoint| endpoint.region).collect();
+    regions.into_iter().filter(|region| !has_ipv6(region)).collect()
 }
 
 /// One service's tree while it is built: shared policies are copied once for each service, because the
@@ -223,10 +242,11 @@ impl Tree<'_> {
         self.nodes.push(Node {
             name: policy.name.as_str().into(),
             rule,
-            min_healthy: match policy.min_healthy {
+            min_healthy: policy.min_healthy.map(|min| match min {
                 config::MinHealthy::Count(count) => MinHealthy::Count(count),
                 config::MinHealthy::Percent(percent) => MinHealthy::Percent(percent),
-            },
+            }),
+            skip_first: policy.skip_first,
             schedule: policy.schedule,
             all_down,
             members: members.iter().map(|member| member.id).collect(),
@@ -282,15 +302,21 @@ impl Tree<'_> {
                     unknown: unknown.map(|branch| self.branch(branch)),
                 }
             }
-            config::Rule::Weighted { children, sticky } => {
+            config::Rule::Weighted { children, seats, sticky } => {
                 let key = self.key();
-                let seeds = children.iter().map(|(child, _)| {
+                let seeds = children.iter().zip(seats).map(|((child, _), seat)| {
                     let branch = self.config.policies.get(child.index()).map_or("", |policy| &policy.name);
-                    key.seed(&self.service.name, &policy.name, branch)
+                    key.seed(&self.service.name, &policy.name, seat.as_deref().unwrap_or(branch))
                 });
                 let sticky = sticky.then(|| Sticky { seeds: seeds.collect() });
                 let children = children.iter().map(|(child, weight)| (self.node(*child), *weight));
                 Rule::Weighted { children: children.collect(), sticky }
+            }
+            config::Rule::LeastLoaded { children, answers } => {
+                let seed =
+                    |region: &config::Region| self.key().seed(&self.service.name, &policy.name, &region.name);
+                let seeds = self.config.regions.iter().map(seed).collect();
+                Rule::LeastLoaded { children: self.all(children), seeds, answers: *answers }
             }
             config::Rule::Multivalue { children, answers } => {
                 Rule::Multivalue { children: self.all(children), answers: *answers }
@@ -352,6 +378,21 @@ fn pools_below_rule(config: &Config, node: NodeId, pools: &mut BTreeSet<PoolId>)
     let bare = config::Policy { all_down: None, ..policy.clone() };
     for child in children(&bare) {
         pools_below_rule(config, child, pools);
+    }
+}
+
+/// A host name has no family of its own.
+fn check_alias_families(service: &config::Service, plan: &Plan, problems: &mut Problems) {
+    let differs = |node: &&Node| node.min_healthy[0] != node.min_healthy[1];
+    if let Some(node) = plan.nodes.iter().find(differs).filter(|_| plan.alias) {
+        problems.error(
+            service.span,
+            format!(
+                "`min_healthy` of \"{}\" tells families apart, but its endpoints are host names",
+                node.name
+            ),
+            "write one count or share for both",
+        );
     }
 }
 

@@ -15,7 +15,7 @@ use crate::geo::{Coordinates, GeoKey, ScopeFloor};
 use crate::health::load::LoadLimits;
 use crate::health::{Cadence, Check};
 use crate::ids::{MonitorId, NodeId, PoolId, RegionId, ScheduleId, ServiceId};
-use crate::steer;
+use crate::steer::{self, Aaaa, Families};
 use crate::wire::SvcParamKey;
 
 /// Everything an operator wrote.
@@ -243,8 +243,10 @@ pub struct Policy {
     pub span: Span,
     /// What it does.
     pub rule: Rule,
-    /// Fewer healthy members than this and the node has failed (R3). Default `Count(1)`.
-    pub min_healthy: MinHealthy,
+    /// By family: fewer healthy members than this and the node has failed (R3). Default `Count(1)`.
+    pub min_healthy: [MinHealthy; 2],
+    /// R11: everybody gets their second choice, where there is one.
+    pub skip_first: bool,
     /// R13: outside its windows the node has failed.
     pub schedule: Option<ScheduleId>,
     /// What happens when nothing below is healthy; a node that says so never fails to its parent (R9).
@@ -304,8 +306,17 @@ pub enum Rule {
     Weighted {
         /// Children with their weights.
         children: Vec<(NodeId, u16)>,
+        /// In the order of the children: what is hashed in place of a child's name.
+        seats: Vec<Option<String>>,
         /// R5: chosen by hash of the client's prefix and not by a draw.
         sticky: bool,
+    },
+    /// A region by its part of the load that can be taken (H12), by hash of the client's prefix.
+    LeastLoaded {
+        /// What is split by region.
+        children: Vec<NodeId>,
+        /// As for `nearest`.
+        answers: u8,
     },
     /// Up to `answers` healthy endpoints of all children in one answer.
     Multivalue {
@@ -373,6 +384,10 @@ pub struct Service {
     pub ttl_s: RangeInclusive<u32>,
     /// E5.
     pub client_subnet: ClientSubnetUse,
+    /// R10: whether A and AAAA are decided by the health of both.
+    pub families: Families,
+    /// R10: what a region without IPv6 does for AAAA.
+    pub aaaa: Aaaa,
     /// E6: how fine networks are told apart (default: not bounded).
     pub scope_floor: ScopeFloor,
     /// What an HTTPS/A/AAAA name that can answer CNAME answers is decided by its endpoints (R14): true

@@ -6,7 +6,9 @@
 mod gates;
 mod last_good;
 mod last_resort;
+mod least_loaded;
 mod members;
+mod second;
 mod testing;
 mod ties;
 
@@ -27,7 +29,7 @@ pub use last_good::LastGood;
 pub use testing::decide_region;
 
 use gates::{Forks, Gates};
-use members::{Regard, lane_addresses};
+use members::Regard;
 
 /// What a walk reads besides the place.
 #[derive(Clone, Copy)]
@@ -101,6 +103,15 @@ enum Outcome {
 
 /// Which addresses of an endpoint count.
 type Usable<'u> = &'u dyn Fn(EndpointId, &EndpointAddress) -> bool;
+
+/// What members of a group are drawn by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weigh {
+    /// Their weight.
+    AsWritten,
+    /// Their weight, and the load that they can take.
+    ByLoad,
+}
 
 /// Why a geo node looks at a branch.
 enum Why<'k> {
@@ -230,6 +241,9 @@ impl<'a, 't> Walk<'a, 't> {
                 let seeds = sticky.as_ref().map(|sticky| &*sticky.seeds);
                 self.weighted(node, children, seeds, only, regard)
             }
+            Rule::LeastLoaded { children, seeds, answers } => {
+                self.least_loaded(node, children, seeds, *answers, only, regard)
+            }
             Rule::Multivalue { children, answers } => self.multivalue(children, *answers, only, regard),
         }
     }
@@ -253,16 +267,21 @@ impl<'a, 't> Walk<'a, 't> {
         });
         let (second, others) = others.split_at(others.len().min(1));
         let order = if second_first { [second, first, others] } else { [first, second, others] };
+        let mut skipped = None;
         for child in order.into_iter().flatten() {
             match self.eval(*child, only, regard) {
                 Outcome::Failed => self.dropped(node, *child),
                 outcome => {
+                    let name = self.node(*child).map_or("?", |child| &child.name);
+                    let Some(outcome) = self.second(node, outcome, &mut skipped, || name.to_owned()) else {
+                        continue;
+                    };
                     self.kept(node, *child);
                     return outcome;
                 }
             }
         }
-        Outcome::Failed
+        self.only_one(node, skipped)
     }
 
     /// `nearest` and `latency`: the first region in order whose group has not failed, and those that
@@ -276,7 +295,7 @@ impl<'a, 't> Walk<'a, 't> {
         only: Option<RegionId>,
         regard: Regard,
     ) -> Outcome {
-        let mut held = None;
+        let (mut held, mut skipped) = (None, None);
         let asked =
             |region: &RegionId| only.is_none_or(|only| only == *region) && node.regions.contains(region);
         for (place, region) in order.iter().copied().enumerate().filter(|(_, region)| asked(region)) {
@@ -295,6 +314,8 @@ impl<'a, 't> Walk<'a, 't> {
                 }
                 outcome => {
                     let fleet = self.inputs.fleet;
+                    let name = || format!("region {}", fleet.region_name(region));
+                    let Some(outcome) = self.second(node, outcome, &mut skipped, name) else { continue };
                     self.trace.note(&node.name, || format!("region {} chosen", fleet.region_name(region)));
                     let reach = ties.get(place).map_or(0, |reach| usize::from(*reach));
                     let mut tied =
@@ -305,6 +326,14 @@ impl<'a, 't> Walk<'a, 't> {
                 }
             }
         }
+        if skipped.is_some() {
+            return self.only_one(node, skipped);
+        }
+        self.none_of(held, only)
+    }
+
+    /// No region has anybody: a fence among them acts where the tree is whole.
+    fn none_of(&mut self, held: Option<Branch>, only: Option<RegionId>) -> Outcome {
         match (held, only) {
             (None, _) => Outcome::Failed,
             (Some(branch), None) => self.held(branch),
@@ -342,7 +371,9 @@ impl<'a, 't> Walk<'a, 't> {
         }
         members.sort_unstable();
         members.dedup();
-        let pools = self.draw_among(members, answers, &|id, own| self.counts(id, own.id, regard));
+        let by_load = matches!(node.rule, Rule::LeastLoaded { .. });
+        let weigh = if by_load { Weigh::ByLoad } else { Weigh::AsWritten };
+        let pools = self.draw_by(members, answers, weigh, &|id, own| self.counts(id, own.id, regard));
         if let Outcome::Chosen(mix) = pools {
             parts.push((1, mix));
         }
@@ -384,8 +415,7 @@ impl<'a, 't> Walk<'a, 't> {
         let (mut sum, mut count) = (0u32, 0u32);
         for id in node.members.iter() {
             let Some(endpoint) = self.inputs.fleet.endpoint(*id) else { continue };
-            let mut addresses = lane_addresses(endpoint, self.lane);
-            if endpoint.region == region && addresses.any(|address| self.well(*id, address, regard)) {
+            if endpoint.region == region && self.is_well(*id, endpoint, regard) {
                 let ms =
                     endpoint.monitor.map_or(0, |monitor| self.inputs.health.service_time_ms(region, monitor));
                 sum += u32::from(ms) * 10;
@@ -411,16 +441,20 @@ impl<'a, 't> Walk<'a, 't> {
         let unknown = unknown.filter(|_| !known).map(|branch| (Why::Unknown, branch));
         let default = default.map(|branch| (Why::Default, branch));
         let branches = matched.map(|(key, branch)| (Why::Rule(key), *branch)).chain(unknown).chain(default);
+        let mut skipped = None;
         for (why, branch) in branches {
             match self.branch(branch, only, regard) {
                 Outcome::Failed => self.trace.note(&node.name, || format!("{why} has failed: dropped")),
                 outcome => {
+                    let Some(outcome) = self.second(node, outcome, &mut skipped, || why.to_string()) else {
+                        continue;
+                    };
                     self.trace.note(&node.name, || format!("{why} decides"));
                     return outcome;
                 }
             }
         }
-        Outcome::Failed
+        self.only_one(node, skipped)
     }
 
     fn branch(&mut self, branch: Branch, only: Option<RegionId>, regard: Regard) -> Outcome {
@@ -499,13 +533,26 @@ impl<'a, 't> Walk<'a, 't> {
 
     /// A draw among endpoints: those with a weight, else the standby tier in equal shares. `usable` says
     /// which of their addresses count.
-    fn draw_among(&self, mut members: Vec<EndpointId>, answers: u8, usable: Usable<'_>) -> Outcome {
+    fn draw_among(&self, members: Vec<EndpointId>, answers: u8, usable: Usable<'_>) -> Outcome {
+        self.draw_by(members, answers, Weigh::AsWritten, usable)
+    }
+
+    fn draw_by(
+        &self,
+        mut members: Vec<EndpointId>,
+        answers: u8,
+        weigh: Weigh,
+        usable: Usable<'_>,
+    ) -> Outcome {
         let fleet = self.inputs.fleet;
         let weight = |id: &EndpointId| fleet.endpoint(*id).map_or(0, |endpoint| u32::from(endpoint.weight));
         if members.iter().any(|id| weight(id) > 0) {
             members.retain(|id| weight(id) > 0);
         }
-        let share = |id: &EndpointId| weight(id).max(1);
+        let share = |id: &EndpointId| match weigh {
+            Weigh::AsWritten => weight(id).max(1),
+            Weigh::ByLoad => weight(id).max(1) * self.load_weight(*id).max(1),
+        };
         let parts: Vec<(u32, Mix)> = if answers <= 1 {
             members.iter().map(|id| (share(id), self.pick(&[*id], usable))).collect()
         } else {

@@ -18,11 +18,11 @@ pub use calendar::{Calendar, Cron, Schedule, ScheduleState, Switch, Window, pars
 pub use decide::{Inputs, LastGood, decide, decide_region, retrace};
 pub use decision::{Decided, Decision, Mix, Mode, Pick};
 pub use plan::{
-    AllDown, Branch, ClientSubnetUse, Endpoint, EndpointAddress, Fleet, Lane, MinHealthy, Node, Plan, Rule,
-    Sticky, Trickle,
+    Aaaa, AllDown, Branch, ClientSubnetUse, Endpoint, EndpointAddress, Families, Fleet, Lane, MinHealthy,
+    Node, Plan, Rule, Sticky, Trickle,
 };
 pub use rtt::{RttTable, prior_tenths};
 pub use selection::{Answer, Client, Selection};
-pub use sticky::{StickyKey, client_key, hashed_length};
+pub use sticky::{StickyKey, client_key, gate_value, hashed_length};
 pub use table::{LaneTable, Located, Remembered, ServiceTable};
 pub use trace::{Step, Trace};

@@ -112,6 +112,11 @@ pub struct Plan {
     pub testing: Box<[RegionId]>,
     /// The schedules that its nodes follow, sorted.
     pub schedules: Box<[ScheduleId]>,
+    /// R10: whether the families are decided together.
+    pub families: Families,
+    /// R10: the regions that answer AAAA with an empty answer of their own, because none of their endpoints
+    /// has IPv6; sorted.
+    pub without_ipv6: Box<[RegionId]>,
     /// By [`RegionId`]: the seed of the gate at which its partial shares tell clients apart (R12).
     pub gates: Box<[u64]>,
 }
@@ -133,10 +138,33 @@ impl Plan {
         self.gates.get(region.index()).copied().unwrap_or(0)
     }
 
+    /// Whether any node goes by load, so that load weights are an input.
+    pub fn uses_load(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.rule, Rule::LeastLoaded { .. }))
+    }
+
     /// Whether any node scores regions by latency, so that service times are an input.
     pub fn uses_service_times(&self) -> bool {
         self.nodes.iter().any(|node| matches!(node.rule, Rule::Latency { .. }))
     }
+}
+
+/// R10: how the families depend on each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Families {
+    /// Each is decided by its own health.
+    Independent,
+    /// What is down in one is down in both.
+    Together,
+}
+
+/// R10: what a region without IPv6 does for AAAA.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Aaaa {
+    /// The next region answers.
+    NextRegion,
+    /// It is chosen all the same, and the answer is empty.
+    OwnRegion,
 }
 
 /// Whose client subnet a service believes (E5).
@@ -157,8 +185,10 @@ pub struct Node {
     pub name: Box<str>,
     /// What it does.
     pub rule: Rule,
-    /// R3.
-    pub min_healthy: MinHealthy,
+    /// R3, by family; the same twice below an alias.
+    pub min_healthy: [MinHealthy; 2],
+    /// R11: everybody gets their second choice, where there is one.
+    pub skip_first: bool,
     /// R13: outside its windows the node has failed.
     pub schedule: Option<ScheduleId>,
     /// R9; `None`: fail to the parent.
@@ -224,6 +254,15 @@ pub enum Rule {
         /// R5.
         sticky: Option<Sticky>,
     },
+    /// By the load that regions can take, by hash of the client's prefix.
+    LeastLoaded {
+        /// The children.
+        children: Box<[NodeId]>,
+        /// By [`RegionId`]: from [`crate::steer::StickyKey::seed`].
+        seeds: Box<[u64]>,
+        /// Endpoints per answer.
+        answers: u8,
+    },
     /// Several endpoints of all children.
     Multivalue {
         /// The children.
@@ -265,6 +304,18 @@ pub enum MinHealthy {
     Count(u32),
     /// At least this share of the members, in percent.
     Percent(u8),
+}
+
+impl Node {
+    /// How many members a lane needs (R3).
+    pub fn needs(&self, lane: Lane) -> MinHealthy {
+        let [ipv4, ipv6] = self.min_healthy;
+        match lane {
+            Lane::Addresses(Family::V6) => ipv6,
+            // Hints of both families go with A.
+            Lane::Addresses(Family::V4) | Lane::Alias | Lane::Service => ipv4,
+        }
+    }
 }
 
 impl MinHealthy {

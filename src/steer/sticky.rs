@@ -185,6 +185,26 @@ mod tests {
         assert!((0.115..=0.135).contains(&share), "{share}");
     }
 
+    /// docs/decisions/0007-sticky-shares.md: what 50/30/20 to 50/30/10/10 moves, plainly and by seats.
+    #[test]
+    fn r5_a_share_taken_over_moves_the_minimum() {
+        let key = StickyKey([5; 16]);
+        let seed = |branch| key.seed("s", "n", branch);
+        let before = [(seed("a"), 50), (seed("b"), 30), (seed("c"), 20)];
+        let plain = [(seed("a"), 50), (seed("b"), 30), (seed("c"), 10), (seed("d"), 10)];
+        let inside = [(key.seed("s", "c-and-d", "c"), 10), (key.seed("s", "c-and-d", "d"), 10)];
+        let (mut moved, mut moved_by_seat, clients) = (0u32, 0u32, 200_000u32);
+        for client in 0..clients {
+            let client = client_key(ClientPrefix::new(std::net::Ipv4Addr::from(client << 8).into(), 24));
+            let was = choose(client, before.into_iter());
+            moved += u32::from(choose(client, plain.into_iter()) != was);
+            moved_by_seat += u32::from(was == 2 && choose(client, inside.into_iter()) == 1);
+        }
+        let percent = |moved: u32| f64::from(moved) * 100.0 / f64::from(clients);
+        assert!((percent(moved) - 17.3).abs() < 0.3, "{}", percent(moved));
+        assert!((percent(moved_by_seat) - 10.0).abs() < 0.3, "{}", percent(moved_by_seat));
+    }
+
     #[test]
     fn r4_shares_follow_the_weights() {
         let key = StickyKey([9; 16]);

@@ -245,6 +245,8 @@ mod tests {
             addresses: Box::new([]),
             testing: Box::new([]),
             schedules: Box::new([]),
+            families: crate::steer::Families::Independent,
+            without_ipv6: Box::new([]),
             gates: Box::new([]),
         };
         let mut numbering = Numbering { numbers: HashMap::new(), decisions: Vec::new(), modes: Vec::new() };

@@ -10,7 +10,7 @@ mod snapshot;
 use std::sync::Arc;
 
 use crate::geo::ClientPrefix;
-use crate::health::HealthTable;
+use crate::health::{EndpointState, HealthTable};
 use crate::ids::{RegionId, ServiceId};
 use crate::now::Now;
 use crate::steer::{
@@ -172,7 +172,10 @@ fn same_inputs(plan: &Plan, a: &HealthTable, b: &HealthTable) -> bool {
     plan.addresses.iter().all(|address| {
         a.address(*address) == b.address(*address)
             && a.is_frozen(plan.service, *address) == b.is_frozen(plan.service, *address)
-    }) && plan.members.iter().all(|endpoint| a.endpoint(*endpoint) == b.endpoint(*endpoint))
+    }) && plan
+        .members
+        .iter()
+        .all(|endpoint| same_endpoint(plan, a.endpoint(*endpoint), b.endpoint(*endpoint)))
         && (!plan.uses_service_times() || a.service_times == b.service_times)
 }
 
@@ -180,6 +183,11 @@ fn same_inputs(plan: &Plan, a: &HealthTable, b: &HealthTable) -> bool {
 fn same_times(plan: &Plan, a: &Calendar, b: &Calendar) -> bool {
     plan.schedules.iter().all(|schedule| a.state(*schedule) == b.state(*schedule))
         && a.changes_at(&plan.schedules) == b.changes_at(&plan.schedules)
+}
+
+/// Load weights are an input of few services, and change all the time.
+fn same_endpoint(plan: &Plan, a: EndpointState, b: EndpointState) -> bool {
+    a == EndpointState { load_weight: if plan.uses_load() { b.load_weight } else { a.load_weight }, ..b }
 }
 
 impl std::fmt::Debug for View {

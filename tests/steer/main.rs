@@ -6,6 +6,7 @@
 #[allow(dead_code)]
 mod compile;
 mod frozen;
+mod loads;
 #[allow(dead_code)]
 mod setting;
 mod shares;

@@ -58,6 +58,11 @@ impl Setting {
         self.change(name, |own| own.share = Share { permille, why, step_at: own.share.step_at });
     }
 
+    /// What an endpoint takes of the load.
+    pub fn load(&mut self, name: &str, weight: u16) {
+        self.change(name, |own| own.load_weight = weight);
+    }
+
     /// When an endpoint's share takes its next step, in seconds from now.
     pub fn step_in(&mut self, name: &str, seconds: u64) {
         let at = self.now.monotonic + Duration::from_secs(seconds);

@@ -77,6 +77,12 @@ pub type Decision = BTreeMap<Vec<usize>, i64>;
 
 impl World {
     pub fn new(dice: &mut Dice) -> World {
+        let policies = 1 + dice.below(4);
+        World::with(dice, policies)
+    }
+
+    /// One with so many policies, each of which may stand above those before it.
+    pub fn with(dice: &mut Dice, policies: usize) -> World {
         let regions: Vec<(f64, f64)> = (0..2 + dice.below(6))
             .map(|_| {
                 let country = COUNTRIES[dice.below(COUNTRIES.len())];
@@ -119,7 +125,7 @@ impl World {
             }
         }
         let mut nodes: Vec<Rule> = (0..pools).map(Rule::Pool).collect();
-        for _ in 0..1 + dice.below(4) {
+        for _ in 0..policies {
             let node = World::rule(dice, &nodes, &endpoints, regions.len(), &networks);
             nodes.push(node);
         }
@@ -329,19 +335,33 @@ impl World {
 
     /// What a client gets; special-purpose addresses are not for this oracle.
     pub fn decide(&self, address: u32, lane: usize, health: &Health) -> Option<Decision> {
+        self.decide_for(address, lane, health, &|_| true)
+    }
+
+    /// What a client gets whom only some endpoints let in (R12): as if the others were not healthy, and
+    /// where that leaves nobody, as if they were.
+    pub fn decide_for(
+        &self,
+        address: u32,
+        lane: usize,
+        health: &Health,
+        lets_in: &dyn Fn(usize) -> bool,
+    ) -> Option<Decision> {
         let root = self.nodes.len() - 1;
         let usable = |e: usize| lane == 0 || self.endpoints[e].v6.is_some();
         if !self.members(&[root]).into_iter().any(usable) {
             return None;
         }
         let well = |e: usize| usable(e) && health[e][lane];
-        self.eval(root, address, &well).or_else(|| self.eval(root, address, &usable)).or_else(|| {
+        let let_in = |e: usize| well(e) && lets_in(e);
+        let decision = self.eval(root, address, &let_in).or_else(|| self.eval(root, address, &well));
+        decision.or_else(|| self.eval(root, address, &usable)).or_else(|| {
             // The policy has nobody for this place and family: whoever is well, or exists.
             let all = |of: &dyn Fn(usize) -> bool| {
                 self.members(&[root]).into_iter().filter(|e| of(*e)).collect::<Vec<_>>()
             };
-            let healthy = all(&well);
-            Some(self.draw(&if healthy.is_empty() { all(&usable) } else { healthy }, 1))
+            let found = [all(&let_in), all(&well), all(&usable)].into_iter().find(|all| !all.is_empty());
+            Some(self.draw(&found.unwrap_or_default(), 1))
         })
     }
 

@@ -144,7 +144,7 @@ impl<'t> Forest<'t> {
             let mut leaf = Node::blank(&read.pool.name, read.pool.span);
             let answers = read.answers.map_or(1, |at| at.value);
             leaf.policy.rule = Rule::Pool { pool: PoolId(number as u32), answers };
-            leaf.policy.min_healthy = read.min_healthy.map_or(MinHealthy::Count(1), |at| at.value);
+            leaf.policy.min_healthy = read.min_healthy.map_or([MinHealthy::Count(1); 2], |at| at.value);
             self.nodes.push(leaf);
         }
         node
@@ -179,6 +179,7 @@ impl<'t> Forest<'t> {
                         let tie_permille = tie(cx, table).unwrap_or(0);
                         Rule::Nearest { children, bias, tie_permille, unknown, answers: answers.unwrap_or(1) }
                     }
+                    "least-loaded" => Rule::LeastLoaded { children, answers: answers.unwrap_or(1) },
                     "latency" => Rule::Latency { children, unknown, answers: answers.unwrap_or(1) },
                     "multivalue" => {
                         Rule::Multivalue { children, answers: answers.unwrap_or(MULTIVALUE_ANSWERS) }
@@ -190,7 +191,8 @@ impl<'t> Forest<'t> {
                 }
             }
         };
-        let min_healthy = min_healthy(cx, table).map_or(MinHealthy::Count(1), |at| at.value);
+        let min_healthy = min_healthy(cx, table).map_or([MinHealthy::Count(1); 2], |at| at.value);
+        let skip_first = table.flag(cx, "skip_first").unwrap_or(false);
         let schedule = table.text(cx, "schedule").and_then(|name| {
             let number = self.schedules.refer(cx, name)?;
             Some(ScheduleId(number as u16))
@@ -200,6 +202,7 @@ impl<'t> Forest<'t> {
             slot.policy.rule = rule;
             slot.policy.min_healthy = min_healthy;
             slot.policy.schedule = schedule;
+            slot.policy.skip_first = skip_first;
             slot.policy.all_down = all_down;
             slot.all_down = table.get("all_down").map(|value| value.span);
             slot.unknown = unknown.map(|at| at.span);
@@ -253,14 +256,15 @@ impl<'t> Forest<'t> {
         place: &str,
         edges: &mut Vec<Edge>,
     ) -> Rule {
-        let mut children = Vec::new();
+        let sticky = table.word(cx, "sticky").is_some();
+        let (mut children, mut seats) = (Vec::new(), Vec::new());
         for (number, element) in self.elements(cx, table, "weighted").into_iter().enumerate() {
-            let (child, weight) = match element.toml.as_table() {
-                None => (Some(element), SHARE_WEIGHT),
+            let (child, weight, seat) = match element.toml.as_table() {
+                None => (Some(element), SHARE_WEIGHT, None),
                 Some(_) => {
                     let Some(share) = Table::open(cx, element, &SHARE, None) else { continue };
                     let weight = share.integer(cx, "weight").map_or(SHARE_WEIGHT, |at| at.value as u16);
-                    (share.get("use"), weight)
+                    (share.get("use"), weight, seat(cx, &share, sticky))
                 }
             };
             let place = format!("{place}.weighted[{number}]");
@@ -269,10 +273,37 @@ impl<'t> Forest<'t> {
             if !is_repeated(cx, edges, node, child) {
                 edges.push(Edge { node, span: child.span, fallback: false });
                 children.push((node, weight));
+                seats.push(seat);
             }
         }
-        let sticky = table.word(cx, "sticky").is_some();
-        Rule::Weighted { children, sticky }
+        self.report_shared_seats(cx, &children, &seats);
+        let seats = seats.into_iter().map(|seat: Option<At<String>>| seat.map(|at| at.value)).collect();
+        Rule::Weighted { children, seats, sticky }
+    }
+
+    /// Two children in one seat would be one to the hash.
+    fn report_shared_seats(
+        &self,
+        cx: &mut Context,
+        children: &[(NodeId, u16)],
+        seats: &[Option<At<String>>],
+    ) {
+        let own = |node: &NodeId| self.nodes.get(node.index()).map_or("", |node| &node.policy.name);
+        let names: Vec<&str> = children
+            .iter()
+            .zip(seats)
+            .map(|((node, _), seat)| seat.as_ref().map_or_else(|| own(node), |seat| seat.value.as_str()))
+            .collect();
+        for (number, seat) in seats.iter().enumerate() {
+            let Some(seat) = seat else { continue };
+            if names.iter().enumerate().any(|(other, name)| other != number && *name == seat.value) {
+                cx.error(
+                    seat.span,
+                    format!("two children have the seat `{}`", shortened(&seat.value)),
+                    "a seat is for one child: to share one, put both below a policy of their own",
+                );
+            }
+        }
     }
 
     fn geo(
@@ -387,7 +418,8 @@ impl Node {
                 name: name.to_owned(),
                 span,
                 rule: Rule::Failover { children: Vec::new(), trickle_permille: 0 },
-                min_healthy: MinHealthy::Count(1),
+                min_healthy: [MinHealthy::Count(1); 2],
+                skip_first: false,
                 schedule: None,
                 all_down: None,
             },
@@ -421,13 +453,14 @@ fn report_shared_names(cx: &mut Context, policies: &Directory, pools: &Directory
 }
 
 /// Options and the rules that they belong to. `min_healthy`, `schedule` and `all_down` belong to every rule.
-const OPTIONS: [(&str, &[&str]); 6] = [
+const OPTIONS: [(&str, &[&str]); 7] = [
     ("unknown", &["nearest", "latency"]),
-    ("answers", &["nearest", "latency", "multivalue"]),
+    ("answers", &["nearest", "latency", "multivalue", "least-loaded"]),
     ("bias", &["nearest"]),
     ("tie", &["nearest"]),
     ("sticky", &["weighted"]),
     ("trickle", &["failover"]),
+    ("skip_first", &["failover", "nearest", "latency", "geo"]),
 ];
 
 fn refuse_foreign_options(cx: &mut Context, table: &Table, kind: &str) {
@@ -455,6 +488,19 @@ fn bias<'t>(cx: &mut Context, regions: &mut Directory<'t>, table: &Table<'t>) ->
         }
     }
     bias
+}
+
+/// `seat`: what is hashed in place of a child's name.
+fn seat(cx: &mut Context, share: &Table, sticky: bool) -> Option<At<String>> {
+    let text = share.text(cx, "seat")?;
+    if !sticky {
+        cx.error(
+            text.span,
+            "`seat` has no meaning without `sticky`: a draw remembers nobody",
+            "add sticky = \"client\" to the policy, or take the seat out",
+        );
+    }
+    Some(At { value: text.value.to_owned(), span: text.span })
 }
 
 /// `trickle`, in thousandths.

@@ -8,7 +8,7 @@ use super::directory::{Directory, check_name};
 use super::feeds;
 use super::reader::{At, Context, Name, Table, Value, shortened, wrong_type};
 use super::scalar;
-use crate::config::shape::{ENDPOINT, POOL};
+use crate::config::shape::{ENDPOINT, MIN_HEALTHY_FAMILIES, POOL};
 use crate::config::{Endpoint, EndpointTarget, MinHealthy, Pool, Probes, Span};
 use crate::health::load::LoadLimits;
 use crate::ids::{MonitorId, RegionId};
@@ -25,7 +25,7 @@ pub struct PoolRead {
     /// `answers`, and where it is written.
     pub answers: Option<At<u8>>,
     /// `min_healthy`, and where it is written.
-    pub min_healthy: Option<At<MinHealthy>>,
+    pub min_healthy: Option<At<[MinHealthy; 2]>>,
 }
 
 /// What endpoints refer to.
@@ -77,13 +77,24 @@ fn pool(cx: &mut Context, name: Name, value: Value, known: &mut Known) -> PoolRe
     }
 }
 
-/// `min_healthy = 2` or `"50%"`.
-pub fn min_healthy(cx: &mut Context, table: &Table) -> Option<At<MinHealthy>> {
+/// `min_healthy = 2`, `"50%"`, or one of these for each family.
+pub fn min_healthy(cx: &mut Context, table: &Table) -> Option<At<[MinHealthy; 2]>> {
     let value = table.get("min_healthy")?;
     let span = value.span;
+    if value.toml.is_table() {
+        let families = Table::open(cx, value, &MIN_HEALTHY_FAMILIES, None)?;
+        let one = |cx: &mut Context, family| families.get(family).map(|value| threshold(cx, value));
+        let [ipv4, ipv6] =
+            [one(cx, "ipv4"), one(cx, "ipv6")].map(|own| own.unwrap_or(Some(MinHealthy::Count(1))));
+        return Some(At { value: [ipv4?, ipv6?], span });
+    }
+    threshold(cx, value).map(|both| At { value: [both; 2], span })
+}
+
+fn threshold(cx: &mut Context, value: Value) -> Option<MinHealthy> {
+    let span = value.span;
     if value.toml.as_integer().is_some() {
-        let count = table_count(cx, value)?;
-        return Some(At { value: MinHealthy::Count(count), span });
+        return table_count(cx, value).map(MinHealthy::Count);
     }
     let text = match value.toml.as_str() {
         Some(_) => value.text(cx, "min_healthy")?,
@@ -100,15 +111,20 @@ pub fn min_healthy(cx: &mut Context, table: &Table) -> Option<At<MinHealthy>> {
             "write a count without quotes, or a share from \"1%\" to \"100%\"",
         );
     }
-    share.map(|share| At { value: MinHealthy::Percent(share), span })
+    share.map(MinHealthy::Percent)
 }
 
 fn table_count(cx: &mut Context, value: Value) -> Option<u32> {
     value.integer(cx, "min_healthy", 1, 1_000_000).and_then(|at| u32::try_from(at.value).ok())
 }
 
-fn lint_min_healthy(cx: &mut Context, name: Name, min: Option<At<MinHealthy>>, members: usize) {
-    if let Some(At { value: MinHealthy::Count(count), span }) = min
+fn lint_min_healthy(cx: &mut Context, name: Name, min: Option<At<[MinHealthy; 2]>>, members: usize) {
+    let counts = |min: MinHealthy| match min {
+        MinHealthy::Count(count) => count,
+        MinHealthy::Percent(_) => 0,
+    };
+    if let Some(At { value: [ipv4, ipv6], span }) = min
+        && let count = counts(ipv4).max(counts(ipv6))
         && count as usize > members
     {
         cx.lint(

@@ -14,6 +14,7 @@ use crate::config::shape::{Kind, SCOPE_FLOOR, SERVICE, TTL_BOUNDS};
 use crate::config::{ClientSubnetUse, Service, Span};
 use crate::geo::ScopeFloor;
 use crate::ids::{Family, NodeId};
+use crate::steer::{Aaaa, Families};
 
 /// The bounds of a TTL where they are not written, in seconds (H7).
 const TTL_S: RangeInclusive<u32> = 20..=60;
@@ -55,6 +56,8 @@ fn service<'t>(
         testing_names: false,
         https: None,
         svcb: None,
+        families: Families::Independent,
+        aaaa: Aaaa::NextRegion,
     };
     let Some(table) = Table::open(cx, value, &SERVICE, Some(name.span)) else { return (service, None) };
     service.ttl_s = ttl(cx, &table).unwrap_or(TTL_S);
@@ -63,10 +66,29 @@ fn service<'t>(
     service.svcb = table.get("svcb").and_then(|value| binding::binding(cx, value));
     service.client_subnet = client_subnet(cx, &table).unwrap_or(ClientSubnetUse::Use);
     service.scope_floor = scope_floor(cx, &table).unwrap_or(ScopeFloor::NONE);
+    if let Some("together") = table.word(cx, "families").map(|at| at.value) {
+        service.families = Families::Together;
+    }
+    service.aaaa = aaaa(cx, &table, &service.client_subnet);
     let place = format!("services.{}.policy", name.text);
     let root = table.get("policy").and_then(|value| forest.child(cx, regions, value, "policy", &place));
     service.policy = root.unwrap_or(NodeId(0));
     (service, root)
+}
+
+/// R10: an empty answer must not depend on the client while client subnet is in use.
+fn aaaa(cx: &mut Context, table: &Table, subnet: &ClientSubnetUse) -> Aaaa {
+    let Some(word) = table.word(cx, "aaaa").filter(|word| word.value == "own-region") else {
+        return Aaaa::NextRegion;
+    };
+    if *subnet != ClientSubnetUse::Ignore {
+        cx.error(
+            word.span,
+            "with `aaaa = \"own-region\"` an empty answer would depend on where the client is, but resolvers keep it for everybody",
+            "set client_subnet = \"ignore\" in this service, or leave `aaaa` at \"next-region\"",
+        );
+    }
+    Aaaa::OwnRegion
 }
 
 fn ttl(cx: &mut Context, table: &Table) -> Option<RangeInclusive<u32>> {

@@ -173,7 +173,7 @@ fn facts_of(node: &Node, pools: &[PoolRead], known: &[Facts]) -> Facts {
         facts.can_be_off = false;
     } else if node.policy.schedule.is_none()
         && !matches!(node.policy.rule, Rule::Pool { .. } | Rule::Geo { .. })
-        && node.policy.min_healthy == MinHealthy::Count(1)
+        && node.policy.min_healthy == [MinHealthy::Count(1); 2]
     {
         let children = node.edges.iter().filter(|edge| !edge.fallback);
         facts.never_fails =
@@ -182,7 +182,7 @@ fn facts_of(node: &Node, pools: &[PoolRead], known: &[Facts]) -> Facts {
     facts
 }
 
-fn leaf_facts(pool: PoolId, min_healthy: MinHealthy, pools: &[PoolRead]) -> Facts {
+fn leaf_facts(pool: PoolId, min_healthy: [MinHealthy; 2], pools: &[PoolRead]) -> Facts {
     let Some(read) = pools.get(pool.index()) else { return Facts::default() };
     let mut facts = Facts::default();
     let mut families = [false; 2];
@@ -205,7 +205,7 @@ fn leaf_facts(pool: PoolId, min_healthy: MinHealthy, pools: &[PoolRead]) -> Fact
             }
         }
     }
-    if read.pool.monitor.is_none() && families == [true; 2] && min_healthy == MinHealthy::Count(1) {
+    if read.pool.monitor.is_none() && families == [true; 2] && min_healthy == [MinHealthy::Count(1); 2] {
         facts.never_fails = Some(Steady::Unprobed(pool));
     }
     facts
@@ -337,7 +337,10 @@ fn lint_never_tried(cx: &mut Context, nodes: &[Node], pools: &[PoolRead], facts:
 pub fn lint_unheeded(cx: &mut Context, nodes: &[Node], roots: &[NodeId], pools: &[PoolRead]) {
     let mut parents: Vec<(bool, bool)> = vec![(false, false); nodes.len()];
     for node in nodes {
-        let splits = matches!(node.policy.rule, Rule::Nearest { .. } | Rule::Latency { .. });
+        let splits = matches!(
+            node.policy.rule,
+            Rule::Nearest { .. } | Rule::Latency { .. } | Rule::LeastLoaded { .. }
+        );
         for edge in &node.edges {
             if let Some((split, whole)) = parents.get_mut(edge.node.index()) {
                 *split |= splits && !edge.fallback;
@@ -451,7 +454,7 @@ pub fn report_negative_by_place(
             );
         }
         let chosen_by_place = match &node.policy.rule {
-            Rule::Geo { .. } | Rule::Nearest { .. } | Rule::Latency { .. } => true,
+            Rule::Geo { .. } | Rule::Nearest { .. } | Rule::Latency { .. } | Rule::LeastLoaded { .. } => true,
             Rule::Weighted { sticky, .. } => *sticky || children_fail_by_place(node, facts),
             Rule::Failover { .. } | Rule::Multivalue { .. } => children_fail_by_place(node, facts),
             Rule::Pool { .. } => false,

@@ -410,7 +410,25 @@ pub static POOL: Shape = Shape {
 };
 
 /// A count or a share.
-const MIN_HEALTHY: Kind = Kind::Either(&[Kind::Integer(1, 1_000_000), Kind::Text("a share: \"50%\"")]);
+const MIN_HEALTHY: Kind = Kind::Either(&[
+    Kind::Integer(1, 1_000_000),
+    Kind::Text("a share: \"50%\""),
+    Kind::Table(&MIN_HEALTHY_FAMILIES),
+]);
+
+/// A count or a share of one family.
+const MIN_HEALTHY_ONE: Kind = Kind::Either(&[Kind::Integer(1, 1_000_000), Kind::Text("a share: \"50%\"")]);
+
+/// `min_healthy = { ipv4 = 2, ipv6 = 1 }`
+pub static MIN_HEALTHY_FAMILIES: Shape = Shape {
+    name: "min_healthy",
+    doc: "How many members must be healthy, by address family.",
+    keys: &[
+        optional("ipv4", MIN_HEALTHY_ONE, "1", "For A answers."),
+        optional("ipv6", MIN_HEALTHY_ONE, "1", "For AAAA answers."),
+    ],
+    exactly_one: &[],
+};
 
 /// A member of a pool.
 pub static ENDPOINT: Shape = Shape {
@@ -499,7 +517,7 @@ pub static ZONE: Shape = Shape {
 };
 
 /// Every shape, the two files first.
-pub fn all() -> [&'static Shape; 32] {
+pub fn all() -> [&'static Shape; 33] {
     [
         &MAIN,
         &ZONE,
@@ -533,6 +551,7 @@ pub fn all() -> [&'static Shape; 32] {
         &SCHEDULE,
         &WINDOW,
         &CLASS,
+        &MIN_HEALTHY_FAMILIES,
     ]
 }
 

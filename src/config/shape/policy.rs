@@ -3,7 +3,8 @@
 use super::{Key, Kind, MIN_HEALTHY, Needed, Shape, optional};
 
 /// The words for the kinds of policy.
-pub const RULES: &[&str] = &["failover", "nearest", "latency", "geo", "weighted", "multivalue"];
+pub const RULES: &[&str] =
+    &["failover", "nearest", "latency", "geo", "weighted", "multivalue", "least-loaded"];
 
 /// `[policies.NAME]` and policies written in place.
 pub static POLICY: Shape = Shape {
@@ -42,6 +43,12 @@ pub static POLICY: Shape = Shape {
             "Several healthy endpoints of all children in one answer.",
         ),
         optional(
+            "least-loaded",
+            Kind::List(&CHILD),
+            RULE_NEEDED,
+            "A region by its part of the load that can be taken, by hash of the client's prefix.",
+        ),
+        optional(
             "min_healthy",
             MIN_HEALTHY,
             "1",
@@ -69,7 +76,7 @@ pub static POLICY: Shape = Shape {
             "answers",
             Kind::Integer(1, 32),
             "1; 8 for `multivalue`",
-            "`nearest`, `latency`, `multivalue`: how many endpoints one answer names.",
+            "`nearest`, `latency`, `multivalue`, `least-loaded`: how many endpoints one answer names.",
         ),
         optional(
             "bias",
@@ -94,6 +101,12 @@ pub static POLICY: Shape = Shape {
             Kind::Text("a share from \"0.1%\" to \"50%\""),
             "none",
             "`failover`: this share of clients gets the second child although the first is well, so that it is known to work.",
+        ),
+        optional(
+            "skip_first",
+            Kind::Flag,
+            "false",
+            "`failover`, `nearest`, `latency`, `geo`: everybody gets their second choice, where there is one.",
         ),
     ],
     exactly_one: &[RULES],
@@ -146,6 +159,12 @@ pub static SHARE: Shape = Shape {
             Kind::Integer(0, 65_535),
             "100",
             "Its share against the others; 0: only when every other weight has failed.",
+        ),
+        optional(
+            "seat",
+            Kind::Text("a name"),
+            "the child's name",
+            "`sticky`: what is hashed in place of the child's name, so that another child can take over its clients.",
         ),
     ],
     exactly_one: &[],

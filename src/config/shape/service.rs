@@ -29,6 +29,18 @@ pub static SERVICE: Shape = Shape {
             "Whose EDNS Client Subnet is believed: everybody's, nobody's, or that of resolvers in these networks.",
         ),
         optional(
+            "families",
+            Kind::Word(&["independent", "together"]),
+            r#""independent""#,
+            "Whether a region whose IPv6 is down stays in A answers, or leaves both.",
+        ),
+        optional(
+            "aaaa",
+            Kind::Word(&["next-region", "own-region"]),
+            r#""next-region""#,
+            "Where a region has no IPv6 at all: AAAA from the next region, or an empty answer from its own; that only with client_subnet = \"ignore\".",
+        ),
+        optional(
             "scope_floor",
             Kind::Either(&[FLOOR, Kind::Table(&SCOPE_FLOOR)]),
             "none",

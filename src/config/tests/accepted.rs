@@ -97,7 +97,7 @@ fn the_sample() {
     assert!(matches!(policy("shop-eu").all_down, Some(AllDown::Fallback(NodeId(_)))));
     let Rule::Latency { unknown, .. } = &policy("shop-fast").rule else { panic!() };
     assert_eq!(*unknown, RegionId(1));
-    let Rule::Weighted { children, sticky: true } = &policy("canary").rule else { panic!() };
+    let Rule::Weighted { children, sticky: true, .. } = &policy("canary").rule else { panic!() };
     assert_eq!(children.iter().map(|child| child.1).collect::<Vec<_>>(), [95, 5]);
     let Rule::Nearest { unknown, .. } = &policy("services.www.policy").rule else { panic!() };
     assert_eq!(*unknown, RegionId(0));

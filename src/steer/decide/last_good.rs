@@ -58,7 +58,7 @@ impl Walk<'_, '_> {
         }
         match &node.rule {
             Rule::Pool { .. } => true,
-            Rule::Nearest { .. } | Rule::Latency { .. } => {
+            Rule::Nearest { .. } | Rule::Latency { .. } | Rule::LeastLoaded { .. } => {
                 node.regions.iter().any(|region| self.enough(node, Some(*region), Regard::Unshared))
             }
             Rule::Failover { children, .. } | Rule::Multivalue { children, .. } => {

@@ -1,9 +1,9 @@
 //! Who counts: which members of a node have data for a lane, stand in a region, and are well.
 
 use crate::health::{Forced, HealthTable, Share, Verdict};
-use crate::ids::{AddressId, EndpointId, RegionId};
+use crate::ids::{AddressId, EndpointId, Family, RegionId};
 use crate::steer::decision::Mix;
-use crate::steer::plan::{Endpoint, Lane, MinHealthy, Node, Rule, Trickle};
+use crate::steer::plan::{Endpoint, Families, Lane, MinHealthy, Node, Rule, Trickle};
 
 use super::gates::{Passes, percent, told};
 use super::{Inputs, Walk};
@@ -29,26 +29,48 @@ impl<'a> Walk<'a, '_> {
         // One member is enough and the children will say whether there is one. Counting here would
         // tie the TTL to endpoints far from the client.
         if only.is_none()
-            && node.min_healthy == MinHealthy::Count(1)
+            && node.min_healthy == [MinHealthy::Count(1); 2]
             && !matches!(node.rule, Rule::Pool { .. })
         {
             return true;
         }
+        let lanes = self.lanes();
+        lanes.into_iter().flatten().all(|lane| self.enough_in(node, lane, only, regard))
+    }
+
+    /// The lanes that a member has to be well in: its own, and with families together the other one.
+    fn lanes(&self) -> [Option<Lane>; 3] {
+        let [v4, v6] = Family::ALL.map(|family| Some(Lane::Addresses(family)));
+        let [one, other] = match (self.inputs.plan.families, self.lane) {
+            (Families::Independent, _) | (_, Lane::Alias) => [None, None],
+            (Families::Together, Lane::Addresses(Family::V4)) => [v6, None],
+            (Families::Together, Lane::Addresses(Family::V6)) => [v4, None],
+            (Families::Together, Lane::Service) => [v4, v6],
+        };
+        [Some(self.lane), one, other]
+    }
+
+    fn enough_in(&mut self, node: &'a Node, lane: Lane, only: Option<RegionId>, regard: Regard) -> bool {
         let (mut all, mut healthy) = (0usize, 0usize);
         for id in node.members.iter() {
-            if self.in_region(*id, only) && self.in_lane(*id) {
+            if self.in_region(*id, only) && self.has_data(*id, lane) {
                 all += 1;
-                healthy += usize::from(self.eligible(*id, regard));
+                healthy += usize::from(self.eligible_for(*id, lane, regard));
             }
         }
+        // What has no such addresses at all cannot fail in them.
+        if all == 0 && lane != self.lane {
+            return true;
+        }
+        let needs = node.needs(lane);
         let enough = match regard {
-            Regard::Health | Regard::Unshared | Regard::LastGood => node.min_healthy.met(healthy, all),
+            Regard::Health | Regard::Unshared | Regard::LastGood => needs.met(healthy, all),
             Regard::Anything | Regard::Drained => healthy > 0,
         };
         if !enough && only.is_none() {
-            self.trace.note(&node.name, || {
-                format!("failed: {healthy} of {all} healthy, needs {}", node.min_healthy)
-            });
+            let which = if lane == self.lane { "" } else { " in the other family, and both go together" };
+            self.trace
+                .note(&node.name, || format!("failed: {healthy} of {all} healthy{which}, needs {needs}"));
         }
         enough
     }
@@ -75,25 +97,50 @@ impl<'a> Walk<'a, '_> {
                 }
                 let forced = self.inputs.health.forced(id);
                 self.trace.note(&endpoint.name, || member_note(well, forced, regard));
+                if well && self.answers_without(endpoint) {
+                    let said =
+                        || "its region has no IPv6, and answers empty (aaaa = \"own-region\")".to_owned();
+                    self.trace.note(&endpoint.name, said);
+                }
             }
         }
         eligible
     }
 
-    /// Whether an endpoint has at least one usable address. Notes the TTL bounds of what was consulted.
+    /// Whether an endpoint has at least one usable address, with families together in both. Notes the TTL
+    /// bounds of what was consulted.
     pub(super) fn eligible(&mut self, id: EndpointId, regard: Regard) -> bool {
+        self.eligible_for(id, self.lane, regard)
+    }
+
+    fn eligible_for(&mut self, id: EndpointId, lane: Lane, regard: Regard) -> bool {
         let Some(endpoint) = self.inputs.fleet.endpoint(id) else { return false };
-        let mut well = false;
-        for address in lane_addresses(endpoint, self.lane) {
-            if let (Regard::Health | Regard::Unshared, Forced::Not) = (regard, self.inputs.health.forced(id))
-                && let Some(bound) = self.inputs.health.address(address).ttl_bound_s
-            {
-                self.ttl_bound_s = Some(self.ttl_bound_s.map_or(bound, |all| all.min(bound)));
+        let mut eligible = self.has_data(id, lane);
+        for lane in self.lanes().into_iter().flatten() {
+            if !self.has_data(id, lane) {
+                continue;
             }
-            well |= self.well(id, address, regard)
-                && (regard != Regard::Health || self.lets_in(id, endpoint.region, address));
+            let mut well = false;
+            for address in self.addresses(endpoint, lane) {
+                if let (Regard::Health | Regard::Unshared, Forced::Not) =
+                    (regard, self.inputs.health.forced(id))
+                    && let Some(bound) = self.inputs.health.address(address).ttl_bound_s
+                {
+                    self.ttl_bound_s = Some(self.ttl_bound_s.map_or(bound, |all| all.min(bound)));
+                }
+                well |= self.well(id, address, regard)
+                    && (regard != Regard::Health || self.lets_in(id, endpoint.region, address));
+            }
+            eligible &= well;
         }
-        well
+        eligible
+    }
+
+    /// Whether an endpoint has an address that is well, with families together in both; shares aside.
+    pub(super) fn is_well(&self, id: EndpointId, endpoint: &'a Endpoint, regard: Regard) -> bool {
+        let well = |lane| self.addresses(endpoint, lane).any(|address| self.well(id, address, regard));
+        let mut lanes = self.lanes().into_iter().flatten().filter(|lane| self.has_data(id, *lane));
+        self.in_lane(id) && lanes.all(well)
     }
 
     /// Whether one address counts as well and lets the clients in, as [`Walk::eligible`] has found.
@@ -165,7 +212,7 @@ impl<'a> Walk<'a, '_> {
         let Inputs { fleet, plan, health, .. } = self.inputs;
         let endpoint = fleet.endpoint(id).filter(|_| health.forced(id) == Forced::Not);
         endpoint.is_some_and(|endpoint| {
-            lane_addresses(endpoint, self.lane).any(|address| {
+            self.addresses(endpoint, self.lane).any(|address| {
                 health.address(address).verdict == Verdict::Down && health.is_frozen(plan.service, address)
             })
         })
@@ -189,10 +236,29 @@ impl<'a> Walk<'a, '_> {
     }
 
     pub(super) fn in_lane(&self, id: EndpointId) -> bool {
-        self.inputs
-            .fleet
-            .endpoint(id)
-            .is_some_and(|endpoint| lane_addresses(endpoint, self.lane).next().is_some())
+        self.has_data(id, self.lane)
+    }
+
+    /// Whether an endpoint is chosen for AAAA without having any (R10).
+    fn answers_without(&self, endpoint: &Endpoint) -> bool {
+        self.lane == Lane::Addresses(Family::V6)
+            && self.inputs.plan.without_ipv6.binary_search(&endpoint.region).is_ok()
+    }
+
+    fn has_data(&self, id: EndpointId, lane: Lane) -> bool {
+        self.inputs.fleet.endpoint(id).is_some_and(|endpoint| self.addresses(endpoint, lane).next().is_some())
+    }
+
+    /// The addresses that say how an endpoint is in a lane: its own of that family, and in a region that
+    /// answers without IPv6 those of the other (R10).
+    pub(super) fn addresses(
+        &self,
+        endpoint: &'a Endpoint,
+        lane: Lane,
+    ) -> impl Iterator<Item = AddressId> + use<'a> {
+        let empty = lane == Lane::Addresses(Family::V6)
+            && self.inputs.plan.without_ipv6.binary_search(&endpoint.region).is_ok();
+        lane_addresses(endpoint, if empty { Lane::Addresses(Family::V4) } else { lane })
     }
 
     pub(super) fn in_region(&self, id: EndpointId, only: Option<RegionId>) -> bool {
