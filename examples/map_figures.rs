@@ -53,10 +53,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         databases.push(Database::open(std::fs::read(&path)?, &path)?);
     }
     let atlas = Atlas::new(databases, Vec::new(), Overrides::default());
+    // First, because it needs no clients; the measurements take longer.
+    for count in [3, 8, 24] {
+        print_variants(&atlas, count)?;
+    }
     let clients = clients(&atlas)?;
     for count in [3, 8, 24] {
         let started = Instant::now();
-        let map = build(&atlas, count)?;
+        let map = build(&atlas, count, 0, ScopeFloor::NONE)?;
         println!("\n{count} regions: built in {:.1} s; {:?}", started.elapsed().as_secs_f64(), map.figures());
         let started = Instant::now();
         let bytes = map.to_bytes();
@@ -74,15 +78,34 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn build(atlas: &Atlas, count: usize) -> Result<LocationMap, Box<dyn Error>> {
+/// What a tie and a scope floor do to the size of a map.
+fn print_variants(atlas: &Atlas, count: usize) -> Result<(), Box<dyn Error>> {
+    let coarse = |v4, v6| ScopeFloor::new(Some(v4), Some(v6));
+    let variants = [
+        ("plain", 0, ScopeFloor::NONE),
+        ("tie 10 %", 100, ScopeFloor::NONE),
+        ("floor /24 and /48", 0, coarse(24, 48)),
+        ("floor /20 and /40", 0, coarse(20, 40)),
+        ("floor /16 and /32", 0, coarse(16, 32)),
+    ];
+    for (name, tie_permille, floor) in variants {
+        let figures = build(atlas, count, tie_permille, floor)?.figures();
+        let kib = figures.memory_octets / 1024;
+        println!("{count} regions, {name}: {} classes, {} runs, {kib} KiB", figures.classes, figures.runs);
+    }
+    Ok(())
+}
+
+fn build(
+    atlas: &Atlas,
+    count: usize,
+    tie_permille: u16,
+    floor: ScopeFloor,
+) -> Result<LocationMap, Box<dyn Error>> {
     let regions =
         REGIONS.iter().take(count).map(|&(latitude, longitude)| Coordinates::new(latitude, longitude));
-    let lenses = [Lens::Order { bias: [].into(), tie_permille: 0 }];
-    let mut builder = MapBuilder::new(MapSpec {
-        regions: regions.collect(),
-        lenses: lenses.into(),
-        floor: ScopeFloor::NONE,
-    });
+    let lenses = [Lens::Order { bias: [].into(), tie_permille }];
+    let mut builder = MapBuilder::new(MapSpec { regions: regions.collect(), lenses: lenses.into(), floor });
     let mut failed = None;
     atlas.scan(&mut |_, _| (), &mut |locations, stretch| {
         let (first, last) = (stretch.first, stretch.last);
