@@ -234,7 +234,10 @@ fn empty(context: &Context<'_>, given: Given<'_>, plan: &Plan) -> Result<(), Vio
     // What only a fallback has, the service does not have.
     let written = context.design.has_family(&service.tree, given.family);
     let exempt = service.may_be_empty() && given.mode(view) != Mode::Normal;
-    if !written || exempt || !plan.members.iter().any(may) {
+    // What an operator forces down is never served, also where a fence leaves nobody else (R8, R9).
+    let forced = plan.members.iter().any(|id| view.health.forced(*id) == Forced::Down);
+    let fenced = service.tree.has_fence() && forced && given.mode(view) != Mode::Normal;
+    if !written || exempt || fenced || !plan.members.iter().any(may) {
         return Ok(());
     }
     let text = format!("s{} has no {:?} for {:?}", given.service, given.family, given.client);

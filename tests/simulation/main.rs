@@ -19,6 +19,7 @@ mod compile;
 mod design;
 #[path = "../world/dice.rs"]
 mod dice;
+mod figures;
 mod ledger;
 mod node;
 #[path = "../scenario/question.rs"]

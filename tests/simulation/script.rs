@@ -58,7 +58,7 @@ pub struct Script {
 impl Script {
     /// Draws one.
     pub fn new(design: &Design, dice: &mut Dice) -> Script {
-        let length = 1500 + dice.below(2400) as u64;
+        let length = 1200 + dice.below(2000) as u64;
         let mut script =
             Script { acts: Vec::new(), faults: Vec::new(), end: Duration::from_secs(length) };
         for _ in 0..2 + dice.below(6) {
@@ -87,6 +87,9 @@ impl Script {
     }
 
     fn between(&mut self, begin: Duration, end: Duration, fault: Fault) {
+        if begin >= self.end {
+            return;
+        }
         let number = self.faults.len();
         self.faults.push(fault);
         self.acts.push((begin, Act::Begin(number)));

@@ -100,6 +100,18 @@ impl Tree {
         }
     }
 
+    /// Whether some branch may not be left.
+    pub fn has_fence(&self) -> bool {
+        match self {
+            Tree::Geo { rules, default } => {
+                rules.iter().any(|(_, child, fence)| *fence || child.has_fence()) || default.has_fence()
+            }
+            Tree::Failover(children) => children.iter().any(Tree::has_fence),
+            Tree::Weighted { children, .. } => children.iter().any(|(child, _)| child.has_fence()),
+            Tree::Pool(_) | Tree::Nearest { .. } | Tree::Latency(_) | Tree::Multivalue { .. } => false,
+        }
+    }
+
     fn is_exact_or_gone(&self, design: &Design) -> bool {
         self.toml(design).is_none() || self.is_exact(design)
     }
