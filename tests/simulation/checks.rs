@@ -7,6 +7,7 @@ use std::time::Duration;
 use meridian::geo::ClientPrefix;
 use meridian::health::Forced;
 use meridian::ids::{EndpointId, Family, ServiceId};
+use meridian::now::Now;
 use meridian::respond::{self, Asked, Outcome, Transport};
 use meridian::steer::{Answer, Client, Lane, Mode, Plan, Selection};
 use meridian::view::{ExplainedAnswer, View, explain};
@@ -55,8 +56,6 @@ pub enum Checker {
     Reload,
     /// The wall clock changed health.
     Wall,
-    /// A figure is not reached.
-    Figure,
     /// A panic.
     Panic,
 }
@@ -97,6 +96,7 @@ pub struct Given<'c> {
     pub service: usize,
     pub family: Family,
     pub client: &'c Client,
+    pub now: Now,
     pub draw: u64,
 }
 
@@ -111,12 +111,13 @@ impl Given<'_> {
 
     /// What a view answers.
     pub fn of<'v>(&self, view: &'v View) -> Selection<'v> {
-        view.steer(self.id(), self.lane(), self.client, self.draw)
+        view.steer(self.id(), self.lane(), self.client, self.now, self.draw)
     }
 
     /// How the decision came about.
     pub fn mode(&self, view: &View) -> Mode {
-        explain(view, self.id(), self.lane(), self.client, self.draw).map_or(Mode::Normal, |own| own.mode)
+        let own = explain(view, self.id(), self.lane(), self.client, self.now, self.draw);
+        own.map_or(Mode::Normal, |own| own.mode)
     }
 }
 
@@ -150,11 +151,7 @@ pub fn answer(
 }
 
 /// The members of a plan with an address.
-fn holders<'c>(
-    view: &'c View,
-    plan: &'c Plan,
-    address: IpAddr,
-) -> impl Iterator<Item = EndpointId> + 'c {
+fn holders<'c>(view: &'c View, plan: &'c Plan, address: IpAddr) -> impl Iterator<Item = EndpointId> + 'c {
     plan.members.iter().copied().filter(move |id| {
         let endpoint = view.snapshot.fleet.endpoint(*id);
         endpoint.is_some_and(|own| own.addresses.iter().any(|own| own.address == address))
@@ -184,7 +181,8 @@ fn one_address(
     if holders(view, plan, address).any(|id| forced(id) == Forced::Up) {
         return Ok(());
     }
-    let Some(bound) = holders(view, plan, address).filter_map(|id| gone_by(context, id, address, since)).max()
+    let Some(bound) =
+        holders(view, plan, address).filter_map(|id| gone_by(context, id, address, since)).max()
     else {
         return Ok(());
     };
@@ -207,9 +205,10 @@ fn gone_by(context: &Context<'_>, id: EndpointId, address: IpAddr, since: Durati
     let text = address.to_string();
     let own = spec.endpoints.get(id.index())?.addresses.iter();
     let own = own.filter_map(|id| spec.addresses.get(id.index())).find(|own| *own.address == *text)?;
-    let accounts = own.checks.targets().filter_map(|target| {
-        context.ledger.0.get(&ledger::key(spec.targets.get(target.index())?)?)
-    });
+    let accounts = own
+        .checks
+        .targets()
+        .filter_map(|target| context.ledger.0.get(&ledger::key(spec.targets.get(target.index())?)?));
     accounts
         .map(|account| {
             let since = since.max(account.known_since);
@@ -265,14 +264,17 @@ fn ttl(
     // H7: what is answered was consulted, and so was where the client goes when all is well.
     let well = given.of(context.healed);
     let home = match well.answer {
-        Answer::Addresses(home) if context.design.services[given.service].tree.is_exact(context.design) => home,
+        Answer::Addresses(home) if context.design.services[given.service].tree.is_exact(context.design) => {
+            home
+        }
         _ => &[],
     };
     for address in addresses.iter().chain(home) {
         for id in holders(view, plan, *address) {
             let Some(bound) = ttl_bound(context, id, *address) else { continue };
             if selection.ttl_s > bound.clamp(least, most) && given.mode(view) == Mode::Normal {
-                let text = format!("{} s though the health of {address} may change in {bound} s", selection.ttl_s);
+                let text =
+                    format!("{} s though the health of {address} may change in {bound} s", selection.ttl_s);
                 return wrong(text);
             }
             // An address of two pools is consulted through one of them.
@@ -304,7 +306,7 @@ fn ttl_bound(context: &Context<'_>, id: EndpointId, address: IpAddr) -> Option<u
 /// X1: what `explain` says of an answer is the answer, and the walk itself arrives there.
 fn explained(view: &View, given: Given<'_>, selection: &Selection<'_>) -> Result<(), Violation> {
     let wrong = |text: String| Err(Violation::new(Checker::Explain, format!("s{}: {text}", given.service)));
-    let Some(own) = explain(view, given.id(), given.lane(), given.client, given.draw) else {
+    let Some(own) = explain(view, given.id(), given.lane(), given.client, given.now, given.draw) else {
         return wrong("nothing is explained".into());
     };
     if (own.ttl_s, own.scope) != (selection.ttl_s, selection.scope) {
@@ -327,12 +329,7 @@ fn explained(view: &View, given: Given<'_>, selection: &Selection<'_>) -> Result
 }
 
 /// E1: others inside the scope get the same answer, for as long, with the same scope.
-fn scope(
-    view: &View,
-    given: Given<'_>,
-    selection: &Selection<'_>,
-    dice: &mut Dice,
-) -> Result<(), Violation> {
+fn scope(view: &View, given: Given<'_>, selection: &Selection<'_>, dice: &mut Dice) -> Result<(), Violation> {
     let Some(subnet) = given.client.subnet else { return Ok(()) };
     if selection.scope == 0 && view.snapshot.plan(given.id()).is_some_and(|plan| plan.map.is_none()) {
         return Ok(());
@@ -342,7 +339,9 @@ fn scope(
     let client = Client { subnet: Some(other), ..*given.client };
     let found = Given { client: &client, ..given }.of(view);
     let believes = selection.scope > 0;
-    if believes && (found.answer, found.ttl_s, found.scope) != (selection.answer, selection.ttl_s, selection.scope) {
+    if believes
+        && (found.answer, found.ttl_s, found.scope) != (selection.answer, selection.ttl_s, selection.scope)
+    {
         let text = format!(
             "s{}: {subnet} gets {selection:?}, and inside its scope {other} gets {found:?}",
             given.service
@@ -355,10 +354,8 @@ fn scope(
 /// The octets that go out say what the decision says; read by hickory-proto.
 fn wire(node: &Node, given: Given<'_>, selection: &Selection<'_>) -> Result<(), Violation> {
     let wrong = |text: String| Violation::new(Checker::Wire, format!("s{}: {text}", given.service));
-    let subnet = given
-        .client
-        .subnet
-        .map(|subnet| Subnet { address: subnet.address(), length: subnet.length() });
+    let subnet =
+        given.client.subnet.map(|subnet| Subnet { address: subnet.address(), length: subnet.length() });
     let question = Question {
         name: format!("s{}.example.com", given.service),
         rtype: if given.family == Family::V4 { 1 } else { 28 },

@@ -421,7 +421,7 @@ fn monitor(dice: &mut Dice, port: u16) -> Monitor {
 /// Networks of clients: crowded into few /8s, so that neighbours in other cities are common.
 fn networks(dice: &mut Dice) -> Vec<(IpAddr, u8, usize)> {
     let mut all: Vec<(IpAddr, u8, usize)> = Vec::new();
-    for _ in 0..10 + dice.below(14) {
+    for _ in 0..8 + dice.below(8) {
         let length = 12 + dice.below(11) as u8;
         let first = u32::from(*dice.pick(&[11u8, 12, 80, 81])) << 24 | (dice.roll() as u32 & 0xff_ffff);
         let v4 = Ipv4Addr::from(first & (u32::MAX << (32 - length)));

@@ -18,9 +18,9 @@ pub type Key = (IpAddr, u16);
 pub fn key(spec: &TargetSpec) -> Option<Key> {
     let TargetAddress::Address(address) = spec.address else { return None };
     let port = match &spec.check {
-        Check::Tcp { port } => *port,
+        Check::Tcp(check) => check.port,
         Check::Http(check) => check.port,
-        #[allow(unreachable_patterns, reason = "kinds that these worlds do not draw")]
+        // Kinds that these worlds do not draw.
         _ => return None,
     };
     Some((address, port))
@@ -142,13 +142,7 @@ impl Ledger {
     }
 
     /// A change of verdict that the board told.
-    pub fn changed(
-        &mut self,
-        key: Key,
-        from: Verdict,
-        to: Verdict,
-        now: Duration,
-    ) -> Result<(), Violation> {
+    pub fn changed(&mut self, key: Key, from: Verdict, to: Verdict, now: Duration) -> Result<(), Violation> {
         let Some(own) = self.0.get_mut(&key) else { return Ok(()) };
         let wrong = |text: String| Err(Violation::new(Checker::Verdict, format!("{}: {text}", key.0)));
         if own.verdict != from || from == to {

@@ -12,6 +12,7 @@ use meridian::health::{
 };
 use meridian::ids::CounterId;
 use meridian::now::Now;
+use meridian::steer::Calendar;
 use meridian::view::{Snapshot, View};
 
 use crate::compile;
@@ -58,11 +59,12 @@ impl Node {
         let (config, snapshot) = read(design, 1, &mut counters)?.map_err(|all| all.join("\n"))?;
         let snapshot = Arc::new(snapshot);
         let board = Board::new(Arc::clone(&snapshot.board), limits(&config), now, seed);
+        let calendar = snapshot.calendar(now);
         Ok(Node {
             now,
             published_generation: board.generation(),
             published: now.monotonic,
-            view: Arc::new(View::new(snapshot, board.table(), None)),
+            view: Arc::new(View::new(snapshot, board.table(), calendar, None)),
             serves_from: None,
             board,
             config,
@@ -82,7 +84,7 @@ impl Node {
     }
 
     fn is_stale(&self) -> bool {
-        self.board.generation() != self.published_generation
+        self.board.generation() != self.published_generation || self.view.calendar.has_run_out(self.now)
     }
 
     /// The next outcome that has arrived.
@@ -120,7 +122,8 @@ impl Node {
         self.published_generation = self.board.generation();
         self.published = self.now.monotonic;
         let snapshot = Arc::clone(&self.view.snapshot);
-        let next = View::new(snapshot, self.board.table(), Some(&self.view));
+        let calendar = snapshot.calendar(self.now);
+        let next = View::new(snapshot, self.board.table(), calendar, Some(&self.view));
         Some(std::mem::replace(&mut self.view, Arc::new(next)))
     }
 
@@ -146,7 +149,8 @@ impl Node {
         let board = std::mem::replace(&mut self.board, nobody);
         self.board = board.succeed(Arc::clone(&snapshot.board), limits, self.now);
         self.config = config;
-        self.view = Arc::new(View::new(snapshot, self.board.table(), Some(&self.view)));
+        let calendar = snapshot.calendar(self.now);
+        self.view = Arc::new(View::new(snapshot, self.board.table(), calendar, Some(&self.view)));
         self.published_generation = self.board.generation();
         self.published = self.now.monotonic;
         Ok(Reloaded::Done)
@@ -162,7 +166,7 @@ pub fn healed(view: &View) -> View {
         service_times: Arc::clone(&view.health.service_times),
         frozen: Arc::new([]),
     };
-    View::new(Arc::clone(&view.snapshot), health, None)
+    View::new(Arc::clone(&view.snapshot), health, Calendar::default(), None)
 }
 
 fn limits(config: &Config) -> BoardLimits {

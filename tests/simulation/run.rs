@@ -56,7 +56,6 @@ pub enum Clock {
 
 /// A world that runs.
 pub struct Run {
-    seed: u64,
     clock: Clock,
     dice: Dice,
     /// For what only the checks draw.
@@ -104,14 +103,13 @@ impl Run {
             Violation::new(Checker::Reload, format!("the world is refused: {why}\n{}", design.toml()))
         })?;
         let script = Script::new(&design, &mut dice);
-        let number = 14 + dice.below(14);
+        let number = 12 + dice.below(12);
         let users = Users::new(&design, number, &mut dice);
         let mut trace = Trace::new(lines);
         trace.note(Duration::ZERO, &[seed], || format!("seed {seed}\n{}", design.toml()));
         let mut ledger = Ledger::default();
         ledger.retarget(node.board.targets().iter(), Duration::ZERO);
         Ok(Run {
-            seed,
             clock,
             check_dice: Dice(seed ^ 0xc4ec),
             dice,
@@ -138,7 +136,7 @@ impl Run {
         // Everything is well from here on: after so long all must be as if nothing had ever been.
         let settled = self.end + self.settles_within();
         self.until(settled)?;
-        sweep::converged(&self.users, &self.node.view, &self.healed)
+        sweep::converged(&self.users, self.node.now, &self.node.view, &self.healed)
     }
 
     /// How long recovery takes at most once everything is well: 32 successes in a row, those that forget
@@ -215,7 +213,13 @@ impl Run {
         let taken = self.node.board.counters().stray == strays;
         let Some(key) = key else { return Ok(()) };
         self.trace.note(now.monotonic, &[1, u64::from(well), u64::from(taken), number(key.0)], || {
-            format!("{}:{} {}{}", key.0, key.1, if well { "well" } else { "fails" }, if taken { "" } else { ", too late" })
+            format!(
+                "{}:{} {}{}",
+                key.0,
+                key.1,
+                if well { "well" } else { "fails" },
+                if taken { "" } else { ", too late" }
+            )
         });
         if taken {
             self.ledger.observed(key, well);
@@ -243,7 +247,7 @@ impl Run {
 
     fn launch(&mut self, order: ProbeOrder) {
         let Some(spec) = self.node.board.targets().get(order.target.index()) else { return };
-        let (cadence, asks) = (spec.cadence, !matches!(spec.check, Check::Tcp { .. }));
+        let (cadence, asks) = (spec.cadence, !matches!(spec.check, Check::Tcp(_)));
         let Some(key) = ledger::key(spec) else { return };
         let now = self.node.now.monotonic;
         self.report.probes += 1;
@@ -278,7 +282,7 @@ impl Run {
             self.healed = node::healed(&self.node.view);
         }
         checks::bounds(previous, &self.node)?;
-        let moves = sweep::published(&self.design, &self.users, previous, &self.node.view)?;
+        let moves = sweep::published(&self.design, &self.users, self.node.now, previous, &self.node.view)?;
         self.report.moves += moves;
         self.trace.note(now, &[4, moves], || format!("{moves} users moved"));
         Ok(())
@@ -298,7 +302,8 @@ impl Run {
         }
         let own = self.users.all[user].clone();
         let client = self.users.client(&own);
-        let given = Given { service: own.service, family: own.family, client: &client, draw };
+        let given =
+            Given { service: own.service, family: own.family, client: &client, now: self.node.now, draw };
         let view = Arc::clone(&self.node.view);
         let selection = given.of(&view);
         let first = match selection.answer {
@@ -430,7 +435,8 @@ impl Run {
         if change == Change::Nothing && self.forced.is_empty() && self.is_up_to_date(previous) {
             for service in 0..self.design.services.len() {
                 for family in Family::ALL {
-                    sweep::unmoved(&self.users, service, family, previous, &self.node.view, Checker::Reload)?;
+                    let lane = (service, family, self.node.now);
+                    sweep::unmoved(&self.users, lane, previous, &self.node.view, Checker::Reload)?;
                 }
             }
         }
@@ -484,11 +490,6 @@ impl Run {
             self.force(region, forced);
         }
         Ok(())
-    }
-
-    /// Which seed this is.
-    pub fn seed(&self) -> u64 {
-        self.seed
     }
 }
 

@@ -59,8 +59,7 @@ impl Script {
     /// Draws one.
     pub fn new(design: &Design, dice: &mut Dice) -> Script {
         let length = 1200 + dice.below(2000) as u64;
-        let mut script =
-            Script { acts: Vec::new(), faults: Vec::new(), end: Duration::from_secs(length) };
+        let mut script = Script { acts: Vec::new(), faults: Vec::new(), end: Duration::from_secs(length) };
         for _ in 0..2 + dice.below(6) {
             script.draw_fault(design, dice);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use meridian::health::{Forced, Verdict};
 use meridian::ids::{AddressId, Family, ServiceId};
+use meridian::now::Now;
 use meridian::steer::{Answer, Mode, Plan};
 use meridian::view::View;
 
@@ -32,6 +33,7 @@ struct Usable {
 pub fn published(
     design: &Design,
     users: &Users,
+    now: Now,
     previous: &Arc<View>,
     next: &Arc<View>,
 ) -> Result<u64, Violation> {
@@ -48,10 +50,10 @@ pub fn published(
         let (before, after) = (usables(previous, plan), usables(next, plan));
         for family in Family::ALL {
             if !latency && !touched(&before, &after, family) {
-                unmoved(users, service, family, previous, next, Checker::Families)?;
+                unmoved(users, (service, family, now), previous, next, Checker::Families)?;
             }
             if tree.is_exact(design) && !latency {
-                moves += movement(users, service, family, (previous, &before), (next, &after))?;
+                moves += movement(users, (service, family, now), (previous, &before), (next, &after))?;
             }
         }
     }
@@ -61,15 +63,14 @@ pub fn published(
 /// Every user of a lane gets the same as before, to the last bit.
 pub fn unmoved(
     users: &Users,
-    service: usize,
-    family: Family,
+    (service, family, now): (usize, Family, Now),
     previous: &View,
     next: &View,
     checker: Checker,
 ) -> Result<(), Violation> {
     for user in users.all.iter().filter(|user| user.service == service) {
         let client = users.client(user);
-        let given = Given { service, family, client: &client, draw: DRAWS[1] };
+        let given = Given { service, family, client: &client, now, draw: DRAWS[1] };
         let (before, after) = (given.of(previous), given.of(next));
         if (before.answer, before.ttl_s, before.scope) != (after.answer, after.ttl_s, after.scope) {
             let text = format!("s{service} {family:?}: {} had {before:?}, has {after:?}", user.network);
@@ -83,8 +84,7 @@ pub fn unmoved(
 /// back. How many moved.
 fn movement(
     users: &Users,
-    service: usize,
-    family: Family,
+    (service, family, now): (usize, Family, Now),
     (previous, before): (&View, &[Usable]),
     (next, after): (&View, &[Usable]),
 ) -> Result<u64, Violation> {
@@ -92,7 +92,7 @@ fn movement(
     let mut moves = 0;
     for user in users.all.iter().filter(|user| user.service == service && user.family == family) {
         let client = users.client(user);
-        let given = |draw| Given { service, family, client: &client, draw };
+        let given = |draw| Given { service, family, client: &client, now, draw };
         let normal = |view: &View| DRAWS.iter().all(|draw| given(*draw).mode(view) == Mode::Normal);
         let (was, is) = (regions(previous, given), regions(next, given));
         let moved = was != is;
@@ -167,8 +167,7 @@ fn is_frozen(view: &View, plan: &Plan, address: AddressId) -> bool {
 
 /// Whether anything of a family is not what it was.
 fn touched(before: &[Usable], after: &[Usable], family: Family) -> bool {
-    before.len() != after.len()
-        || before.iter().zip(after).any(|(a, b)| a.family == family && a != b)
+    before.len() != after.len() || before.iter().zip(after).any(|(a, b)| a.family == family && a != b)
 }
 
 /// The regions that lost something of a family, and those that gained something.
@@ -186,11 +185,11 @@ fn changed(before: &[Usable], after: &[Usable], family: Family) -> (Regions, Reg
 }
 
 /// Everybody has what they have when all is well.
-pub fn converged(users: &Users, view: &View, healed: &View) -> Result<(), Violation> {
+pub fn converged(users: &Users, now: Now, view: &View, healed: &View) -> Result<(), Violation> {
     for user in &users.all {
         let client = users.client(user);
         for draw in DRAWS {
-            let given = Given { service: user.service, family: user.family, client: &client, draw };
+            let given = Given { service: user.service, family: user.family, client: &client, now, draw };
             let (is, should) = (given.of(view), given.of(healed));
             if (is.answer, is.ttl_s, is.scope) != (should.answer, should.ttl_s, should.scope) {
                 let text = format!(

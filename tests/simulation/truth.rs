@@ -78,16 +78,6 @@ impl Truth {
         self.active(address).filter_map(|(kind, since)| kind.dead_since(since, now)).min()
     }
 
-    /// Whether our own node reaches nobody.
-    pub fn no_network(&self) -> bool {
-        self.faults.iter().any(|fault| fault.kind == Kind::NoNetwork && fault.since.is_some())
-    }
-
-    /// Whether anything is wrong at all.
-    pub fn all_is_well(&self) -> bool {
-        self.faults.iter().all(|fault| fault.since.is_none())
-    }
-
     /// What a probe that starts now sees.
     pub fn probe(
         &mut self,
@@ -104,9 +94,9 @@ impl Truth {
         let turn = self.turns.get(&address).copied().unwrap_or_default();
         for (kind, since) in self.active(address) {
             match kind {
-                Kind::Refuses => failed = Some(refuse.clone()),
-                Kind::Hangs => failed = Some(hang.clone()),
-                Kind::Blinks { .. } if kind.dead_since(since, now).is_some() => failed = Some(refuse.clone()),
+                Kind::Refuses => failed = Some(refuse),
+                Kind::Hangs => failed = Some(hang),
+                Kind::Blinks { .. } if kind.dead_since(since, now).is_some() => failed = Some(refuse),
                 Kind::Blinks { .. } => {}
                 Kind::NoNetwork => failed = Some((Duration::ZERO, Err(Failure::Unreachable))),
                 Kind::OneInThree => {
@@ -135,7 +125,7 @@ impl Truth {
         if total >= cadence.timeout {
             return (cadence.timeout, Err(Failure::AnswerTimeout));
         }
-        (total, Ok(Timings { connect, first_byte: asks.then_some(first_byte), total }))
+        (total, Ok(Timings { connect, tls: None, first_byte: asks.then_some(first_byte), total }))
     }
 }
 

@@ -83,20 +83,20 @@ impl Users {
             });
         }
         let mut users = Users { all, resolvers, next: BinaryHeap::new() };
-        users.start(dice);
+        users.start(|user| user.every, dice);
         users
     }
 
-    /// Users as given; each asks for the first time within its own interval.
+    /// Users as given; the first questions are spread over the time that the longest entries are kept.
     pub fn of(all: Vec<User>, resolvers: Vec<Resolver>, dice: &mut Dice) -> Users {
         let mut users = Users { all, resolvers, next: BinaryHeap::new() };
-        users.start(dice);
+        users.start(|_| STRETCHED, dice);
         users
     }
 
-    fn start(&mut self, dice: &mut Dice) {
+    fn start(&mut self, within: impl Fn(&User) -> Duration, dice: &mut Dice) {
         for (number, user) in self.all.iter().enumerate() {
-            let first = Duration::from_millis(dice.below(user.every.as_millis() as usize) as u64);
+            let first = Duration::from_millis(dice.below(within(user).as_millis() as usize) as u64);
             self.next.push(Reverse((first, number)));
         }
     }
