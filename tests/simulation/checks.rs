@@ -17,6 +17,7 @@ use crate::design::Design;
 use crate::dice::Dice;
 use crate::ledger::{self, Ledger};
 use crate::node::{Node, PUBLISH_INTERVAL};
+use crate::operators::Operators;
 use crate::question::{Draws, Question, Subnet};
 use crate::reply;
 use crate::truth::Truth;
@@ -86,6 +87,7 @@ pub struct Context<'c> {
     pub truth: &'c Truth,
     pub ledger: &'c Ledger,
     pub design: &'c Design,
+    pub operators: &'c Operators,
     /// The same snapshot with everything well.
     pub healed: &'c View,
 }
@@ -177,6 +179,13 @@ fn one_address(
         return Err(Violation::new(Checker::Operator, format!("{address} is drained, and others are not")));
     }
     let now = context.node.now.monotonic;
+    if let Some(region) = context.design.region_of(address)
+        && context.operators.is_out(region, now)
+        && given.mode(view) == Mode::Normal
+    {
+        let text = format!("{address} is drained by now, and others are not");
+        return Err(Violation::new(Checker::Operator, text));
+    }
     let Some(since) = context.truth.dead_since(address, now) else { return Ok(()) };
     if holders(view, plan, address).any(|id| forced(id) == Forced::Up) {
         return Ok(());

@@ -271,6 +271,16 @@ impl Design {
         own.any(|own| family == Family::V4 || own.v6.is_some())
     }
 
+    /// The region that an address is in.
+    pub fn region_of(&self, address: IpAddr) -> Option<usize> {
+        let mut endpoints = self.endpoints.iter();
+        let is = |own: &&Endpoint| match address {
+            IpAddr::V4(v4) => own.v4 == v4,
+            IpAddr::V6(v6) => own.v6 == Some(v6),
+        };
+        endpoints.find(is).map(|own| own.region)
+    }
+
     /// The addresses of a region, by the families wanted.
     pub fn addresses_of(&self, region: usize, v4: bool, v6: bool) -> Vec<IpAddr> {
         let own = self.endpoints.iter().filter(|endpoint| endpoint.region == region);

@@ -22,6 +22,7 @@ mod dice;
 mod figures;
 mod ledger;
 mod node;
+mod operators;
 #[path = "../scenario/question.rs"]
 #[allow(dead_code, reason = "the scenarios use all of it")]
 mod question;

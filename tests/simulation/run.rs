@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meridian::health::{Check, Event, Forced, Observation, ProbeOrder, Ticket, Verdict};
-use meridian::ids::{EndpointId, Family};
+use meridian::health::{Check, Event, Observation, ProbeOrder, Ticket, Verdict};
+use meridian::ids::Family;
 use meridian::now::Now;
 use meridian::steer::Answer;
 use meridian::view::View;
@@ -16,6 +16,7 @@ use crate::design::Design;
 use crate::dice::Dice;
 use crate::ledger::{self, Key, Ledger};
 use crate::node::{self, Node, Reloaded};
+use crate::operators::Operators;
 use crate::script::{Act, Change, Script};
 use crate::sweep;
 use crate::trace::{Lines, Trace};
@@ -70,7 +71,7 @@ pub struct Run {
     ledger: Ledger,
     /// Whose probe an order is.
     orders: BTreeMap<Ticket, Key>,
-    forced: BTreeMap<usize, Forced>,
+    operators: Operators,
     paused_until: Option<Duration>,
     lossy: bool,
     trace: Trace,
@@ -121,7 +122,7 @@ impl Run {
             users,
             ledger,
             orders: BTreeMap::new(),
-            forced: BTreeMap::new(),
+            operators: Operators::default(),
             paused_until: None,
             lossy: false,
             trace,
@@ -132,7 +133,7 @@ impl Run {
 
     fn play(&mut self) -> Result<(), Violation> {
         self.until(self.end)?;
-        self.heal();
+        self.heal()?;
         // Everything is well from here on: after so long all must be as if nothing had ever been.
         let settled = self.end + self.settles_within();
         self.until(settled)?;
@@ -149,17 +150,17 @@ impl Run {
         accounts.max().unwrap_or_default()
     }
 
-    fn heal(&mut self) {
+    fn heal(&mut self) -> Result<(), Violation> {
         for fault in &mut self.truth.faults {
             fault.since = None;
         }
         self.lossy = false;
-        let forced: Vec<usize> = self.forced.keys().copied().collect();
-        forced.into_iter().for_each(|region| self.force(region, Forced::Not));
+        self.operators.remove_all(&mut self.node.board, &self.design, self.node.now)
     }
 
     fn until(&mut self, end: Duration) -> Result<(), Violation> {
         loop {
+            self.defer();
             let act = self.acts.front().map(|(at, _)| *at);
             let node = match self.paused_until {
                 Some(until) => Some(until),
@@ -181,6 +182,16 @@ impl Run {
                 return Ok(());
             }
         }
+    }
+
+    /// What is asked of the daemon while nobody polls waits until somebody does.
+    fn defer(&mut self) {
+        let Some(until) = self.paused_until else { return };
+        for (at, act) in &mut self.acts {
+            let asks = matches!(act, Act::Override { .. } | Act::Remove { .. } | Act::Reload(_));
+            *at = if asks { until.max(*at) } else { *at };
+        }
+        self.acts.make_contiguous().sort_by_key(|(at, _)| *at);
     }
 
     // What the daemon's loop does.
@@ -232,7 +243,10 @@ impl Run {
     fn hear(&mut self) -> Result<(), Violation> {
         let now = self.node.now.monotonic;
         while let Some(event) = self.node.told() {
-            let Event::Transition(told) = event;
+            let Event::Transition(told) = event else {
+                self.trace.note(now, &[7], || format!("{event:?}"));
+                continue;
+            };
             self.report.transitions += 1;
             self.trace.note(now, &[2, u64::from(told.target.0), verdict(told.to)], || {
                 format!("{} {:?} -> {:?}: {}", told.label, told.from, told.to, told.cause)
@@ -322,6 +336,7 @@ impl Run {
             truth: &self.truth,
             ledger: &self.ledger,
             design: &self.design,
+            operators: &self.operators,
             healed: &self.healed,
         };
         checks::answer(&context, given, &selection, &mut self.check_dice)?;
@@ -341,11 +356,20 @@ impl Run {
         match act {
             Act::Begin(fault) => self.truth.faults[fault].since = Some(now),
             Act::End(fault) => self.truth.faults[fault].since = None,
-            Act::Force { region, forced } => self.force(region, forced),
+            Act::Override { region, kind, force } => {
+                let name = self.design.regions[region].name;
+                let present = self.design.regions[region].present;
+                let now = self.node.now;
+                self.operators.set(&mut self.node.board, (region, name, present), kind, force, now)?;
+            }
+            Act::Remove { region } => {
+                self.operators.remove(&mut self.node.board, &self.design, region, self.node.now)?;
+            }
             Act::Reload(change) => self.reload(change)?,
             Act::Pause(time) => {
                 self.paused_until = Some(now + time);
                 self.ledger.delay_all(now, time);
+                self.operators.delay(now, time);
             }
             Act::Restart => self.restart()?,
             Act::Jump { seconds } if self.clock == Clock::Jumps => {
@@ -357,21 +381,6 @@ impl Run {
             Act::Loss(on) => self.lossy = on,
         }
         Ok(())
-    }
-
-    /// An operator's word on every endpoint of a region.
-    fn force(&mut self, region: usize, forced: Forced) {
-        match forced {
-            Forced::Not => self.forced.remove(&region),
-            word => self.forced.insert(region, word),
-        };
-        let name = self.design.regions[region].name;
-        let fleet = &self.node.view.snapshot.fleet;
-        for (number, endpoint) in fleet.endpoints.iter().enumerate() {
-            if fleet.region_name(endpoint.region) == name {
-                self.node.board.force(EndpointId(number as u32), forced);
-            }
-        }
     }
 
     fn reload(&mut self, change: Change) -> Result<(), Violation> {
@@ -403,9 +412,6 @@ impl Run {
             Reloaded::Done => {}
         }
         self.report.reloads += 1;
-        for (region, forced) in self.forced.clone() {
-            self.force(region, forced);
-        }
         self.reloaded(change, &previous, &known)
     }
 
@@ -431,8 +437,7 @@ impl Run {
         }
         self.ledger.published();
         checks::bounds(previous, &self.node)?;
-        // What operators said is put back before anything is published, so nobody sees it gone.
-        if change == Change::Nothing && self.forced.is_empty() && self.is_up_to_date(previous) {
+        if change == Change::Nothing && self.is_up_to_date(previous) {
             for service in 0..self.design.services.len() {
                 for family in Family::ALL {
                     let lane = (service, family, self.node.now);
@@ -486,10 +491,7 @@ impl Run {
         self.paused_until = None;
         self.ledger.forget(now.monotonic);
         self.ledger.retarget(self.node.board.targets().iter(), now.monotonic);
-        for (region, forced) in self.forced.clone() {
-            self.force(region, forced);
-        }
-        Ok(())
+        self.operators.repeat(&mut self.node.board, &self.design, now)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use meridian::health::Forced;
+use meridian::health::OverrideKind;
 
 use crate::design::Design;
 use crate::dice::Dice;
@@ -16,8 +16,10 @@ pub enum Act {
     Begin(usize),
     /// A fault ends.
     End(usize),
-    /// An operator's word on all endpoints of a region, or on one address's endpoint in every pool.
-    Force { region: usize, forced: Forced },
+    /// An operator's word on all endpoints of a region, with or without `--force`.
+    Override { region: usize, kind: OverrideKind, force: bool },
+    /// It is taken back.
+    Remove { region: usize },
     /// The files change and are read again.
     Reload(Change),
     /// Nobody polls the board for so long.
@@ -58,7 +60,7 @@ pub struct Script {
 impl Script {
     /// Draws one.
     pub fn new(design: &Design, dice: &mut Dice) -> Script {
-        let length = 1200 + dice.below(2000) as u64;
+        let length = 800 + dice.below(1200) as u64;
         let mut script = Script { acts: Vec::new(), faults: Vec::new(), end: Duration::from_secs(length) };
         for _ in 0..2 + dice.below(6) {
             script.draw_fault(design, dice);
@@ -152,9 +154,14 @@ impl Script {
         let region = dice.below(design.regions.len());
         let begin = self.moment(dice);
         let end = begin + Duration::from_secs(30 + dice.below(900) as u64);
-        let forced = *dice.pick(&[Forced::Drained, Forced::Drained, Forced::Down, Forced::Up]);
-        self.acts.push((begin, Act::Force { region, forced }));
-        self.acts.push((end.min(self.end), Act::Force { region, forced: Forced::Not }));
+        let kind = match dice.below(6) {
+            0 | 1 => OverrideKind::Drain { over: None },
+            2 | 3 => OverrideKind::Drain { over: Some(Duration::from_secs(30 + dice.below(600) as u64)) },
+            4 => OverrideKind::ForceDown,
+            _ => OverrideKind::ForceUp,
+        };
+        self.acts.push((begin, Act::Override { region, kind, force: !dice.one_in(3) }));
+        self.acts.push((end.min(self.end), Act::Remove { region }));
     }
 
     fn draw_reload(&mut self, design: &Design, dice: &mut Dice) {

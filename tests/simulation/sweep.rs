@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use meridian::health::{Forced, Verdict};
 use meridian::ids::{AddressId, Family, ServiceId};
@@ -27,6 +28,7 @@ struct Usable {
     /// The share of clients that may get it, in thousandths.
     permille: u16,
     standing: (Verdict, Option<u32>, Forced, bool),
+    step_at: Option<Duration>,
 }
 
 /// Looks at all users of all services whose decisions have changed.
@@ -52,7 +54,11 @@ pub fn published(
             if !latency && !touched(&before, &after, family) {
                 unmoved(users, (service, family, now), previous, next, Checker::Families)?;
             }
-            if tree.is_exact(design) && !latency {
+            // A threshold counts everybody: where it is missed only because of partial shares, they are
+            // ignored, for those too whose own region is well.
+            let shares = |all: &[Usable]| all.iter().any(|own| own.step_at.is_some());
+            let threshold = tree.has_threshold() && (shares(&before) || shares(&after));
+            if tree.is_exact(design) && !latency && !threshold {
                 moves += movement(users, (service, family, now), (previous, &before), (next, &after))?;
             }
         }
@@ -149,11 +155,12 @@ fn usables(view: &View, plan: &Plan) -> Vec<Usable> {
                     Forced::Down | Forced::Drained => false,
                     Forced::Not => standing.verdict != Verdict::Down || frozen,
                 };
-                let share = state.share.least(standing.share).permille;
+                let share = state.share.least(standing.share);
                 Usable {
                     region: endpoint.region.0,
                     family: Family::of(own.address),
-                    permille: if well { share } else { 0 },
+                    permille: if well { share.permille } else { 0 },
+                    step_at: share.step_at,
                     standing: (standing.verdict, standing.ttl_bound_s, state.forced, frozen),
                 }
             })
@@ -165,9 +172,11 @@ fn is_frozen(view: &View, plan: &Plan, address: AddressId) -> bool {
     view.health.is_frozen(plan.service, address)
 }
 
-/// Whether anything of a family is not what it was.
+/// Whether anything of a family is not what it was, or when the service changes by itself: the next step
+/// bounds the TTLs of all its answers.
 fn touched(before: &[Usable], after: &[Usable], family: Family) -> bool {
-    before.len() != after.len() || before.iter().zip(after).any(|(a, b)| a.family == family && a != b)
+    let differs = |(a, b): (&Usable, &Usable)| a.step_at != b.step_at || a.family == family && a != b;
+    before.len() != after.len() || before.iter().zip(after).any(differs)
 }
 
 /// The regions that lost something of a family, and those that gained something.

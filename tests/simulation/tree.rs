@@ -100,6 +100,11 @@ impl Tree {
         }
     }
 
+    /// Whether its root has a threshold of its own; no other node is drawn with one.
+    pub fn has_threshold(&self) -> bool {
+        matches!(self, Tree::Nearest { min_healthy: Some(_), .. })
+    }
+
     /// Whether some branch may not be left.
     pub fn has_fence(&self) -> bool {
         match self {
