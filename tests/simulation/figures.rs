@@ -8,8 +8,8 @@ use meridian::health::{Board, BoardSpec, Cadence, Check, Event, Failure, Observa
 use meridian::health::{BoardLimits, TargetAddress, TargetSpec, TcpCheck, Verdict};
 use meridian::ids::{Family, MonitorId, RegionId, ServiceId};
 use meridian::now::Now;
-use meridian::steer::{Answer, Client, Lane};
-use meridian::view::{View, assume};
+use meridian::steer::{Answer, Calendar, Client, Lane};
+use meridian::view::{Assumed, Subject, View, assume};
 
 use crate::checks::leaves_within;
 use crate::design::{CITIES, Design, EVERYWHERE, Endpoint, Monitor, Pool, Region, Service};
@@ -316,7 +316,7 @@ fn r5_losing_one_of_eight_moves_an_eighth() {
     let well = node::healed(&node.view);
     let mut worst: f64 = 0.0;
     for region in 0..8 {
-        let lost = assume(&well, &[RegionId(region)], &[]);
+        let lost = assume(&well, &[(Subject::Region(RegionId(region)), Assumed::Down)], Calendar::default());
         let (moved, strays) = compare(&well, &lost, Ipv4Addr::new(192, 0, 2, region as u8 + 1));
         assert_eq!(strays, 0.0, "somebody else moved");
         worst = worst.max(moved);
