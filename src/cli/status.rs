@@ -92,8 +92,28 @@ fn text(status: &Status) -> String {
         }
     }
     write_table(&mut out, &rows);
+    write_loads(&mut out, status);
     write_certificates(&mut out, status);
     out
+}
+
+/// A line for each endpoint whose load is known.
+fn write_loads(out: &mut String, status: &Status) {
+    for endpoint in &status.endpoints {
+        let Some(load) = &endpoint.load else { continue };
+        let current = load.current.map_or_else(|| "unknown".to_owned(), |current| format!("{current:.1}"));
+        let _ = write!(out, "load of {}: {current} of {}", endpoint.name, load.target);
+        if load.target_raised > load.target {
+            let _ = write!(out, ", raised to {:.1} as all exceed", load.target_raised);
+        }
+        if load.shed > 0.0 {
+            let _ = write!(out, ", sheds {:.1} %", load.shed * 100.0);
+        }
+        let _ = match load.age_s {
+            Some(age_s) => writeln!(out, ", read {age_s:.1} s ago"),
+            None => writeln!(out),
+        };
+    }
 }
 
 /// A line for each certificate that expires soon.

@@ -1,6 +1,6 @@
 //! The supervisor's figures, beside those that telemetry counts.
 
-use crate::daemon::{Phase, Status};
+use crate::daemon::{LoadFigures, Phase, Status};
 use crate::state::Counts;
 use crate::telemetry::{Exposition, Kind};
 
@@ -13,6 +13,7 @@ const STATES: [&str; 4] = ["up", "down", "unknown", "unmonitored"];
 pub fn expose(status: &Status, to: &mut Exposition) {
     life(status, to);
     health(status, to);
+    loads(status, to);
     probes(status, to);
     operators(status, to);
 }
@@ -195,6 +196,30 @@ fn operators(status: &Status, to: &mut Exposition) {
             to.sample(&labels, f64::from(least) / 1000.0);
         }
     }
+}
+
+fn loads(status: &Status, to: &mut Exposition) {
+    let mut family = |name, help, value: fn(&LoadFigures) -> Option<f64>| {
+        to.family(name, Kind::Gauge, help);
+        for endpoint in &status.endpoints {
+            if let Some(value) = endpoint.load.as_ref().and_then(value) {
+                to.sample(&[("endpoint", &endpoint.name), ("region", &endpoint.region)], value);
+            }
+        }
+    };
+    family("meridian_endpoint_load", "The load as its feed tells it, smoothed.", |load| load.current);
+    family(
+        "meridian_endpoint_load_target",
+        "The load above which it sheds, raised where all exceed theirs.",
+        |load| Some(load.target_raised),
+    );
+    family("meridian_endpoint_shed_ratio", "The share of its clients that go to others.", |load| {
+        Some(load.shed)
+    });
+    family("meridian_endpoint_load_weight", "What it weighs under least-loaded; 1000 is neutral.", |load| {
+        Some(f64::from(load.load_weight))
+    });
+    family("meridian_endpoint_load_age_seconds", "Time since its load was read.", |load| load.age_s);
 }
 
 fn probes(status: &Status, to: &mut Exposition) {

@@ -142,6 +142,27 @@ pub struct EndpointStatus {
     pub answers: u64,
     /// What it answers with, and the health of each.
     pub addresses: Vec<AddressStatus>,
+    /// How busy it is, where a feed tells.
+    pub load: Option<LoadFigures>,
+}
+
+/// How busy an endpoint is, and what follows (H12).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LoadFigures {
+    /// The load as read and smoothed; none before the first reading.
+    pub current: Option<f64>,
+    /// Seconds since it was read.
+    pub age_s: Option<f64>,
+    /// Above this it sheds.
+    pub target: f64,
+    /// Here it would shed everything.
+    pub max: f64,
+    /// The target in force: raised where all exceed theirs.
+    pub target_raised: f64,
+    /// The share of its clients that go to others, 0 to 1.
+    pub shed: f64,
+    /// What it weighs under `least-loaded`; 1000 is neutral.
+    pub load_weight: u16,
 }
 
 /// The share of clients that get something.

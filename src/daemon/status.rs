@@ -1,10 +1,12 @@
 //! The supervisor's account of itself, made when asked.
 
 use super::command::{
-    AddressStatus, CheckStatus, EndpointStatus, Phase, ProbeCounts, RegionStatus, ReloadCounts,
+    AddressStatus, CheckStatus, EndpointStatus, LoadFigures, Phase, ProbeCounts, RegionStatus, ReloadCounts,
     ServiceStatus, ShareStatus, Status,
 };
 use super::operated::OverrideStatus;
+use crate::health::feed::Amount;
+use crate::health::load::LoadStatus;
 use crate::health::{Board, Forced, Share, ShareCause, Verdict, Vote};
 use crate::ids::{AddressId, EndpointId, RegionId, ServiceId, TargetId};
 use crate::now::Now;
@@ -96,6 +98,7 @@ fn endpoints(view: &View, board: &Board, telemetry: &Telemetry, now: Now) -> Vec
         share: share(view.health.endpoint(id(index)).share),
         answers: answers.get(&*endpoint.name).copied().unwrap_or(0),
         addresses: addresses(endpoint, view, board, now),
+        load: board.load(EndpointId(index as u32), now).map(load),
     })
     .collect()
 }
@@ -170,6 +173,18 @@ fn check_status(target: TargetId, part: &str, view: &View, board: &Board, now: N
         certificate_expires_in_s: expires_in_s,
         certificate_expires_soon: expires_in_s.is_some_and(|left| left < warn_s),
     })
+}
+
+fn load(status: LoadStatus) -> LoadFigures {
+    LoadFigures {
+        current: status.current.map(Amount::units),
+        age_s: status.age.map(|age| age.as_secs_f64()),
+        target: status.limits.target.units(),
+        max: status.limits.max.units(),
+        target_raised: status.raised_target.units(),
+        shed: 1.0 - f64::from(status.share.permille) / 1000.0,
+        load_weight: status.load_weight,
+    }
 }
 
 fn services(view: &View) -> Vec<ServiceStatus> {

@@ -9,7 +9,7 @@ use crate::expect::Expected;
 use crate::files::Files;
 use crate::question::{Draws, Question};
 use crate::reply::Reply;
-use crate::script::{Action, Script, Sight, Step, Whose};
+use crate::script::{Action, Load, Script, Sight, Step, Whose};
 use crate::world::Probes;
 
 /// How many other clients are asked for inside each announced scope (E1), besides its two ends.
@@ -34,6 +34,8 @@ pub trait Server: Sized {
     fn warnings(&self) -> &[String];
     /// From now on probes see this.
     fn probe(&mut self, whose: Whose, sights: Vec<Sight>) -> Result<(), String>;
+    /// From now on feeds read this; `None`: their page is missing.
+    fn load(&mut self, whose: Whose, load: Option<Load>) -> Result<(), String>;
     /// Time passes.
     fn pass(&mut self, time: Duration) -> Result<(), String>;
     /// Time passes until so long after the start.
@@ -144,6 +146,10 @@ impl<S: Server> Stage<S> {
             Action::Probe(whose, sights) => match &mut self.world {
                 Some(world) => world.probe(whose.clone(), sights.clone())?,
                 None => self.probes.set(whose.clone(), sights.clone()),
+            },
+            Action::Load(whose, load) => match &mut self.world {
+                Some(world) => world.load(whose.clone(), *load)?,
+                None => self.probes.set_load(whose.clone(), *load),
             },
             Action::Start => self.start(),
             Action::Reload => self.reload()?,

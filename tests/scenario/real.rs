@@ -115,6 +115,10 @@ impl Server for Real {
         Ok(())
     }
 
+    fn load(&mut self, _: Whose, _: Option<crate::script::Load>) -> Result<(), String> {
+        Err("loads are for the scenario's own time".to_owned())
+    }
+
     fn pass(&mut self, _: Duration) -> Result<(), String> {
         Err("a test does not sleep: write `await` where the real program plays".to_owned())
     }

@@ -31,12 +31,23 @@ pub struct Step {
     pub action: Action,
 }
 
+/// What a feed's page says.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Load {
+    /// The load.
+    pub current: f64,
+    /// How much of the responses are errors, in percent.
+    pub errors: f64,
+}
+
 /// What a step does.
 pub enum Action {
     /// Text that the server's files are made of; from the next start or reload on.
     Block(Block),
     /// What probes see from now on.
     Probe(Whose, Vec<Sight>),
+    /// What feeds read from now on.
+    Load(Whose, Option<Load>),
     /// Start: the first round of probes, then serve. Left out, it happens before the first query.
     Start,
     /// Read the files again.
@@ -179,6 +190,16 @@ fn action(verb: &str, rest: &[&str], block: &str) -> Result<Action, String> {
             Action::Probe(Whose::Region((*region).to_owned()), self::sights(sights)?)
         }
         ("probe", [whose, sights @ ..]) => Action::Probe(self::whose(whose), self::sights(sights)?),
+        ("load", [whose, "missing"]) => Action::Load(self::whose(whose), None),
+        ("load", [whose, current, errors @ ..]) => {
+            let number = |text: &str| text.parse::<f64>().map_err(|_| format!("{text} is no number"));
+            let errors = match errors {
+                [] => 0.0,
+                ["errors", share] => number(share.trim_end_matches('%'))?,
+                _ => return Err("write: load WHOSE NUMBER [errors PERCENT]".to_owned()),
+            };
+            Action::Load(self::whose(whose), Some(Load { current: number(current)?, errors }))
+        }
         ("start", []) => Action::Start,
         ("reload", []) => Action::Reload,
         ("refused", [text]) => Action::Refused((*text).to_owned()),

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use meridian::health::feed::{Amount, FeedProblem, Reading};
 use meridian::health::{
-    Board, BoardLimits, Command, Event, Failure, Forced, Observation, OverrideKind, ProbeOrder, Selector,
-    Timings, Transition, Verdict, Which,
+    Board, BoardLimits, Check, Command, Event, Failure, Forced, Observation, OverrideKind, ProbeOrder,
+    Selector, TargetAddress, Timings, Transition, Verdict, Which,
 };
 use meridian::ids::{CounterId, TargetId};
 use meridian::now::Now;
@@ -20,7 +21,7 @@ use crate::names::{self, endpoints, targets};
 use crate::play::{Change, Server};
 use crate::question::Question;
 use crate::reply::{self, Reply};
-use crate::script::{Sight, Whose};
+use crate::script::{Load, Sight, Whose};
 
 /// What probes that are not spoken of see.
 const WELL: Sight = Sight::Up { connect: Duration::from_millis(10), first_byte: Duration::from_millis(10) };
@@ -46,6 +47,8 @@ pub struct World {
     transitions: VecDeque<Transition>,
     /// What was told besides, in lines.
     told: Vec<String>,
+    /// What feeds counted so far: responses and errors.
+    counted: HashMap<TargetId, (u64, u64)>,
     counters: RefCell<HashMap<(String, String), CounterId>>,
     /// What the files last read were warned of.
     warnings: Vec<String>,
@@ -53,13 +56,32 @@ pub struct World {
 
 /// What probes see: later rules go before earlier ones.
 #[derive(Clone, Default)]
-pub struct Probes(Vec<(Whose, Vec<Sight>, HashMap<TargetId, usize>)>);
+pub struct Probes(Vec<(Whose, Vec<Sight>, HashMap<TargetId, usize>)>, Vec<(Whose, Option<Load>)>);
 
 impl Probes {
     /// From now on.
     pub fn set(&mut self, whose: Whose, sights: Vec<Sight>) {
         self.0.retain(|(other, ..)| *other != whose);
         self.0.push((whose, sights, HashMap::new()));
+    }
+
+    /// What feeds read from now on.
+    pub fn set_load(&mut self, whose: Whose, load: Option<Load>) {
+        self.1.retain(|(other, _)| *other != whose);
+        self.1.push((whose, load));
+    }
+
+    /// What a feed of an address reads; nothing is under way where nothing is said.
+    fn load(&self, snapshot: &Snapshot, address: &TargetAddress) -> Option<Load> {
+        let is_theirs = |whose: &Whose| {
+            endpoints(snapshot, whose).into_iter().filter_map(|id| snapshot.fleet.endpoint(id)).any(
+                |endpoint| {
+                    endpoint.addresses.iter().any(|own| TargetAddress::Address(own.address) == *address)
+                },
+            )
+        };
+        let rule = self.1.iter().rev().find(|(whose, _)| is_theirs(whose));
+        rule.map_or(Some(Load { current: 0.0, errors: 0.0 }), |(_, load)| *load)
     }
 
     /// What probes of a target see that stays the same.
@@ -102,6 +124,7 @@ impl Server for World {
             flown: 0,
             transitions: VecDeque::new(),
             told: Vec::new(),
+            counted: HashMap::new(),
             counters,
             warnings,
         };
@@ -137,6 +160,12 @@ impl Server for World {
     fn probe(&mut self, whose: Whose, sights: Vec<Sight>) -> Result<(), String> {
         names::known(&self.view.snapshot, &whose)?;
         self.probes.set(whose, sights);
+        Ok(())
+    }
+
+    fn load(&mut self, whose: Whose, load: Option<Load>) -> Result<(), String> {
+        names::known(&self.view.snapshot, &whose)?;
+        self.probes.set_load(whose, load);
         Ok(())
     }
 
@@ -291,7 +320,9 @@ impl World {
     fn launch(&mut self, order: ProbeOrder) {
         let sight = self.probes.see(&self.view.snapshot, order.target);
         let Some(target) = self.board.targets().get(order.target.index()) else { return };
-        let asks = !matches!(target.check, meridian::health::Check::Tcp(_));
+        let asks = !matches!(target.check, Check::Tcp(_));
+        let is_feed = matches!(target.check, Check::Load(_));
+        let load = self.probes.load(&self.view.snapshot, &target.address);
         let (took, outcome) = match sight {
             Sight::Silent => return,
             Sight::Up { connect, first_byte } => {
@@ -305,7 +336,26 @@ impl World {
             Sight::Down(failure) => (Duration::from_millis(1), Err(failure)),
         };
         self.flown += 1;
-        self.in_flight.insert((self.now.monotonic + took, self.flown), Observation::local(order, outcome));
+        let mut observation = Observation::local(order, outcome);
+        if is_feed {
+            match load {
+                Some(load) => observation.reading = Some(self.read(order.target, load)),
+                None => observation.outcome = Err(Failure::Feed(FeedProblem::NotTheFormat)),
+            }
+        }
+        self.in_flight.insert((self.now.monotonic + took, self.flown), observation);
+    }
+
+    /// A page: a hundred responses more than the last one said.
+    fn read(&mut self, target: TargetId, load: Load) -> Reading {
+        let (responses, errors) = self.counted.entry(target).or_default();
+        *responses += 100;
+        *errors += load.errors.round() as u64;
+        Reading {
+            current: Amount::from_units(load.current).unwrap_or_default(),
+            responses: Some(*responses),
+            errors: Some(*errors),
+        }
     }
 
     fn publish(&mut self) {
