@@ -25,8 +25,8 @@ use nix::sys::signal::{SigSet, Signal};
 use tokio::sync::mpsc;
 
 pub use command::{
-    AddressStatus, CheckStatus, Command, Commands, EndpointStatus, LoadFigures, Phase, ProbeCounts, RegionStatus,
-    ReloadCounts, ReloadRequest, Reloaded, ServiceStatus, ShareStatus, Status,
+    AddressStatus, CheckStatus, Command, Commands, EndpointStatus, LoadFigures, Phase, ProbeCounts,
+    RegionStatus, ReloadCounts, ReloadRequest, Reloaded, ServiceStatus, ShareStatus, Status,
 };
 pub use operated::{Done, Fault, NotOperated, OperateRequest, Operated, OverrideStatus, PostRequest};
 pub use prepare::{EarlierMaps, Prepared, Reading, Refused, Source};
