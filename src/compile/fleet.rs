@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::hash::Hasher;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
 
 use crate::config::{Config, EndpointTarget, MonitorVote, Pool, PoolMonitor};
 use crate::health::{
-    AddressSpec, BoardSpec, Cadence, Check, Composition, EndpointSpec, FailbackSpec, TargetAddress,
-    TargetSpec, Vote,
+    AddressSpec, BoardSpec, Cadence, Check, Composition, EndpointSpec, TargetAddress, TargetSpec, TcpCheck,
+    Vote,
 };
 use crate::ids::{AddressId, EndpointId, Family, MonitorId, PoolId, RegionId, TargetId};
 use crate::steer::{Endpoint, EndpointAddress, Fleet};
@@ -68,7 +70,7 @@ pub fn fleet(config: &Config) -> (Fleet, Members, BoardSpec) {
                 region: written.region,
                 capacity: written.capacity.unwrap_or(1),
                 addresses: ids.collect(),
-                failback: FailbackSpec::NONE,
+                failback: pool.failback,
             });
             endpoints.push(Endpoint {
                 order: hashed_order(&name),
@@ -83,6 +85,7 @@ pub fn fleet(config: &Config) -> (Fleet, Members, BoardSpec) {
         members.push(own);
     }
     let regions: Box<[Box<str>]> = config.regions.iter().map(|region| region.name.as_str().into()).collect();
+    let canaries = config.probes.canaries.iter().map(|socket| addresses.targets.canary(*socket)).collect();
     let board = BoardSpec {
         targets: addresses.targets.specs.into(),
         addresses: addresses.specs.into(),
@@ -91,7 +94,7 @@ pub fn fleet(config: &Config) -> (Fleet, Members, BoardSpec) {
         feeds: addresses.feeds.into(),
         loads: Box::new([]),
         regions: regions.clone(),
-        canaries: Box::new([]),
+        canaries,
     };
     (Fleet { endpoints: endpoints.into(), regions }, Members(members), board)
 }
@@ -154,6 +157,16 @@ fn hashed_order(name: &str) -> u64 {
     hasher.finish()
 }
 
+/// How canaries are probed: as monitors are, where nothing is written.
+const CANARY_CADENCE: Cadence = Cadence {
+    interval: Duration::from_secs(5),
+    timeout: Duration::from_secs(2),
+    fall: 3,
+    rise: 2,
+    ok: 10,
+    relapse_window: Duration::from_secs(600),
+};
+
 struct Targets<'c> {
     config: &'c Config,
     numbers: HashMap<(TargetAddress, Check, Cadence), TargetId>,
@@ -163,6 +176,20 @@ struct Targets<'c> {
 impl<'c> Targets<'c> {
     fn new(config: &'c Config) -> Targets<'c> {
         Targets { config, numbers: HashMap::new(), specs: Vec::new() }
+    }
+
+    /// A target of its own, even where a pool probes the same: it votes for nothing.
+    fn canary(&mut self, socket: SocketAddr) -> TargetId {
+        let number = TargetId(self.specs.len() as u32);
+        self.specs.push(TargetSpec {
+            address: TargetAddress::Address(socket.ip()),
+            check: Check::Tcp(TcpCheck::connect(socket.port())),
+            cadence: CANARY_CADENCE,
+            monitor: MonitorId(u16::MAX),
+            region: RegionId(u16::MAX),
+            label: format!("canary {socket}"),
+        });
+        number
     }
 
     fn number(

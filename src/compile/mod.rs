@@ -16,9 +16,9 @@ pub mod zonefile;
 
 use std::sync::Arc;
 
-use crate::config::{self, Config, Problems, Sources};
+use crate::config::{self, Config, Problems, Service, Sources};
 use crate::geo::LocationMap;
-use crate::health::{GovernorSpec, ServiceSpec};
+use crate::health::ServiceSpec;
 use crate::ids::{CounterId, RegionId};
 use crate::steer::{Fleet, Plan};
 use crate::view::{Bindings, ResponderSettings, Snapshot};
@@ -51,7 +51,7 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
     let mut problems = Problems::default();
     let (fleet, members, mut board) = fleet::fleet(config);
     let plans = plan::plans(config, &fleet, &members, inputs.counter, &mut problems);
-    board.services = plans.plans.iter().map(watched).collect();
+    board.services = plans.plans.iter().zip(&config.services).map(watched).collect();
     board.loads = loads::loads(config, &board);
     let catalog = catalog(config, inputs.sources, (&plans.plans, &fleet), &mut problems);
     // The slow part comes last, so that mistakes are told at once.
@@ -95,14 +95,14 @@ fn bindings(service: &config::Service) -> Bindings {
 }
 
 /// A service as the board sees it.
-fn watched(plan: &Plan) -> ServiceSpec {
+fn watched((plan, written): (&Plan, &Service)) -> ServiceSpec {
     let root = plan.node(plan.root);
     ServiceSpec {
         name: plan.name.clone(),
         members: root.map_or_else(Default::default, |root| root.members.clone()),
         ttl_max_s: *plan.ttl_s.end(),
-        min_capacity: None,
-        governor: GovernorSpec::USUAL,
+        min_capacity: written.min_capacity,
+        governor: written.governor,
     }
 }
 

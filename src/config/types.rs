@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use super::{FileId, Span};
 use crate::geo::{Coordinates, GeoKey, ScopeFloor};
 use crate::health::load::LoadLimits;
-use crate::health::{Cadence, Check};
+use crate::health::{Cadence, Check, FailbackSpec, GovernorSpec, MinCapacity};
 use crate::ids::{MonitorId, NodeId, PoolId, RegionId, ScheduleId, ServiceId};
 use crate::steer::{self, Aaaa, Families};
 use crate::wire::SvcParamKey;
@@ -29,6 +29,8 @@ pub struct Config {
     pub geoip: Geoip,
     /// `[probes]`
     pub probes: Probes,
+    /// `[governor]`
+    pub governor: GovernorSpec,
     /// `[regions.*]`, by [`RegionId`].
     pub regions: Vec<Region>,
     /// `[monitors.*]`, and behind them `[feeds.*]`, by [`MonitorId`].
@@ -130,6 +132,8 @@ pub struct Probes {
     pub concurrency_max: usize,
     /// Whether loopback addresses may be probed (default no; link-local never).
     pub allow_loopback: bool,
+    /// What tells whether this node itself is well (H11).
+    pub canaries: Vec<SocketAddr>,
 }
 
 /// `[regions.NAME]`
@@ -169,6 +173,8 @@ pub struct Pool {
     pub watch: Vec<MonitorId>,
     /// Where the load of its endpoints is read (H12).
     pub feed: Option<MonitorId>,
+    /// How its endpoints come back (H10).
+    pub failback: FailbackSpec,
     /// The members: at least one.
     pub endpoints: Vec<Endpoint>,
 }
@@ -382,6 +388,10 @@ pub struct Service {
     pub policy: NodeId,
     /// The bounds of the answer's TTL in seconds (H7; default 20..=60).
     pub ttl_s: RangeInclusive<u32>,
+    /// What operators may not go below (H8).
+    pub min_capacity: Option<MinCapacity>,
+    /// What may be removed automatically (H11).
+    pub governor: GovernorSpec,
     /// E5.
     pub client_subnet: ClientSubnetUse,
     /// R10: whether A and AAAA are decided by the health of both.

@@ -13,6 +13,7 @@ mod parse;
 mod places;
 mod policies;
 mod pools;
+mod protection;
 mod reader;
 mod scalar;
 mod schedules;
@@ -36,6 +37,7 @@ use tree::Facts;
 
 use super::shape::MAIN;
 use super::{ClientSubnetUse, Config, FileId, Problems, Service, Sources};
+use crate::health::GovernorSpec;
 use crate::ids::NodeId;
 
 /// Regions: the order of each pair is kept, so that tables grow with the square.
@@ -118,6 +120,7 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
     let control = server::control(cx, &main);
     let geoip = server::geoip(cx, &main);
     let probes = server::probes(cx, &main);
+    let governor = protection::governor(cx, &main, GovernorSpec::USUAL);
 
     let mut regions = section(cx, &main, "regions", "region", REGIONS_MAX);
     let regions_read = places::regions(cx, &regions);
@@ -138,7 +141,7 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
     let policy_names = section(cx, &main, "policies", "policy", NAMES_MAX);
     let mut forest = Forest::read(cx, policy_names, pool_names, pools_read, schedule_names, &mut regions);
     let mut service_names = section(cx, &main, "services", "service", NAMES_MAX);
-    let services_read = services::services(cx, &service_names, &mut forest, &mut regions);
+    let services_read = services::services(cx, &service_names, &mut forest, &mut regions, governor);
     let Forest {
         mut nodes,
         pools_read,
@@ -179,6 +182,7 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
         control,
         geoip,
         probes,
+        governor,
         regions: regions_read,
         monitors,
         pools: pools_read.into_iter().map(|read| read.pool).collect(),

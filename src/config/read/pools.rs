@@ -7,9 +7,10 @@ use super::composition;
 use super::directory::{Directory, check_name};
 use super::feeds;
 use super::reader::{At, Context, Name, Table, Value, shortened, wrong_type};
-use super::scalar;
+use super::{protection, scalar};
 use crate::config::shape::{ENDPOINT, MIN_HEALTHY_FAMILIES, POOL};
 use crate::config::{Endpoint, EndpointTarget, MinHealthy, Pool, Probes, Span};
+use crate::health::FailbackSpec;
 use crate::health::load::LoadLimits;
 use crate::ids::{MonitorId, RegionId};
 
@@ -52,6 +53,7 @@ fn pool(cx: &mut Context, name: Name, value: Value, known: &mut Known) -> PoolRe
         monitor: None,
         watch: Vec::new(),
         feed: None,
+        failback: FailbackSpec::NONE,
         endpoints: Vec::new(),
     };
     let Some(table) = Table::open(cx, value, &POOL, Some(name.span)) else {
@@ -68,10 +70,11 @@ fn pool(cx: &mut Context, name: Name, value: Value, known: &mut Known) -> PoolRe
         load: feeds::limits(cx, &table, table.get("feed").is_some()),
     };
     let endpoints = endpoints(cx, &table, known, given);
+    let failback = protection::failback(cx, &table);
     let min_healthy = min_healthy(cx, &table);
     lint_min_healthy(cx, name, min_healthy, endpoints.len());
     PoolRead {
-        pool: Pool { monitor, watch, feed, endpoints, ..empty },
+        pool: Pool { monitor, watch, feed, failback, endpoints, ..empty },
         answers: table.integer(cx, "answers").map(|at| at.map(|answers| answers as u8)),
         min_healthy,
     }

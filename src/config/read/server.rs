@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::reader::{At, Context, Table, Value, shortened};
-use super::{scalar, secret};
+use super::{protection, scalar, secret};
 use crate::config::shape::{CONTROL, GEOIP, PROBES, SERVER};
 use crate::config::{Control, Geoip, Probes, Server, Span, StateFolder};
 
@@ -257,11 +257,12 @@ fn file(cx: &mut Context, table: &Table, key: &str) -> Option<(PathBuf, Span)> {
 
 /// `[probes]`
 pub fn probes(cx: &mut Context, main: &Table) -> Probes {
-    let default = Probes { concurrency_max: 256, allow_loopback: false };
+    let default = Probes { concurrency_max: 256, allow_loopback: false, canaries: Vec::new() };
     let table = main.get("probes").and_then(|value| Table::open(cx, value, &PROBES, None));
     let Some(table) = table else { return default };
     Probes {
         concurrency_max: count(cx, &table, "concurrency", default.concurrency_max),
         allow_loopback: table.flag(cx, "allow_loopback").unwrap_or(default.allow_loopback),
+        canaries: protection::canaries(cx, &table),
     }
 }

@@ -8,11 +8,12 @@ use super::binding;
 use super::directory::Directory;
 use super::policies::Forest;
 use super::reader::{Context, Name, Table, Value, shortened, wrong_type};
-use super::scalar;
 use super::tree::Facts;
+use super::{protection, scalar};
 use crate::config::shape::{Kind, SCOPE_FLOOR, SERVICE, TTL_BOUNDS};
 use crate::config::{ClientSubnetUse, Service, Span};
 use crate::geo::ScopeFloor;
+use crate::health::GovernorSpec;
 use crate::ids::{Family, NodeId};
 use crate::steer::{Aaaa, Families};
 
@@ -30,10 +31,11 @@ pub fn services<'t>(
     directory: &Directory<'t>,
     forest: &mut Forest<'t>,
     regions: &mut Directory<'t>,
+    governor: GovernorSpec,
 ) -> Vec<(Service, Option<NodeId>)> {
     let mut services = Vec::new();
     for (name, value) in &directory.entries {
-        services.push(service(cx, *name, *value, forest, regions));
+        services.push(service(cx, *name, *value, forest, regions, governor));
     }
     services
 }
@@ -44,12 +46,15 @@ fn service<'t>(
     value: Value<'t>,
     forest: &mut Forest<'t>,
     regions: &mut Directory<'t>,
+    governor: GovernorSpec,
 ) -> (Service, Option<NodeId>) {
     let mut service = Service {
         name: name.text.to_owned(),
         span: name.span,
         policy: NodeId(0),
         ttl_s: TTL_S,
+        min_capacity: None,
+        governor,
         client_subnet: ClientSubnetUse::Use,
         scope_floor: ScopeFloor::NONE,
         alias: false,
@@ -64,6 +69,8 @@ fn service<'t>(
     service.testing_names = table.flag(cx, "testing_names").unwrap_or(false);
     service.https = table.get("https").and_then(|value| binding::binding(cx, value));
     service.svcb = table.get("svcb").and_then(|value| binding::binding(cx, value));
+    service.min_capacity = protection::min_capacity(cx, &table);
+    service.governor = protection::governor(cx, &table, governor);
     service.client_subnet = client_subnet(cx, &table).unwrap_or(ClientSubnetUse::Use);
     service.scope_floor = scope_floor(cx, &table).unwrap_or(ScopeFloor::NONE);
     if let Some("together") = table.word(cx, "families").map(|at| at.value) {

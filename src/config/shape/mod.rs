@@ -6,6 +6,7 @@
 mod feed;
 mod monitor;
 mod policy;
+mod protection;
 mod schedule;
 mod service;
 
@@ -18,6 +19,7 @@ pub use monitor::{
     VOTE,
 };
 pub use policy::{ALL_DOWN, BRANCH, MODES, POLICY, RULES, SHARE};
+pub use protection::{FAILBACK, GOVERNOR};
 pub use schedule::{SCHEDULE, WINDOW};
 pub use service::{BINDING, SCOPE_FLOOR, SERVICE, TTL_BOUNDS};
 
@@ -126,6 +128,12 @@ pub static MAIN: Shape = Shape {
         ),
         optional("geoip", Kind::Table(&GEOIP), "no location is known", "Where networks are."),
         optional("probes", Kind::Table(&PROBES), "every default", "Limits of health probing."),
+        optional(
+            "governor",
+            Kind::Table(&GOVERNOR),
+            "every default",
+            "How much health checks may take away by themselves, in every service that does not say otherwise.",
+        ),
         optional(
             "regions",
             Kind::Names("region", &Kind::Table(&REGION)),
@@ -343,6 +351,12 @@ pub static PROBES: Shape = Shape {
             "false",
             "Whether loopback addresses may be endpoints that are probed.",
         ),
+        optional(
+            "canaries",
+            Kind::List(&SOCKET),
+            "none",
+            "TCP ports elsewhere that are as good as always there: when all fail together with every region, this node is to blame.",
+        ),
     ],
     exactly_one: &[],
 };
@@ -404,6 +418,12 @@ pub static POOL: Shape = Shape {
             MIN_HEALTHY,
             "1",
             "With fewer healthy members the pool has failed, where no `nearest` or `latency` splits it.",
+        ),
+        optional(
+            "failback",
+            Kind::Table(&FAILBACK),
+            "at once",
+            "How an endpoint comes back that was down or kept out.",
         ),
     ],
     exactly_one: &[],
@@ -517,7 +537,7 @@ pub static ZONE: Shape = Shape {
 };
 
 /// Every shape, the two files first.
-pub fn all() -> [&'static Shape; 33] {
+pub fn all() -> [&'static Shape; 35] {
     [
         &MAIN,
         &ZONE,
@@ -548,6 +568,8 @@ pub fn all() -> [&'static Shape; 33] {
         &SCOPE_FLOOR,
         &TTL_BOUNDS,
         &BINDING,
+        &FAILBACK,
+        &GOVERNOR,
         &SCHEDULE,
         &WINDOW,
         &CLASS,

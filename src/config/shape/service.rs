@@ -1,6 +1,7 @@
 //! `[services.NAME]`: what names are steered by.
 
 use super::policy::NAME;
+use super::protection::{GOVERNOR, MIN_CAPACITY};
 use super::{Kind, POLICY, Shape, optional, required, s};
 
 /// `[services.NAME]`
@@ -51,6 +52,18 @@ pub static SERVICE: Shape = Shape {
             Kind::Flag,
             "false",
             "Whether REGION._region.NAME answers for each region whatever its health.",
+        ),
+        optional(
+            "min_capacity",
+            MIN_CAPACITY,
+            "none",
+            "Commands that would leave less in service are refused unless forced.",
+        ),
+        optional(
+            "governor",
+            Kind::Table(&GOVERNOR),
+            "as [governor]",
+            "How much health checks may take away of this service by themselves.",
         ),
         optional(
             "https",

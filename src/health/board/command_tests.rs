@@ -125,7 +125,7 @@ fn h8_taking_back_what_holds_a_service_up_is_guarded_too() {
 
 #[test]
 fn h8_the_last_one_that_a_last_resort_has_is_guarded() {
-    let mut t = Theatre::new("web/a a\n web/b b");
+    let mut t = Theatre::new("web/a a\n web/b a");
     t.fail("web/a web/b");
     t.pass(s(20));
     t.set(OverrideKind::ForceDown, "web/a").unwrap();

@@ -509,4 +509,6 @@ mod command_tests;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod restart_tests;
+#[cfg(test)]
 mod tests;

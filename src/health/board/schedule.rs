@@ -43,9 +43,20 @@ struct Slot {
     nominal: Duration,
     /// The next start.
     due: Duration,
-    /// Whether the next start is the first: at once, off the grid.
-    first: bool,
+    /// What the next start is.
+    turn: Turn,
     under_way: Option<Ticket>,
+}
+
+/// What a start is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    /// The first: at once, off the grid.
+    First,
+    /// One between the first and the grid, so that no two are much more than an interval apart.
+    Between,
+    /// One of the grid.
+    Grid,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +129,7 @@ impl Schedule {
             timeout: cadence.timeout,
             nominal,
             due: now,
-            first: true,
+            turn: Turn::First,
             under_way: None,
         });
     }
@@ -130,7 +141,7 @@ impl Schedule {
             timeout: cadence.timeout,
             nominal: Duration::MAX,
             due: Duration::MAX,
-            first: false,
+            turn: Turn::Grid,
             under_way: None,
         };
         self.slots.push(slot);
@@ -195,8 +206,10 @@ impl Schedule {
         let Some(slot) = self.slots.get_mut(new) else { return };
         self.waiting.remove(&(slot.due, new as u32));
         slot.under_way = old.under_way;
-        slot.first = old.first;
-        slot.due = if old.first { old.due } else { slot.nominal };
+        (slot.turn, slot.due) = match old.turn {
+            Turn::First => (Turn::First, old.due),
+            Turn::Between | Turn::Grid => (Turn::Grid, slot.nominal),
+        };
         self.waiting.insert((slot.due, new as u32));
     }
 
@@ -276,17 +289,28 @@ impl Slot {
     /// Moves on to the next start; how many grid points were passed over on the way.
     fn advance(&mut self, now: Duration, draws: &mut Draws) -> u64 {
         let jitter = self.interval.mul_f64(JITTER_SHARE);
-        let skipped = if self.first {
-            // The second start waits until the first probe must have ended.
-            let busy = self.timeout.min(self.interval) + jitter;
-            self.nominal += self.interval.saturating_mul(self.passed(now + busy));
-            0
-        } else {
-            let steps = self.passed(now).max(1);
-            self.nominal += self.interval.saturating_mul(steps);
-            steps - 1
+        let turn = std::mem::replace(&mut self.turn, Turn::Grid);
+        let skipped = match turn {
+            Turn::First => {
+                // The second start waits until the first probe must have ended.
+                let busy = self.timeout.min(self.interval) + jitter;
+                self.nominal += self.interval.saturating_mul(self.passed(now + busy));
+                let wait = self.nominal.saturating_sub(now);
+                if wait > self.interval {
+                    self.turn = Turn::Between;
+                    self.due = now + busy.max(wait / 2);
+                    return 0;
+                }
+                0
+            }
+            // The grid point ahead is still to be served.
+            Turn::Between if now < self.nominal => 0,
+            Turn::Between | Turn::Grid => {
+                let steps = self.passed(now).max(1);
+                self.nominal += self.interval.saturating_mul(steps);
+                steps - 1
+            }
         };
-        self.first = false;
         // Never in the past, or this start would be due again at once.
         self.due = draws.around(self.nominal, jitter).max(now + jitter);
         u64::from(skipped)
