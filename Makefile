@@ -4,10 +4,10 @@ CARGO ?= cargo
 # What tests and the demo use besides Rust: clients we did not write, and real HTTP servers.
 TOOLS = dig:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils haproxy:haproxy nginx:nginx-light promtool:prometheus
 
-.PHONY: help build test demo lint simulate deny bench docker tools
+.PHONY: help build test demo lint simulate deny bench bench-probes docker tools
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 build: ## the release binary: target/release/meridian
 	$(CARGO) build --release
@@ -31,6 +31,9 @@ deny: ## licences, bans, duplicates and sources of all dependencies
 
 bench: ## instruction counts and the head-to-head against gdnsd; see docs/performance.md
 	bash benches/run.sh
+
+bench-probes: ## what probing 10,000 endpoints costs; see docs/performance.md
+	$(CARGO) bench --bench probes
 
 docker: ## the server's image from scratch, tested
 	sh scripts/docker.sh

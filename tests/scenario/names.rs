@@ -1,6 +1,6 @@
 //! Whose: endpoints and targets by the names that a scenario uses.
 
-use meridian::health::TargetAddress;
+use meridian::health::{TargetAddress, TargetSpec};
 use meridian::ids::{EndpointId, TargetId};
 use meridian::view::Snapshot;
 
@@ -11,6 +11,7 @@ pub fn endpoints(snapshot: &Snapshot, whose: &Whose) -> Vec<EndpointId> {
     let fleet = &snapshot.fleet;
     let is = |endpoint: &meridian::steer::Endpoint| match whose {
         Whose::Address(address) => endpoint.addresses.iter().any(|own| own.address == *address),
+        Whose::Monitor(_) => false,
         Whose::Region(region) => fleet.region_name(endpoint.region) == region,
         Whose::Endpoint(name) => {
             *endpoint.name == **name || endpoint.name.rsplit_once('/').is_some_and(|(_, own)| own == name)
@@ -26,6 +27,13 @@ pub fn targets(snapshot: &Snapshot, whose: &Whose) -> Vec<TargetId> {
         let is = |own: &TargetAddress| *own == TargetAddress::Address(*address);
         let numbered = snapshot.board.targets.iter().enumerate();
         return numbered.filter(|(_, spec)| is(&spec.address)).map(|(at, _)| TargetId(at as u32)).collect();
+    }
+    if let Whose::Monitor(monitor) = whose {
+        let is = |spec: &TargetSpec| {
+            snapshot.monitors.get(spec.monitor.index()).is_some_and(|name| **name == **monitor)
+        };
+        let numbered = snapshot.board.targets.iter().enumerate();
+        return numbered.filter(|(_, spec)| is(spec)).map(|(at, _)| TargetId(at as u32)).collect();
     }
     let mut targets = Vec::new();
     for id in endpoints(snapshot, whose) {

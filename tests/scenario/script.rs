@@ -112,6 +112,8 @@ pub enum Whose {
     Endpoint(String),
     /// All endpoints of a region.
     Region(String),
+    /// Whatever a monitor checks.
+    Monitor(String),
 }
 
 /// What a probe sees.
@@ -189,6 +191,9 @@ fn action(verb: &str, rest: &[&str], block: &str) -> Result<Action, String> {
         ("probe", ["region", region, sights @ ..]) => {
             Action::Probe(Whose::Region((*region).to_owned()), self::sights(sights)?)
         }
+        ("probe", ["monitor", monitor, sights @ ..]) => {
+            Action::Probe(Whose::Monitor((*monitor).to_owned()), self::sights(sights)?)
+        }
         ("probe", [whose, sights @ ..]) => Action::Probe(self::whose(whose), self::sights(sights)?),
         ("load", [whose, "missing"]) => Action::Load(self::whose(whose), None),
         ("load", [whose, current, errors @ ..]) => {
@@ -206,6 +211,9 @@ fn action(verb: &str, rest: &[&str], block: &str) -> Result<Action, String> {
         ("warned", [text]) => Action::Warned((*text).to_owned()),
         ("pass", [time]) => Action::Pass(duration(time)?),
         ("at", [time]) => Action::At(duration(time)?),
+        ("await", ["monitor", monitor, state, "within", time]) => {
+            Action::Await(Whose::Monitor((*monitor).to_owned()), verdict(state)?, duration(time)?)
+        }
         ("await", [whose, state, "within", time]) => {
             Action::Await(self::whose(whose), verdict(state)?, duration(time)?)
         }
