@@ -95,9 +95,11 @@ policy = { weighted = [{ use = "web", weight = 1 }, { use = "other", weight = 3 
 [services.all]
 policy = { multivalue = ["web"] }
 [services.spare]
-policy = { failover = ["web"] }
+policy = { failover = ["web", "other"], trickle = "5%" }
 https = { alpn = ["h3", "h2"], port = 443 }
 testing_names = true
+[services.load]
+policy = { least-loaded = ["web"] }
 [services.alias]
 policy = { nearest = ["hosts"] }
 "#;
@@ -110,6 +112,7 @@ const NAMES: &str = r#"
 "stick" = "stick"
 "all" = "all"
 "spare" = "spare"
+"load" = "load"
 "alias" = "alias"
 "*.apps" = "near"
 "@" = "near"
@@ -207,6 +210,7 @@ const NAMES_ASKED: &[(&str, Rcode)] = &[
     ("stick.example.com", Rcode::NoError),
     ("all.example.com", Rcode::NoError),
     ("spare.example.com", Rcode::NoError),
+    ("load.example.com", Rcode::NoError),
     ("alias.example.com", Rcode::NoError),
     ("eu-west._region.spare.example.com", Rcode::NoError),
     ("_why.spare.example.com", Rcode::NxDomain),
@@ -261,7 +265,7 @@ fn no_query_allocates() {
             }
         }
     }
-    assert_eq!(asked_count, 23 * 12 * 8 * 8);
+    assert_eq!(asked_count, 24 * 12 * 8 * 8);
     assert!(steered > 1000, "{steered}");
     // The counter counts.
     let before = ALLOCATIONS.get();

@@ -420,7 +420,10 @@ fn check_fences(
             let branches = rules.iter().map(|(_, branch)| *branch).chain(*default).chain(*unknown);
             for branch in branches.filter(|branch| branch.geofence) {
                 let Some(child) = plan.node(branch.node) else { continue };
-                if has(&child.members, family) {
+                // A fallback inside the fence may have what its branch has not.
+                let falls_back = matches!(child.all_down, Some(AllDown::Fallback(other))
+                    if plan.node(other).is_some_and(|other| has(&other.members, family)));
+                if has(&child.members, family) || falls_back {
                     continue;
                 }
                 let span = config.policies.iter().find(|policy| *policy.name == *node.name);

@@ -259,6 +259,9 @@ fn as_sent(mut steered: Steered, negative_ttl_s: u32) -> Steered {
         let refused = steered.rcode == "REFUSED";
         (steered.ttl_s, steered.ttl_why) = match refused {
             true => (0, "nothing goes out that has one".to_owned()),
+            false if steered.mode == Mode::AllDown.label() && steered.ttl_s < negative_ttl_s => {
+                (steered.ttl_s, steered.ttl_why)
+            }
             false => (negative_ttl_s, "the zone's for empty answers".to_owned()),
         };
         (steered.scope, steered.scope_why) =

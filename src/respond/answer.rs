@@ -4,7 +4,7 @@ use super::{Answered, Steering, why};
 use crate::geo::ClientPrefix;
 use crate::ids::{Family, RegionId, ServiceId};
 use crate::now::Now;
-use crate::steer::{Answer, Client, Lane};
+use crate::steer::{Answer, Client, Lane, Mode};
 use crate::wire::{
     Class, ExtendedError, Full, HEADER_OCTETS, Name, Owner, Query, Rcode, ResponseWriter, Rtype, Section,
     Verdict,
@@ -216,12 +216,23 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
 
     /// NXDOMAIN or NODATA with the SOA (RFC 2308 section 2).
     fn negative(&mut self, zone: &Zone, rcode: Rcode, writer: &mut ResponseWriter<'_>) -> Result<(), Full> {
+        self.negative_within(zone, rcode, u32::MAX, writer)
+    }
+
+    fn negative_within(
+        &mut self,
+        zone: &Zone,
+        rcode: Rcode,
+        ttl_max_s: u32,
+        writer: &mut ResponseWriter<'_>,
+    ) -> Result<(), Full> {
         self.answered.verdict.rcode = rcode;
         let Some(soa) = zone.soa() else { return Ok(()) };
         // QNAME is at or below the origin, and so ends with it.
         let octets = self.query.question.name.len().saturating_sub(zone.origin().octets().len());
         let owner = Owner::Question(octets);
-        writer.rrset(Section::Authority, owner, Rtype::SOA, zone.negative_ttl_s(), soa.rdata())
+        let ttl_s = zone.negative_ttl_s().min(ttl_max_s);
+        writer.rrset(Section::Authority, owner, Rtype::SOA, ttl_s, soa.rdata())
     }
 
     /// The cut's servers, with all glue in their own domain or TC (RFC 9471), and what else is known
@@ -290,6 +301,10 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         };
         self.answered.mode = testing.is_none().then_some(selection.mode);
         match selection.answer {
+            // R9's `nodata` lasts no longer than the health that it follows from.
+            Answer::NoData if selection.mode == Mode::AllDown => {
+                return self.negative_within(zone, Rcode::NoError, selection.ttl_s, writer);
+            }
             Answer::NoData => return self.negative(zone, Rcode::NoError, writer),
             Answer::Refused => {
                 // Behind an alias the chain just ends: whoever goes on is refused then.

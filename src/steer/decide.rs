@@ -88,6 +88,8 @@ struct Walk<'a, 't> {
     gates: Gates,
     ttl_bound_s: Option<u32>,
     mode: Mode,
+    /// How often a fence has decided.
+    fences: u32,
 }
 
 /// What a node says to its parent.
@@ -143,6 +145,7 @@ impl<'a, 't> Walk<'a, 't> {
             gates: Gates::default(),
             ttl_bound_s: None,
             mode: Mode::Normal,
+            fences: 0,
         }
     }
 
@@ -179,8 +182,8 @@ impl<'a, 't> Walk<'a, 't> {
         let on = self.is_on(node);
         let mut outcome = match (on && self.enough(node, only, regard), only) {
             (true, _) => self.rule(node, only, regard),
-            (false, None) => Outcome::Failed,
             (false, _) if !on => Outcome::Failed,
+            (false, None) => self.fenced_below(node, regard),
             // Too few in one region: failed, but a fence below has to be heard of.
             (false, Some(_)) => match self.rule(node, only, regard) {
                 held @ Outcome::Held(_) => held,
@@ -458,11 +461,13 @@ impl<'a, 't> Walk<'a, 't> {
     }
 
     fn branch(&mut self, branch: Branch, only: Option<RegionId>, regard: Regard) -> Outcome {
-        match (self.eval(branch.node, only, regard), only) {
+        let outcome = match (self.eval(branch.node, only, regard), only) {
             (Outcome::Failed, None) if branch.geofence => self.held(branch),
             (Outcome::Failed | Outcome::Held(_), Some(_)) if branch.geofence => Outcome::Held(branch),
             (outcome, _) => outcome,
-        }
+        };
+        self.fences += u32::from(branch.geofence && !matches!(outcome, Outcome::Failed));
+        outcome
     }
 
     fn weighted(

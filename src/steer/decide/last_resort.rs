@@ -1,12 +1,34 @@
 //! R8 and R9: what a node does under which nothing is healthy, where it must not fail to its parent.
 
 use crate::steer::decision::{Decision, Mode};
-use crate::steer::plan::{AllDown, Branch, Node};
+use crate::steer::plan::{AllDown, Branch, Node, Rule};
 
 use super::members::Regard;
 use super::{Outcome, Walk};
 
 impl<'a> Walk<'a, '_> {
+    /// R8: a node with too few healthy members has failed, but not for those whom a fence below holds.
+    pub(super) fn fenced_below(&mut self, node: &'a Node, regard: Regard) -> Outcome {
+        let has_fence = |node: &Node| match &node.rule {
+            Rule::Geo { rules, default, unknown, .. } => {
+                let mut branches = rules.iter().map(|(_, branch)| branch).chain(default).chain(unknown);
+                branches.any(|branch| branch.geofence)
+            }
+            _ => false,
+        };
+        if matches!(node.rule, Rule::Pool { .. }) || !self.inputs.plan.nodes.iter().any(has_fence) {
+            return Outcome::Failed;
+        }
+        let (fences, mode) = (self.fences, self.mode);
+        let outcome = self.rule(node, None, regard);
+        if self.fences == fences {
+            self.mode = mode;
+            return Outcome::Failed;
+        }
+        self.trace.note(&node.name, || "failed, but a fence below is never left".to_owned());
+        outcome
+    }
+
     /// Nothing is healthy below a node that must not be left: its own mode acts.
     pub(super) fn held(&mut self, branch: Branch) -> Outcome {
         let Some(child) = self.node(branch.node) else { return Outcome::Failed };
@@ -50,10 +72,7 @@ impl<'a> Walk<'a, '_> {
     /// Where gates keep clients out of what is healthy, they do so no longer (R12): a share says how many are
     /// to come, never that nobody is answered.
     fn without_shares(&mut self, node: &'a Node) -> Option<Outcome> {
-        if !self.gates.refused {
-            return None;
-        }
-        if !self.enough(node, None, Regard::Unshared) {
+        if !self.gates.refused || !self.is_on(node) || !self.enough(node, None, Regard::Unshared) {
             return None;
         }
         match self.rule(node, None, Regard::Unshared) {
