@@ -1,6 +1,6 @@
 //! What a new view no longer answers that an old one did (T1).
 
-use crate::ids::{Family, ServiceId};
+use crate::ids::{Family, ServiceId, ZoneId};
 use crate::steer::{Decision, Lane};
 use crate::wire::{Name, Rtype, name_text};
 use crate::zone::{ClientClass, Held, Lookup};
@@ -38,21 +38,51 @@ enum Reach {
     All,
 }
 
+/// A view with what its services answer, as one class of clients sees it.
+struct Side<'v> {
+    view: &'v View,
+    class: ClientClass,
+    /// By service: A, AAAA, CNAME.
+    services: &'v [[Reach; 3]],
+}
+
 impl Emptied {
-    /// Compares everything that the old view holds with what the new one says of it.
+    /// Compares everything that the old view holds, for every class of clients, with what the new one says
+    /// of it.
     pub fn between(old: &View, new: &View) -> Emptied {
         let mut emptied = Emptied::default();
-        for zone in old.snapshot.catalog.zones() {
+        let (before, after) = (services(old), services(new));
+        let (old_classes, new_classes) = (old.snapshot.catalog.classes(), new.snapshot.catalog.classes());
+        let named = (1u16..).map(ClientClass).zip(old_classes.names()).map(|(class, name)| {
+            // Whose class is gone sees what everybody sees.
+            (class, new_classes.by_name(name).unwrap_or(ClientClass::DEFAULT))
+        });
+        for (class, next) in std::iter::once((ClientClass::DEFAULT, ClientClass::DEFAULT)).chain(named) {
+            let old = Side { view: old, class, services: &before };
+            let new = Side { view: new, class: next, services: &after };
+            emptied.compare(&old, &new);
+        }
+        emptied
+    }
+
+    fn compare(&mut self, old: &Side<'_>, new: &Side<'_>) {
+        let catalog = &old.view.snapshot.catalog;
+        for (number, zone) in (0u32..).map(ZoneId).zip(catalog.zones()) {
+            let seen_by = |class| catalog.find(class, zone.origin()).map(|(id, _)| id);
+            // What everybody sees is compared once.
+            let again = old.class != ClientClass::DEFAULT && seen_by(ClientClass::DEFAULT) == Some(number);
+            if again || seen_by(old.class) != Some(number) {
+                continue;
+            }
             zone.walk(&mut |name, held| match held {
-                Held::Rrset(rtype) => emptied.plain.count(old, new, name, rtype),
+                Held::Rrset(rtype) => self.plain.count(old, new, name, rtype),
                 Held::Steered(service) => {
-                    for &rtype in types(old, service) {
-                        emptied.steered.count(old, new, name, rtype);
+                    for &rtype in types(old.view, service) {
+                        self.steered.count(old, new, name, rtype);
                     }
                 }
             });
         }
-        emptied
     }
 }
 
@@ -62,8 +92,8 @@ impl Loss {
         u128::from(self.lost) * 100 > u128::from(self.had) * u128::from(percent)
     }
 
-    fn count(&mut self, old: &View, new: &View, name: &Name, rtype: Rtype) {
-        let (before, after) = (reach(old, name, rtype), reach(new, name, rtype));
+    fn count(&mut self, old: &Side<'_>, new: &Side<'_>, name: &Name, rtype: Rtype) {
+        let (before, after) = (old.reach(name, rtype), new.reach(name, rtype));
         if before == Reach::Nobody {
             return;
         }
@@ -82,25 +112,39 @@ fn types(view: &View, service: ServiceId) -> &'static [Rtype] {
     if view.is_alias(service) { &[Rtype::CNAME] } else { &[Rtype::A, Rtype::AAAA] }
 }
 
-fn reach(view: &View, name: &Name, rtype: Rtype) -> Reach {
-    let Some((_, zone)) = view.snapshot.catalog.find(ClientClass::DEFAULT, name) else {
-        return Reach::Nobody;
-    };
-    match zone.lookup(name, rtype) {
-        Lookup::Answer(_) | Lookup::Alias(_) | Lookup::Redirect { .. } | Lookup::Referral { .. } => {
-            Reach::All
+impl Side<'_> {
+    fn reach(&self, name: &Name, rtype: Rtype) -> Reach {
+        let Some((_, zone)) = self.view.snapshot.catalog.find(self.class, name) else {
+            return Reach::Nobody;
+        };
+        match zone.lookup(name, rtype) {
+            Lookup::Answer(_) | Lookup::Alias(_) | Lookup::Redirect { .. } | Lookup::Referral { .. } => {
+                Reach::All
+            }
+            Lookup::Steered(service) => self.steered(service, rtype),
+            Lookup::Testing(..) | Lookup::NoData | Lookup::NxDomain => Reach::Nobody,
         }
-        Lookup::Steered(service) if view.is_alias(service) => steered(view, service, Lane::Alias),
-        Lookup::Steered(service) => match rtype {
-            Rtype::A => steered(view, service, Lane::Addresses(Family::V4)),
-            Rtype::AAAA => steered(view, service, Lane::Addresses(Family::V6)),
+    }
+
+    fn steered(&self, service: ServiceId, rtype: Rtype) -> Reach {
+        let Some([v4, v6, alias]) = self.services.get(service.index()) else { return Reach::Nobody };
+        match rtype {
+            _ if self.view.is_alias(service) => *alias,
+            Rtype::A => *v4,
+            Rtype::AAAA => *v6,
             _ => Reach::Nobody,
-        },
-        Lookup::Testing(..) | Lookup::NoData | Lookup::NxDomain => Reach::Nobody,
+        }
     }
 }
 
-fn steered(view: &View, service: ServiceId, lane: Lane) -> Reach {
+/// For whom each service has an answer: worked out once, however many names it has.
+fn services(view: &View) -> Vec<[Reach; 3]> {
+    let lanes = [Lane::Addresses(Family::V4), Lane::Addresses(Family::V6), Lane::Alias];
+    let all = (0..view.snapshot.plans.len() as u32).map(ServiceId);
+    all.map(|service| lanes.map(|lane| reach(view, service, lane))).collect()
+}
+
+fn reach(view: &View, service: ServiceId, lane: Lane) -> Reach {
     let Some(table) = view.table(service).and_then(|table| table.lane(lane)) else { return Reach::Nobody };
     let full = table.decisions.iter().filter(|decision| has_data(decision, lane)).count();
     match full {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{self, Config, EndpointTarget, PoolMonitor};
-use crate::daemon::Status;
+use crate::control::ACTOR_FIELD;
+use crate::daemon::{Done, Status};
 use crate::health::Check;
 use crate::load;
 
@@ -138,6 +139,44 @@ impl Scene {
         let url = format!("http://{}/v1/status", self.control?);
         let body = self.http.get(url).send().await.ok()?.bytes().await.ok()?;
         serde_json::from_slice(&body).ok()
+    }
+
+    /// Drains a region, or takes the drain back; what came of it.
+    pub async fn drain_or_undo(&self, region: &str) -> String {
+        let selector = format!("region:{region}");
+        let drained = self
+            .status()
+            .await
+            .is_some_and(|status| status.overrides.iter().any(|own| own.selector == selector));
+        let outcome = if drained {
+            self.operate(self.http.delete(self.control_url(&format!("/{selector}")))).await
+        } else {
+            let body =
+                format!(r#"{{"kind":"drain","selector":"{selector}","reason":"to see what happens"}}"#);
+            self.operate(self.http.post(self.control_url("")).body(body)).await
+        };
+        match outcome {
+            Err(why) => why,
+            Ok(_) if drained => format!("{region} is back"),
+            Ok(done) => {
+                format!("drained {region}: caches have dropped it by {}", done.gone_by.unwrap_or_default())
+            }
+        }
+    }
+
+    fn control_url(&self, rest: &str) -> String {
+        let address = self.control.map_or_else(String::new, |address| address.to_string());
+        format!("http://{address}/v1/overrides{rest}")
+    }
+
+    async fn operate(&self, request: reqwest::RequestBuilder) -> Result<Done, String> {
+        let request = request.header(ACTOR_FIELD, "demo");
+        let body = match request.send().await {
+            Ok(answer) => answer.bytes().await.unwrap_or_default(),
+            Err(error) => return Err(format!("the server does not answer: {error}")),
+        };
+        let problem = |_| String::from_utf8_lossy(&body).into_owned();
+        serde_json::from_slice(&body).map_err(problem)
     }
 
     /// Lines to try in another terminal.

@@ -28,6 +28,8 @@ struct Picture {
     moved: Vec<Option<Instant>>,
     log: Vec<String>,
     message: String,
+    /// The next digit drains, and does not kill.
+    draining: bool,
 }
 
 /// Draws until a key ends it.
@@ -65,10 +67,17 @@ async fn run(scene: &Scene, terminal: &mut ratatui::DefaultTerminal) -> Result<(
         match key.code {
             KeyCode::Char('q') | KeyCode::Esc => return Ok(()),
             KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return Ok(()),
+            KeyCode::Char('d') => {
+                picture.draining = true;
+                picture.message = "drain which region, or end its drain?".to_owned();
+            }
             KeyCode::Char(digit) => {
+                let draining = std::mem::take(&mut picture.draining);
                 let index = digit.to_digit(10).and_then(|digit| (digit as usize).checked_sub(1));
                 if let Some(stand_in) = index.and_then(|index| scene.stand_ins.get(index)) {
-                    picture.message = if stand_in.is_alive() {
+                    picture.message = if draining {
+                        scene.drain_or_undo(&stand_in.region).await
+                    } else if stand_in.is_alive() {
                         stand_in.kill();
                         format!("killed {}", stand_in.region)
                     } else {
@@ -131,8 +140,11 @@ impl Picture {
         frame.render_widget(Paragraph::new(tail).block(framed("the server's log")), log);
         let lines: Vec<Line> = lines.into_iter().map(Line::from).collect();
         frame.render_widget(Paragraph::new(lines).block(framed("try in another terminal")), tries);
-        let hint =
-            format!(" 1-{} kill or revive a region   q quit   {}", scene.stand_ins.len(), self.message);
+        let hint = format!(
+            " 1-{} kill or revive a region   d drain one   q quit   {}",
+            scene.stand_ins.len(),
+            self.message
+        );
         frame.render_widget(Line::styled(hint, bold), keys);
     }
 
@@ -148,6 +160,8 @@ impl Picture {
                 let probed = probed.filter(|address| address.state != "unmonitored");
                 let state =
                     probed.clone().map(|address| address.state.as_str()).next().unwrap_or("?").to_owned();
+                let drained = own.iter().any(|endpoint| endpoint.forced.as_deref() == Some("drained"));
+                let state = if drained { format!("drained, {state}") } else { state };
                 let why = probed.clone().find_map(|address| {
                     let failing = address.failures > 0 || address.state == "down";
                     address.last_failure.clone().filter(|_| failing)
@@ -170,7 +184,7 @@ impl Picture {
                 ])
             })
             .collect();
-        let widths = [3, 16, 9, 9, 10, 10].map(Constraint::Length).into_iter().chain([Constraint::Min(10)]);
+        let widths = [3, 16, 9, 16, 10, 10].map(Constraint::Length).into_iter().chain([Constraint::Min(10)]);
         Table::new(rows, widths)
             .header(header(["key", "region", "stand-in", "health", "probe", "answers", "why"]))
             .block(framed("regions"))
