@@ -76,9 +76,12 @@ struct Shared<T> {
     line_failures: AtomicU64,
 }
 
+/// A state, to be put into its written form where it is written.
+type Later<T> = Box<dyn FnOnce() -> T + Send>;
+
 /// What waits to be written.
 struct Queue<T> {
-    state: Option<T>,
+    state: Option<Later<T>>,
     told: Vec<Told>,
     lines: Vec<Line>,
     ending: bool,
@@ -127,7 +130,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Keeper<T> {
     }
 
     /// Has a state written, in place of any that still waits. `told` hears what came of it.
-    pub fn keep(&self, state: T, told: Option<impl FnOnce(Durable) + Send + 'static>) {
+    pub fn keep(
+        &self,
+        state: impl FnOnce() -> T + Send + 'static,
+        told: Option<impl FnOnce(Durable) + Send + 'static>,
+    ) {
         let alive = locked(&self.shared.thread).as_ref().is_some_and(|thread| !thread.is_finished());
         if !alive {
             if let Some(told) = told {
@@ -136,7 +143,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Keeper<T> {
             return;
         }
         let mut queue = locked(&self.shared.queue);
-        queue.state = Some(state);
+        queue.state = Some(Box::new(state));
         queue.told.extend(told.map(|told| Box::new(told) as Told));
         drop(queue);
         self.shared.wake.notify_one();
@@ -212,14 +219,15 @@ impl<T: Serialize> Shared<T> {
         let mut failing = false;
         loop {
             let (state, told, lines, ending) = self.next();
+            let has_state = state.is_some();
             let written = directory.hold().and_then(|()| {
                 let lines = self.write_lines(&directory, &lines);
-                let state = state.as_ref().map_or(Ok(()), |state| self.write_state(&directory, state));
+                let state = state.map_or(Ok(()), |state| self.write_state(&directory, &state()));
                 lines.and(state)
             });
             if written.is_err() {
                 // Held or not: what was not written is counted where it was tried, or here.
-                self.count_unheld(&directory, state.is_some(), lines.len());
+                self.count_unheld(&directory, has_state, lines.len());
             }
             let durable = if written.is_ok() { Durable::Yes } else { Durable::Failed };
             for told in told {
@@ -239,7 +247,7 @@ impl<T: Serialize> Shared<T> {
         }
     }
 
-    fn next(&self) -> (Option<T>, Vec<Told>, Vec<Line>, bool) {
+    fn next(&self) -> (Option<Later<T>>, Vec<Told>, Vec<Line>, bool) {
         let idle = |queue: &mut Queue<T>| queue.state.is_none() && queue.lines.is_empty() && !queue.ending;
         let queue = locked(&self.queue);
         let mut queue = self.wake.wait_while(queue, idle).unwrap_or_else(PoisonError::into_inner);
@@ -301,7 +309,8 @@ mod tests {
 
     fn keep(keeper: &Keeper<Vec<u32>>, state: &[u32]) -> Durable {
         let (sender, outcome) = mpsc::channel();
-        keeper.keep(state.to_vec(), Some(move |durable| sender.send(durable).unwrap()));
+        let state = state.to_vec();
+        keeper.keep(|| state, Some(move |durable| sender.send(durable).unwrap()));
         outcome.recv().unwrap()
     }
 
@@ -313,7 +322,7 @@ mod tests {
         assert!(matches!(found, Read::Nothing));
         assert_eq!(keep(&first, &[1]), Durable::Yes);
         first.journal(line(What::Start));
-        first.keep(vec![2], None::<fn(Durable)>);
+        first.keep(|| vec![2], None::<fn(Durable)>);
         first.finish();
         assert_eq!(first.counts(), Counts { states: 2, lines: 1, ..Counts::default() });
         let (second, found) = open();

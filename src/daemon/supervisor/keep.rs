@@ -41,6 +41,7 @@ impl Supervisor {
     /// Has the state written; `told` hears what came of it.
     pub(super) fn keep(&mut self, now: Now, told: Option<impl FnOnce(Durable) + Send + 'static>) {
         self.keeping = Keeping { due: now.monotonic.saturating_add(KEEP_INTERVAL), urgent: false };
-        self.keeper.keep(Kept::of(&self.board.remember(now)), told);
+        let left = self.board.remember(now);
+        self.keeper.keep(move || Kept::of(&left), told);
     }
 }
