@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::client::{self, Answer};
 use super::{Exit, ExplainArgs, check, fail, print_json, print_text, style, tell};
 use crate::config;
-use crate::control::{Candidate, Question, Report, Steered, report};
+use crate::control::{Candidate, Place, Question, Report, Steered, report};
 use crate::health::HealthTable;
 use crate::server::Clock;
 use crate::view::View;
@@ -42,7 +42,9 @@ pub(super) fn run(args: &ExplainArgs) -> Exit {
     let health = HealthTable::unknown(snapshot.board.addresses.len(), snapshot.fleet.endpoints.len());
     let now = Clock::start().now();
     let calendar = snapshot.calendar(now);
-    match report(&View::new(snapshot, health, calendar, None), &question, now) {
+    let files = prepared.location_files();
+    let view = View::new(snapshot, health, calendar, None);
+    match report(&view, &question, now, &|client| files.row(client)) {
         Ok(report) => show(&report, "offline: every endpoint is taken to be eligible", args.json),
         Err(why) => fail(&why),
     }
@@ -101,6 +103,16 @@ fn text(report: &Report, health: &str) -> String {
 fn write_steered(out: &mut String, steered: &Steered) {
     let _ = writeln!(out, "service     {}", steered.service);
     let _ = writeln!(out, "client      {} (decided by the {})", steered.client, steered.decided_by);
+    match (&steered.location, &steered.location_missing) {
+        (Some(place), _) => {
+            let _ = writeln!(out, "location    {}", place_text(place));
+        }
+        (None, Some(why)) => {
+            let _ = writeln!(out, "location    not known here: {why}");
+        }
+        // From a server that does not tell.
+        (None, None) => {}
+    }
     if !steered.preference.is_empty() {
         let _ = writeln!(out, "prefers     {}", steered.preference.join(", "));
     }
@@ -126,6 +138,17 @@ fn write_steered(out: &mut String, steered: &Steered) {
     let _ = writeln!(out, "answer      {} {answer}", steered.rcode);
     let _ = writeln!(out, "ttl         {} s: {}", steered.ttl_s, steered.ttl_why);
     let _ = writeln!(out, "scope       /{}: {}", steered.scope, steered.scope_why);
+}
+
+fn place_text(place: &Place) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    parts.extend(place.subdivision.clone().or(place.country.clone()));
+    parts.extend(place.at.map(|(latitude, longitude)| format!("at {latitude:.2} {longitude:.2}")));
+    parts.extend(place.asn.map(|asn| format!("AS{asn}")));
+    match parts.is_empty() {
+        true => format!("{}: no place, source {}", place.network, place.source),
+        false => format!("{}: {}, source {}", place.network, parts.join(", "), place.source),
+    }
 }
 
 fn candidate_text(candidate: &Candidate) -> String {

@@ -8,6 +8,8 @@ use domain::utils::base64;
 use serde::{Deserialize, Serialize};
 
 use super::question::{Question, assumption_text, subject};
+use crate::compile::locations::{Row, SaidBy};
+use crate::geo::ClientPrefix;
 use crate::ids::{Family, RegionId, ServiceId};
 use crate::now::Now;
 use crate::steer::{Answer, Client, Lane, Mode, utc_text};
@@ -55,6 +57,12 @@ pub struct Steered {
     pub decided_by: String,
     /// The prefix that decided.
     pub client: String,
+    /// What the location data say of it; absent where they cannot be asked.
+    #[serde(default)]
+    pub location: Option<Place>,
+    /// Why they cannot be asked.
+    #[serde(default)]
+    pub location_missing: Option<String>,
     /// The regions by the client's preference, where a policy asks for that.
     pub preference: Vec<String>,
     /// The walk down the tree.
@@ -78,6 +86,23 @@ pub struct Steered {
     pub scope: u8,
     /// Why it is that long.
     pub scope_why: String,
+}
+
+/// What the location data say of a client.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// The network of which they say it.
+    pub network: String,
+    /// ISO 3166-1, two letters.
+    pub country: Option<String>,
+    /// As the key of a geo rule has it: `US-CA`.
+    pub subdivision: Option<String>,
+    /// Latitude and longitude in degrees.
+    pub at: Option<(f64, f64)>,
+    /// The autonomous system number.
+    pub asn: Option<u32>,
+    /// Who says so: `override FILE:LINE`, the name of a database, or `unknown` and why.
+    pub source: String,
 }
 
 /// A line of the walk.
@@ -108,7 +133,12 @@ pub struct Candidate {
 ///
 /// # Errors
 /// When an assumption names no region.
-pub fn report(view: &View, question: &Question, now: Now) -> Result<Report, String> {
+pub fn report(
+    view: &View,
+    question: &Question,
+    now: Now,
+    locate: &dyn Fn(ClientPrefix) -> Result<Row, String>,
+) -> Result<Report, String> {
     let class = class(view, question)?;
     let now = Now { wall: question.at.unwrap_or(now.wall), ..now };
     let supposed = supposed(view, question, now)?;
@@ -120,9 +150,12 @@ pub fn report(view: &View, question: &Question, now: Now) -> Result<Report, Stri
         let lane = lane(view, service, question.rtype)?;
         let explanation = explain(view, service, lane, &client, now, question.draw)?;
         let binding = view.binding(service, question.rtype);
-        Some(as_sent(steered(explanation, question.rtype, binding), negative_ttl_s))
+        let location = locate(explanation.client);
+        let steered = steered(explanation, question.rtype, binding, location);
+        Some(as_sent(steered, negative_ttl_s))
     });
-    let needed = steered.is_some() && !snapshot.maps.is_empty();
+    let located = steered.as_ref().is_some_and(|steered: &Steered| steered.location.is_some());
+    let needed = located || (steered.is_some() && !snapshot.maps.is_empty());
     Ok(Report {
         name: name_text(question.name.octets()),
         rtype: question.rtype.to_string(),
@@ -270,7 +303,16 @@ fn as_sent(mut steered: Steered, negative_ttl_s: u32) -> Steered {
     steered
 }
 
-fn steered(explanation: Explanation, rtype: Rtype, binding: Option<&ServiceBinding>) -> Steered {
+fn steered(
+    explanation: Explanation,
+    rtype: Rtype,
+    binding: Option<&ServiceBinding>,
+    location: Result<Row, String>,
+) -> Steered {
+    let (location, location_missing) = match location {
+        Ok(row) => (Some(place(row)), None),
+        Err(why) => (None, Some(why)),
+    };
     let binding = binding.filter(|_| explanation.lane == Lane::Service);
     let answer_type = match binding {
         Some(_) => rtype.to_string(),
@@ -298,6 +340,8 @@ fn steered(explanation: Explanation, rtype: Rtype, binding: Option<&ServiceBindi
             }
         },
         client: explanation.client.to_string(),
+        location,
+        location_missing,
         preference: explanation.preference,
         steps: explanation
             .steps
@@ -322,6 +366,27 @@ fn steered(explanation: Explanation, rtype: Rtype, binding: Option<&ServiceBindi
         ttl_why: explanation.ttl_why,
         scope: explanation.scope,
         scope_why: explanation.scope_why,
+    }
+}
+
+fn place(row: Row) -> Place {
+    let location = row.location.unwrap_or_default();
+    let country = location.country.map(|code| String::from_utf8_lossy(&code.0).into_owned());
+    Place {
+        network: row.network.to_string(),
+        subdivision: location.subdivision.map(|part| match &country {
+            Some(country) => format!("{country}-{part}"),
+            None => part.into_string(),
+        }),
+        country,
+        at: location.coordinates.map(|at| (at.latitude(), at.longitude())),
+        asn: location.asn,
+        source: match row.said_by {
+            SaidBy::Nobody => "unknown".to_owned(),
+            SaidBy::Special(block) => format!("unknown (special-purpose: {block})"),
+            SaidBy::Database(name) => name.into_string(),
+            SaidBy::Override(file, line) => format!("override {file}:{line}"),
+        },
     }
 }
 

@@ -29,11 +29,13 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 pub use actor::ACTOR_FIELD;
-pub use explain::{Candidate, Report, Steered, report};
+pub use explain::{Candidate, Place, Report, Steered, report};
 pub use operate::Accepted;
 pub use question::Question;
 
+use crate::compile::locations::Row;
 use crate::daemon::{Command, Commands, Phase, ReloadRequest, Reloaded, Status};
+use crate::geo::ClientPrefix;
 use crate::now::Now;
 use crate::publish::Cell;
 use crate::state::{Keeper, Kept};
@@ -70,12 +72,17 @@ pub struct Shared {
     pub telemetry: Arc<Telemetry>,
     /// What time it is.
     pub clock: ReadClock,
+    /// What the location files say of a client.
+    pub locate: Locate,
     /// The journal.
     pub keeper: Keeper<Kept>,
 }
 
 /// Reads the clock that the supervisor and the workers go by.
 pub type ReadClock = Arc<dyn Fn() -> Now + Send + Sync>;
+
+/// What the location files in force say of a client, or why they cannot be asked. Reads files.
+pub type Locate = Arc<dyn Fn(ClientPrefix) -> Result<Row, String> + Send + Sync>;
 
 /// Opens the listener.
 ///
@@ -234,9 +241,11 @@ async fn show_explanation(
     let question =
         Question::from_parameters(&parameters).map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why))?;
     let view = shared.cell.load_full();
-    // The walk over a policy tree with assumptions decides for every class of places: not here.
+    // The walk over a policy tree with assumptions decides for every class of places, and the location is
+    // read from files: not here.
     let now = (shared.clock)();
-    let explained = tokio::task::spawn_blocking(move || report(&view, &question, now)).await;
+    let explained = move || report(&view, &question, now, &*shared.locate);
+    let explained = tokio::task::spawn_blocking(explained).await;
     let panicked = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the explanation failed");
     explained.map_err(panicked)?.map(Json).map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))
 }

@@ -21,6 +21,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use nix::sys::signal::{SigSet, Signal};
 use tokio::sync::mpsc;
 
@@ -29,7 +30,7 @@ pub use command::{
     RegionStatus, ReloadCounts, ReloadRequest, Reloaded, ServiceStatus, ShareStatus, Status,
 };
 pub use operated::{Done, Fault, NotOperated, OperateRequest, Operated, OverrideStatus, PostRequest};
-pub use prepare::{EarlierMaps, Prepared, Reading, Refused, Source};
+pub use prepare::{EarlierMaps, LocationFiles, Prepared, Reading, Refused, Source};
 pub use progress::Progress;
 
 use crate::control;
@@ -170,14 +171,17 @@ async fn supervise(start: Start) -> io::Result<()> {
     let calendar = snapshot.calendar(now);
     let view = Arc::new(tokio::task::block_in_place(|| View::new(snapshot, board.table(), calendar, None)));
     let cell = Arc::new(Cell::new(view.clone()));
+    let locations = Arc::new(ArcSwap::new(prepared.location_files()));
     let (commands_sender, commands) = mpsc::channel(command::COMMANDS_WAITING_MAX);
     let (observations_sender, observations) = mpsc::channel(OBSERVATIONS_WAITING_MAX);
     if let Some(listener) = control {
+        let files = Arc::clone(&locations);
         let shared = control::Shared {
             commands: commands_sender.clone(),
             cell: cell.clone(),
             telemetry: telemetry.clone(),
             clock: Arc::new(move || clock.now()),
+            locate: Arc::new(move |client| files.load_full().row(client)),
             keeper: keeper.clone(),
         };
         control::spawn(listener, shared)?;
@@ -192,6 +196,7 @@ async fn supervise(start: Start) -> io::Result<()> {
         board,
         view,
         cell,
+        locations,
         clock,
         telemetry,
         prober,

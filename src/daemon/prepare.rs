@@ -2,15 +2,15 @@
 //! take.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::progress::Progress;
 use crate::compile::floors::{self, FloorShare};
-use crate::compile::locations::{Atlas, Database, Overrides};
+use crate::compile::locations::{Atlas, Database, Overrides, Row};
 use crate::compile::{Inputs, compile};
-use crate::config::{self, Config, FileId, Problems, SourceFile, Sources, Span, Style};
-use crate::geo::LocationMap;
+use crate::config::{self, Config, FileId, Geoip, Problems, Severity, SourceFile, Sources, Span, Style};
+use crate::geo::{ClientPrefix, LocationMap};
 use crate::health::BoardLimits;
 use crate::ids::CounterId;
 use crate::load;
@@ -37,7 +37,7 @@ pub struct Prepared {
     /// Warnings as text; empty when there are none.
     pub warnings: String,
     /// What the location maps were made from.
-    places: Places,
+    files: Arc<LocationFiles>,
 }
 
 /// A reading of the configuration: every problem, and what came of it where none of them forbids.
@@ -61,10 +61,21 @@ pub struct Refused {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Places(Vec<(PathBuf, u64, Option<SystemTime>)>);
 
+/// The location files of a configuration. They are not kept in memory once the maps are made; who asks
+/// for one row has them opened again.
+pub struct LocationFiles {
+    source: Source,
+    geoip: Geoip,
+    /// As they were when the maps were made.
+    places: Places,
+    /// One at a time: a database may take a gigabyte.
+    asked: Mutex<()>,
+}
+
 /// Maps made earlier, and what from.
 #[derive(Clone, Default)]
 pub struct EarlierMaps {
-    places: Places,
+    files: Option<Arc<LocationFiles>>,
     maps: Vec<Arc<LocationMap>>,
 }
 
@@ -94,8 +105,9 @@ impl Source {
         problems: &mut Problems,
     ) -> Option<Prepared> {
         let mut places = Places::default();
-        let atlas = self.atlas(&config, sources, &mut places, problems);
-        let maps = if places == earlier.places { earlier.maps.as_slice() } else { &[] };
+        let atlas = self.atlas(&config.geoip, sources, &mut places, problems);
+        let same = earlier.files.as_ref().is_some_and(|files| files.places == places);
+        let maps = if same { earlier.maps.as_slice() } else { &[] };
         let mut progress = Progress::new("compiling the location map");
         let inputs = Inputs {
             sources,
@@ -109,7 +121,9 @@ impl Source {
         problems.0.extend(found.0);
         let snapshot = snapshot.filter(|_| !problems.has_errors())?;
         let warnings = config::text(sources, problems, Style::Plain);
-        Some(Prepared { config, snapshot: Arc::new(snapshot), warnings, places })
+        let (source, geoip) = (self.clone(), config.geoip.clone());
+        let files = Arc::new(LocationFiles { source, geoip, places, asked: Mutex::new(()) });
+        Some(Prepared { config, snapshot: Arc::new(snapshot), warnings, files })
     }
 
     /// What the scope floors of a reading cost (E6); compiles it once more, without them.
@@ -128,20 +142,20 @@ impl Source {
     /// Opens the location files. A file that cannot be used is an error at its place.
     fn atlas(
         &self,
-        config: &Config,
+        geoip: &Geoip,
         sources: &mut Sources,
         places: &mut Places,
         problems: &mut Problems,
     ) -> Atlas {
         let mut databases = Vec::new();
-        for (path, span) in &config.geoip.database {
+        for (path, span) in &geoip.database {
             databases.extend(self.database(path, *span, places, problems));
         }
         let mut asn = Vec::new();
-        if let Some((path, span)) = &config.geoip.asn {
+        if let Some((path, span)) = &geoip.asn {
             asn.extend(self.database(path, *span, places, problems));
         }
-        let overrides = match &config.geoip.overrides {
+        let overrides = match &geoip.overrides {
             Some((path, span)) => self.overrides(path, *span, sources, places, problems),
             None => Overrides::default(),
         };
@@ -209,6 +223,28 @@ fn connections_possible(descriptors: Option<u64>, probes: usize) -> usize {
     all.saturating_sub(probes.saturating_add(DESCRIPTORS_RESERVED)).max(all / 4)
 }
 
+impl LocationFiles {
+    /// What they say of a client. Reads whole files: not for a thread that others wait for.
+    ///
+    /// # Errors
+    /// One line that says why they cannot be asked.
+    pub fn row(&self, client: ClientPrefix) -> Result<Row, String> {
+        if self.geoip.database.is_empty() && self.geoip.asn.is_none() && self.geoip.overrides.is_none() {
+            return Err("no location file is configured".to_owned());
+        }
+        let _alone = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut places, mut problems) = (Places::default(), Problems::default());
+        let atlas = self.source.atlas(&self.geoip, &mut Sources::default(), &mut places, &mut problems);
+        if let Some(problem) = problems.0.iter().find(|problem| problem.severity == Severity::Error) {
+            return Err(problem.message.clone());
+        }
+        if places != self.places {
+            return Err("the location files have changed since they were read: reload".to_owned());
+        }
+        atlas.row(client).map_err(|error| error.to_string())
+    }
+}
+
 impl Prepared {
     /// What a board for it is held to.
     pub fn board_limits(&self) -> BoardLimits {
@@ -246,7 +282,12 @@ impl Prepared {
     /// Its maps, for the next reading.
     pub fn maps(&self) -> EarlierMaps {
         let maps = self.snapshot.maps.iter().map(|(map, _)| map.clone()).collect();
-        EarlierMaps { places: self.places.clone(), maps }
+        EarlierMaps { files: Some(Arc::clone(&self.files)), maps }
+    }
+
+    /// What its maps were made from, to be asked again.
+    pub fn location_files(&self) -> Arc<LocationFiles> {
+        Arc::clone(&self.files)
     }
 }
 

@@ -19,3 +19,4 @@ pub use lens::{Lens, MapSpec, RegionOrder, biased_distance_km};
 pub use map::{ClassOf, Decided, Fold, Located, LocationMap, MapBuilder, MapError, MapFigures, Place, What};
 pub use place::{Continent, Coordinates, CountryCode, Location};
 pub use prefix::ClientPrefix;
+pub use special::unlocated_block;

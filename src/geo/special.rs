@@ -5,6 +5,8 @@
 //! deprecated site-local block (RFC 3879) and the deprecated 6to4 relay block (RFC 7526). Blocks that
 //! carry an IPv4 address inside are in `embedded`.
 
+use super::ClientPrefix;
+use super::embedded::{self, LookUp};
 use crate::ids::Family::{self, V4, V6};
 
 /// One block of the registries.
@@ -55,6 +57,23 @@ pub const SPECIAL_BLOCKS: [SpecialBlock; SPECIAL_BLOCK_COUNT] = [
 /// How many there are: the first classes of every map stand for them.
 pub(super) const SPECIAL_BLOCK_COUNT: usize = 28;
 
+/// The block on whose addresses no location source has a say: a special-purpose one, or one with IPv4
+/// addresses inside where the prefix ends before these.
+pub fn unlocated_block(client: ClientPrefix) -> Option<&'static str> {
+    let prefix = match embedded::look_up(client) {
+        LookUp::Nothing { block, .. } => {
+            return embedded::EMBEDDING_BLOCKS.get(block).map(|block| block.name);
+        }
+        LookUp::Inner { prefix, .. } => prefix,
+        LookUp::Itself => client,
+    };
+    let covers = |block: &&SpecialBlock| {
+        let inside = prefix.bits().checked_shr(128 - u32::from(block.length));
+        block.family == prefix.family() && inside == block.first.checked_shr(128 - u32::from(block.length))
+    };
+    SPECIAL_BLOCKS.iter().find(covers).map(|block| block.name)
+}
+
 const fn v4(name: &'static str, address: [u8; 4], length: u8) -> SpecialBlock {
     let first = (u32::from_be_bytes(address) as u128) << 96;
     SpecialBlock { name, family: V4, first, length }
@@ -67,7 +86,6 @@ const fn v6(name: &'static str, first: u128, length: u8) -> SpecialBlock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geo::ClientPrefix;
 
     #[test]
     fn blocks_are_prefixes_and_do_not_overlap() {
@@ -83,6 +101,22 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn r7_a_client_in_a_block_is_in_no_place() {
+        let named = |client: &str| {
+            let (address, length) = client.split_once('/').unwrap_or((client, "128"));
+            unlocated_block(ClientPrefix::new(address.parse().ok()?, length.parse().ok()?))
+        };
+        assert_eq!(named("10.255.0.0/16"), Some("Private-Use"));
+        assert_eq!(named("11.0.0.0"), None);
+        assert_eq!(named("::"), Some("Unspecified Address"));
+        assert_eq!(named("::ffff:10.0.0.1"), Some("Private-Use"));
+        assert_eq!(named("::ffff:11.0.0.1"), None);
+        assert_eq!(named("2002::/16"), Some("6to4"));
+        assert_eq!(named("2001:0:1::/64"), Some("Teredo"));
+        assert_eq!(named("2a00::/32"), None);
     }
 
     #[test]

@@ -92,6 +92,11 @@ impl Files {
         self.places().map(|places| places.into_iter().map(|place| place.geofeed).collect())
     }
 
+    /// The locations, apart from what was compiled from them.
+    pub fn atlas(&self) -> Result<Atlas, String> {
+        atlas(self.places()?, &mut Problems::default())
+    }
+
     fn places(&self) -> Result<Vec<Place>, String> {
         let lines = self.locations.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
         lines.map(|line| place(line).ok_or_else(|| format!("`{line}` is no location"))).collect()

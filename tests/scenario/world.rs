@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use meridian::compile::locations::Atlas;
 use meridian::health::feed::{Amount, FeedProblem, Reading};
 use meridian::health::{
     Board, BoardLimits, Check, Command, Event, Failure, Forced, Observation, OverrideKind, ProbeOrder,
@@ -52,6 +53,8 @@ pub struct World {
     counters: RefCell<HashMap<(String, String), CounterId>>,
     /// What the files last read were warned of.
     warnings: Vec<String>,
+    /// The locations of the files last read.
+    atlas: Atlas,
 }
 
 /// What probes see: later rules go before earlier ones.
@@ -127,6 +130,7 @@ impl Server for World {
             counted: HashMap::new(),
             counters,
             warnings,
+            atlas: files.atlas().map_err(|problem| vec![problem])?,
         };
         for (whose, ..) in &world.probes.0 {
             names::known(&world.view.snapshot, whose).map_err(|problem| vec![problem])?;
@@ -150,6 +154,7 @@ impl Server for World {
         let board = std::mem::replace(&mut self.board, Board::new(Arc::default(), limits, self.now, SEED));
         self.board = board.succeed(Arc::clone(&snapshot.board), limits, self.now);
         self.warnings = warnings;
+        self.atlas = files.atlas().map_err(|problem| vec![problem])?;
         let calendar = snapshot.calendar(self.now);
         self.view = Arc::new(View::new(snapshot, self.board.table(), calendar, Some(&self.view)));
         self.listen();
@@ -247,7 +252,8 @@ impl Server for World {
 
     fn explain(&self, parameters: &[(String, String)]) -> Result<String, String> {
         let question = meridian::control::Question::from_parameters(parameters)?;
-        let report = meridian::control::report(&self.view, &question, self.now)?;
+        let locate = |client| self.atlas.row(client).map_err(|error| error.to_string());
+        let report = meridian::control::report(&self.view, &question, self.now, &locate)?;
         serde_json::to_string_pretty(&report).map_err(|error| error.to_string())
     }
 

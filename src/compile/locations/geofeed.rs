@@ -28,10 +28,21 @@ const COLUMNS: &str = "the columns are prefix,country,region,city,postal and opt
 /// Prefix overrides, read from a geofeed.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Overrides {
-    /// By number; `None`: no place.
-    locations: Vec<Option<Location>>,
+    /// The file as it is called.
+    file: Box<str>,
+    /// By number.
+    entries: Vec<Entry>,
     /// By family: disjoint runs in order, nested entries cut out of what they are in.
     runs: [Vec<Run>; 2],
+}
+
+/// One line of the file.
+#[derive(Clone, PartialEq, Debug)]
+struct Entry {
+    prefix: ClientPrefix,
+    /// `None`: no place.
+    location: Option<Location>,
+    line: usize,
 }
 
 /// The runs of one family.
@@ -58,16 +69,13 @@ impl Overrides {
             let span = Span { file, start: 0, end: 0 };
             reader.problems.error(span, format!("{more} more bad lines in {}", source.path), COLUMNS);
         }
-        Overrides::new(reader.entries)
+        Overrides::new(&source.path, reader.entries)
     }
 
-    fn new(entries: Vec<(ClientPrefix, Option<Location>)>) -> Overrides {
-        let mut overrides = Overrides::default();
-        let mut prefixes = Vec::new();
-        for (number, (prefix, location)) in entries.into_iter().enumerate() {
-            overrides.locations.push(location);
-            prefixes.push((prefix, number as u32));
-        }
+    fn new(file: &str, entries: Vec<Entry>) -> Overrides {
+        let numbered = entries.iter().enumerate();
+        let prefixes: Vec<_> = numbered.map(|(number, entry)| (entry.prefix, number as u32)).collect();
+        let mut overrides = Overrides { file: file.into(), entries, ..Overrides::default() };
         for family in Family::ALL {
             let mut own =
                 prefixes.iter().copied().filter(|(prefix, _)| prefix.family() == family).collect::<Vec<_>>();
@@ -79,12 +87,12 @@ impl Overrides {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.locations.is_empty()
+        self.entries.is_empty()
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.locations.len()
+        self.entries.len()
     }
 
     pub(super) fn runs(&self, family: Family) -> Cursor<'_> {
@@ -92,7 +100,12 @@ impl Overrides {
     }
 
     pub(super) fn location(&self, entry: u32) -> Option<Location> {
-        self.locations.get(entry as usize).cloned().flatten()
+        self.entries.get(entry as usize).and_then(|entry| entry.location.clone())
+    }
+
+    /// The network of an entry, the file and the line.
+    pub(super) fn place(&self, entry: u32) -> Option<(ClientPrefix, &str, usize)> {
+        self.entries.get(entry as usize).map(|entry| (entry.prefix, &*self.file, entry.line))
     }
 
     /// The entry that covers an address.
@@ -150,7 +163,7 @@ fn last_address(prefix: ClientPrefix) -> u128 {
 struct Reader<'a> {
     file: FileId,
     centroids: &'static Centroids,
-    entries: Vec<(ClientPrefix, Option<Location>)>,
+    entries: Vec<Entry>,
     /// The line that each prefix was first on.
     lines: HashMap<ClientPrefix, usize>,
     faults: usize,
@@ -186,11 +199,7 @@ impl Reader<'_> {
         }
     }
 
-    fn entry(
-        &mut self,
-        number: usize,
-        line: &[u8],
-    ) -> Result<Option<(ClientPrefix, Option<Location>)>, Fault> {
+    fn entry(&mut self, number: usize, line: &[u8]) -> Result<Option<Entry>, Fault> {
         let whole = (0, line.len());
         let text = std::str::from_utf8(line)
             .map_err(|_| Fault::new(whole, "this line is not UTF-8 text", "save the file as UTF-8"))?;
@@ -223,7 +232,8 @@ impl Reader<'_> {
             asn: None,
         };
         let location = self.centroids.completed(location);
-        Ok(Some((prefix, (location != Location::default()).then_some(location))))
+        let location = (location != Location::default()).then_some(location);
+        Ok(Some(Entry { prefix, location, line: number }))
     }
 
     fn subdivision(

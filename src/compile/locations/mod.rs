@@ -10,12 +10,14 @@ mod error;
 mod geofeed;
 mod mmdb;
 mod packed;
+mod row;
 mod scan;
 
 pub use coarsen::{Coarsened, Coarsening, coarsen};
 pub use error::LocationError;
 pub use geofeed::Overrides;
 pub use packed::write as pack;
+pub use row::{Row, SaidBy};
 
 use std::net::IpAddr;
 
@@ -126,9 +128,22 @@ impl Database {
     }
 
     fn locate(&self, address: IpAddr) -> Result<Option<Location>, LocationError> {
+        Ok(self.find(address)?.map(|(_, location)| location))
+    }
+
+    /// The place of an address, and the network around it of which that is said.
+    fn find(&self, address: IpAddr) -> Result<Option<(ClientPrefix, Location)>, LocationError> {
         match &self.0 {
-            Form::Mmdb(mmdb) => mmdb.locate(address),
-            Form::Packed(packed) => packed.locate(address),
+            Form::Mmdb(mmdb) => mmdb.find(address),
+            Form::Packed(packed) => packed.find(address),
+        }
+    }
+
+    /// How errors call it.
+    fn name(&self) -> &str {
+        match &self.0 {
+            Form::Mmdb(mmdb) => mmdb.name(),
+            Form::Packed(packed) => packed.name(),
         }
     }
 }
@@ -141,6 +156,18 @@ struct Run {
     last: u128,
     /// The record: what it means, its source knows.
     key: u32,
+}
+
+impl Run {
+    /// The widest network around one of its addresses that lies in it.
+    fn around(&self, host: ClientPrefix) -> ClientPrefix {
+        let fits = |length: &u8| {
+            let network = host.widened(*length);
+            let last = network.bits() | u128::MAX.checked_shr(u32::from(*length)).unwrap_or(0);
+            self.first <= network.bits() && last <= self.last
+        };
+        host.widened((0..host.length()).find(fits).unwrap_or(host.length()))
+    }
 }
 
 /// A walk over the runs of one family of a source.

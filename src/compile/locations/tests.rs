@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::config::{FileId, Problems, SourceFile};
-use crate::geo::CountryCode;
+use crate::geo::{CountryCode, Effective};
 
 const CITY: &[u8] = include_bytes!("../../../tests/data/mmdb/nested-city.mmdb");
 const FLAT_V4: &[u8] = include_bytes!("../../../tests/data/mmdb/flat-city.mmdb");
@@ -156,4 +156,61 @@ fn the_shipped_file_knows_the_world() {
         }
         assert!(found.coordinates.is_some() && found.continent.is_some() && origin == Origin::Database);
     }
+}
+
+#[test]
+fn x1_a_row_says_what_is_known_and_who_says_it() {
+    let entries = overrides("# ours\n10.7.0.0/16,GB\n18.7.22.0/24,NZ,,,,-41,174\n20.1.2.0/24,,,,\n");
+    let atlas = Atlas::new(vec![open(WORLD)], vec![open(ASN)], entries);
+    let row = |client: &str| {
+        let (address, length) = client.split_once('/').unwrap_or((client, "128"));
+        let client = ClientPrefix::new(address.parse().unwrap(), length.parse().unwrap());
+        let row = atlas.row(client).unwrap();
+        let client = Effective::of(client).prefix.address();
+        let (located, origin) = atlas.locate(client).unwrap();
+        match row.said_by {
+            SaidBy::Special(_) => assert_eq!(row.location, None),
+            SaidBy::Nobody => assert_eq!((&row.location, located, origin), (&None, None, Origin::Nothing)),
+            SaidBy::Database(_) => assert_eq!((&row.location, origin), (&located, Origin::Database)),
+            SaidBy::Override(..) => assert_eq!((&row.location, origin), (&located, Origin::Override)),
+        }
+        let country = row.location.as_ref().and_then(|location| location.country);
+        let country = country.map_or("-".to_owned(), |code| String::from_utf8_lossy(&code.0).into_owned());
+        (row.network.to_string(), country, row.location.and_then(|location| location.asn), row.said_by)
+    };
+    let database = || SaidBy::Database("test".into());
+    let own = |line| SaidBy::Override("o.csv".into(), line);
+    for (client, country, said_by) in [
+        ("193.0.0.0/24", "NL", database()),
+        ("18.7.0.0/24", "US", database()),
+        ("::ffff:18.7.0.1", "US", database()),
+        ("2001:67c:2e8::1", "NL", database()),
+        ("18.7.22.69", "NZ", own(3)),
+        ("64:ff9b::18.7.22.69", "NZ", own(3)),
+        ("20.1.2.3", "-", own(4)),
+        ("10.7.1.0/24", "GB", own(2)),
+        ("10.8.1.0/24", "-", SaidBy::Special("Private-Use")),
+        ("2001:db8::/32", "-", SaidBy::Special("Documentation")),
+        ("2002::/16", "-", SaidBy::Special("6to4")),
+        ("4000::1", "-", SaidBy::Nobody),
+    ] {
+        let found = row(client);
+        assert_eq!((found.1.as_str(), &found.3), (country, &said_by), "{client}");
+    }
+    assert_eq!(row("18.7.22.69").0, "18.7.22.0/24");
+    // The network is as wide as what the source says of all of it.
+    let (network, ..) = row("18.7.0.0/24");
+    let length: u8 = network.split_once('/').unwrap().1.parse().unwrap();
+    assert!((8..=24).contains(&length), "{network}");
+    // The system number comes from its own source, be the place known or not.
+    assert_eq!(row("81.2.69.160").2, Some(64500));
+    assert_eq!(
+        Atlas::new(vec![], vec![open(ASN)], Overrides::default())
+            .row(ClientPrefix::host("81.2.69.160".parse().unwrap()))
+            .unwrap()
+            .location
+            .unwrap()
+            .asn,
+        Some(64500)
+    );
 }

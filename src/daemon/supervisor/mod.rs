@@ -12,12 +12,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::command::{Command, ReloadCounts};
-use super::prepare::{Prepared, Refused, Source};
+use super::prepare::{LocationFiles, Prepared, Refused, Source};
 use crate::health::{Board, Observation};
 use crate::now::Now;
 use crate::probe::Prober;
@@ -77,6 +78,8 @@ pub struct Parts {
     pub view: Arc<View>,
     /// Where it is published.
     pub cell: Arc<Cell>,
+    /// The location files of the configuration in force.
+    pub locations: Arc<ArcSwap<LocationFiles>>,
     /// What time it is.
     pub clock: Clock,
     /// What is counted.
@@ -99,6 +102,7 @@ pub struct Supervisor {
     /// The view in force.
     view: Arc<View>,
     cell: Arc<Cell>,
+    locations: Arc<ArcSwap<LocationFiles>>,
     clock: Clock,
     telemetry: Arc<Telemetry>,
     prober: Prober,
@@ -157,6 +161,7 @@ impl Supervisor {
             board: parts.board,
             view: parts.view,
             cell: parts.cell,
+            locations: parts.locations,
             clock: parts.clock,
             telemetry: parts.telemetry,
             prober: parts.prober,

@@ -124,6 +124,7 @@ impl Supervisor {
             tracing::warn!("{}", remarks.trim_end());
         }
         self.prepared = prepared;
+        self.locations.store(self.prepared.location_files());
         self.tell_places();
         self.put_in_force(view);
         self.reloads.done += 1;

@@ -131,12 +131,13 @@ proptest! {
         // Short prefixes out of few bits, so that they nest and touch.
         let entries = prefixes.iter().map(|(bits, length)| {
             let bits = u128::from(*bits) << 126 | u128::from(*bits) << 122;
-            (ClientPrefix::from_bits(family, bits, *length), Some(Location::default()))
+            let prefix = ClientPrefix::from_bits(family, bits, *length);
+            Entry { prefix, location: Some(Location::default()), line: 1 }
         });
         let mut entries = entries.collect::<Vec<_>>();
-        entries.sort_by_key(|(prefix, _)| (prefix.bits(), prefix.length()));
-        entries.dedup_by_key(|(prefix, _)| *prefix);
-        let overrides = Overrides::new(entries.clone());
+        entries.sort_by_key(|entry| (entry.prefix.bits(), entry.prefix.length()));
+        entries.dedup_by_key(|entry| entry.prefix);
+        let overrides = Overrides::new("o.csv", entries.clone());
         let mut before = None;
         for run in &overrides.runs[family.index()] {
             prop_assert!(before < Some(run.first) && run.first <= run.last);
@@ -145,10 +146,10 @@ proptest! {
         for top in 0..=255u128 {
             for low in [0, u128::MAX >> 8] {
                 let host = ClientPrefix::from_bits(family, top << 120 | low, 128);
-                let expected = entries.iter().enumerate().filter(|(_, (prefix, _))| {
-                    host.widened(prefix.length()) == *prefix
+                let expected = entries.iter().enumerate().filter(|(_, entry)| {
+                    host.widened(entry.prefix.length()) == entry.prefix
                 });
-                let expected = expected.max_by_key(|(_, (prefix, _))| prefix.length());
+                let expected = expected.max_by_key(|(_, entry)| entry.prefix.length());
                 prop_assert_eq!(overrides.find(host), expected.map(|(number, _)| number as u32));
             }
         }

@@ -133,12 +133,24 @@ impl Mmdb {
         Ok(record.and_then(|record| record.location(self.centroids)))
     }
 
-    /// The place of an address.
-    pub(super) fn locate(&self, address: IpAddr) -> Result<Option<Location>, LocationError> {
+    /// The place of an address, and the network around it that has this record.
+    pub(super) fn find(&self, address: IpAddr) -> Result<Option<(ClientPrefix, Location)>, LocationError> {
         if !self.has(Family::of(address)) {
             return Ok(None);
         }
-        Ok(self.record(address)?.and_then(|record| record.location(self.centroids)))
+        let Some(location) = self.record(address)?.and_then(|record| record.location(self.centroids)) else {
+            return Ok(None);
+        };
+        let found = self.reader.lookup(address).and_then(|found| found.network());
+        let network = found.map_err(|error| damaged(&self.name, &error))?;
+        // The record may stand above the whole IPv4 tree.
+        let length = if network.is_ipv4() == address.is_ipv4() { network.prefix() } else { 0 };
+        Ok(Some((ClientPrefix::new(address, length), location)))
+    }
+
+    /// The file as errors call it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     fn record(&self, address: IpAddr) -> Result<Option<Record<'_>>, LocationError> {

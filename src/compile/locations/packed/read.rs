@@ -71,16 +71,25 @@ impl Packed {
         self.head.places.get(key as usize).cloned()
     }
 
-    /// The place of an address: reads the file up to there.
-    pub(in super::super) fn locate(&self, address: IpAddr) -> Result<Option<Location>, LocationError> {
+    /// The place of an address, and the widest network around it that is there: reads the file up to there.
+    pub(in super::super) fn find(
+        &self,
+        address: IpAddr,
+    ) -> Result<Option<(ClientPrefix, Location)>, LocationError> {
         let host = ClientPrefix::host(address);
         for run in self.runs(host.family()) {
             let run = run?;
             if run.last >= host.bits() {
-                return Ok((run.first <= host.bits()).then(|| self.location(run.key)).flatten());
+                let location = (run.first <= host.bits()).then(|| self.location(run.key)).flatten();
+                return Ok(location.map(|location| (run.around(host), location)));
             }
         }
         Ok(None)
+    }
+
+    /// The file as errors call it.
+    pub(in super::super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The runs that have a place.
