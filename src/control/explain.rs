@@ -13,7 +13,9 @@ use crate::geo::ClientPrefix;
 use crate::ids::{Family, RegionId, ServiceId};
 use crate::now::Now;
 use crate::steer::{Answer, Client, Lane, Mode, utc_text};
-use crate::view::{DecidedBy, ExplainedAnswer, Explanation, View, assume, explain, lane_type};
+use crate::view::{
+    DecidedBy, ExplainedAnswer, Explanation, View, assume, explain, explain_region, lane_type,
+};
 use crate::wire::{Name, Rtype, ServiceBinding, SvcParamKey, name_text};
 use crate::zone::{ClientClass, Lookup};
 
@@ -144,13 +146,19 @@ pub fn report(
     let supposed = supposed(view, question, now)?;
     let view = supposed.as_ref().unwrap_or(view);
     let snapshot = &view.snapshot;
-    let (path, service) = walk(view, question, class);
-    let steered = service.and_then(|(service, negative_ttl_s)| {
+    let (path, found) = walk(view, question, class);
+    let steered = found.and_then(|Found { service, region, negative_ttl_s }| {
         let client = Client { resolver: question.resolver, subnet: question.client };
         let lane = lane(view, service, question.rtype)?;
-        let explanation = explain(view, service, lane, &client, now, question.draw)?;
+        let explanation = match region {
+            Some(region) => explain_region(view, service, region, lane, &client, question.draw)?,
+            None => explain(view, service, lane, &client, now, question.draw)?,
+        };
         let binding = view.binding(service, question.rtype);
-        let location = locate(explanation.client);
+        let location = match region {
+            Some(_) => Err("it plays no part".to_owned()),
+            None => locate(explanation.client),
+        };
         let steered = steered(explanation, question.rtype, binding, location);
         Some(as_sent(steered, negative_ttl_s))
     });
@@ -204,9 +212,17 @@ fn lane(view: &View, service: ServiceId, rtype: Rtype) -> Option<Lane> {
     }
 }
 
+/// A service that answers.
+struct Found {
+    service: ServiceId,
+    /// At the testing name of this region (R11).
+    region: Option<RegionId>,
+    /// The TTL of an empty answer there.
+    negative_ttl_s: u32,
+}
+
 /// From the name asked for through static CNAMEs to a service, or to what is there instead.
-/// With the service, the TTL of an empty answer there.
-fn walk(view: &View, question: &Question, class: ClientClass) -> (Vec<String>, Option<(ServiceId, u32)>) {
+fn walk(view: &View, question: &Question, class: ClientClass) -> (Vec<String>, Option<Found>) {
     let rtype = question.rtype;
     let catalog = &view.snapshot.catalog;
     let mut name = question.name;
@@ -230,19 +246,19 @@ fn walk(view: &View, question: &Question, class: ClientClass) -> (Vec<String>, O
             }
             Lookup::Steered(service) => {
                 path.push(format!("{text} is steered (zone {origin})"));
-                return (path, Some((service, zone.negative_ttl_s())));
+                let found = Found { service, region: None, negative_ttl_s: zone.negative_ttl_s() };
+                return (path, Some(found));
             }
             Lookup::Testing(service, region) => {
                 let plan = view.snapshot.plan(service).map_or("?", |plan| &plan.name);
                 let answer = testing_answer(view, question, (service, region));
-                return ended(
-                    path,
-                    format!(
-                        "{text} is the testing name of region {} in service {plan} (zone {origin}), whatever \
-                         its health and whoever asks: {answer}",
-                        view.snapshot.fleet.region_name(region)
-                    ),
-                );
+                path.push(format!(
+                    "{text} is the testing name of region {} in service {plan} (zone {origin}), whatever its \
+                     health and whoever asks: {answer}",
+                    view.snapshot.fleet.region_name(region)
+                ));
+                let negative_ttl_s = zone.negative_ttl_s();
+                return (path, Some(Found { service, region: Some(region), negative_ttl_s }));
             }
             Lookup::Alias(rrset) => rrset.rdata().next().and_then(Name::from_wire),
             Lookup::Answer(_) => return ended(path, format!("{text} has static records in zone {origin}")),
@@ -281,7 +297,7 @@ fn testing_answer(view: &View, question: &Question, (service, region): (ServiceI
     }
 }
 
-fn ended(mut path: Vec<String>, what: String) -> (Vec<String>, Option<(ServiceId, u32)>) {
+fn ended(mut path: Vec<String>, what: String) -> (Vec<String>, Option<Found>) {
     path.push(what);
     (path, None)
 }
@@ -334,6 +350,7 @@ fn steered(
         answer_type,
         decided_by: match explanation.decided_by {
             DecidedBy::Subnet => "client subnet".to_owned(),
+            DecidedBy::Nobody => "nobody, everybody gets the same".to_owned(),
             DecidedBy::Resolver => "resolver".to_owned(),
             DecidedBy::ResolverForSpecial(block) => {
                 format!("resolver, because the client subnet is special-purpose: {block}")

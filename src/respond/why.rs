@@ -37,6 +37,7 @@ fn lines(client: &Client, all: &[Explanation]) -> Vec<String> {
     let prefix = client.subnet.unwrap_or(ClientPrefix::host(client.resolver));
     let by = match first.decided_by {
         DecidedBy::Subnet => "client subnet",
+        DecidedBy::Nobody => "nobody",
         DecidedBy::Resolver => "resolver",
         DecidedBy::ResolverForSpecial(_) => "resolver, the subnet is special-purpose",
     };

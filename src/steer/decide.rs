@@ -11,6 +11,7 @@ mod members;
 mod second;
 mod testing;
 mod ties;
+mod told;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -30,6 +31,7 @@ pub use testing::decide_region;
 
 use gates::{Forks, Gates};
 use members::Regard;
+use told::TOO_FEW;
 
 /// What a walk reads besides the place.
 #[derive(Clone, Copy)]
@@ -253,6 +255,7 @@ impl<'a, 't> Walk<'a, 't> {
 
     fn pool(&mut self, node: &'a Node, answers: u8, only: Option<RegionId>, regard: Regard) -> Outcome {
         let members = self.eligible_of(&node.members, only, regard);
+        self.tell_standby(&members);
         self.draw_among(members, answers, &|id, own| self.counts(id, own.id, regard))
     }
 
@@ -271,15 +274,19 @@ impl<'a, 't> Walk<'a, 't> {
         let (second, others) = others.split_at(others.len().min(1));
         let order = if second_first { [second, first, others] } else { [first, second, others] };
         let mut skipped = None;
-        for child in order.into_iter().flatten() {
-            match self.eval(*child, only, regard) {
-                Outcome::Failed => self.dropped(node, *child),
+        let mut order = order.into_iter().flatten().copied();
+        while let Some(child) = order.next() {
+            match self.eval(child, only, regard) {
+                Outcome::Failed => self.dropped(node, child),
                 outcome => {
-                    let name = self.node(*child).map_or("?", |child| &child.name);
+                    let name = self.node(child).map_or("?", |child| &child.name);
                     let Some(outcome) = self.second(node, outcome, &mut skipped, || name.to_owned()) else {
                         continue;
                     };
-                    self.kept(node, *child);
+                    self.kept(node, child);
+                    if self.trace.is_recording() {
+                        self.tell_unasked(node, &order.collect::<Vec<_>>());
+                    }
                     return outcome;
                 }
             }
@@ -307,13 +314,7 @@ impl<'a, 't> Walk<'a, 't> {
                     if let Outcome::Held(branch) = outcome {
                         held.get_or_insert(branch);
                     }
-                    let fleet = self.inputs.fleet;
-                    self.trace.note(&node.name, || {
-                        format!(
-                            "region {} dropped: too few healthy endpoints there",
-                            fleet.region_name(region)
-                        )
-                    });
+                    self.tell_region_dropped(node, region, "", regard);
                 }
                 outcome => {
                     let fleet = self.inputs.fleet;
@@ -360,8 +361,12 @@ impl<'a, 't> Walk<'a, 't> {
         for child in children {
             let Some(child_node) = self.node(*child) else { continue };
             if matches!(child_node.rule, Rule::Pool { .. }) {
-                if enough && self.enough(child_node, Some(region), regard) {
+                if !enough {
+                    self.tell_members(&child_node.members, Some(region), regard, TOO_FEW);
+                } else if self.enough(child_node, Some(region), regard) {
                     members.extend(self.eligible_of(&child_node.members, Some(region), regard));
+                } else {
+                    self.tell_too_few(child_node, region, regard);
                 }
                 continue;
             }
@@ -374,6 +379,7 @@ impl<'a, 't> Walk<'a, 't> {
         }
         members.sort_unstable();
         members.dedup();
+        self.tell_standby(&members);
         let by_load = matches!(node.rule, Rule::LeastLoaded { .. });
         let weigh = if by_load { Weigh::ByLoad } else { Weigh::AsWritten };
         let pools = self.draw_by(members, answers, weigh, &|id, own| self.counts(id, own.id, regard));
@@ -440,6 +446,7 @@ impl<'a, 't> Walk<'a, 't> {
         let lens = usize::from(lens);
         let known = self.place.is_some_and(|place| place.is_known(lens));
         let matched: &[u16] = self.place.map_or(&[], |place| place.rules(lens));
+        self.tell_matches(node, rules, matched);
         let matched = matched.iter().filter_map(|number| rules.get(usize::from(*number)));
         let unknown = unknown.filter(|_| !known).map(|branch| (Why::Unknown, branch));
         let default = default.map(|branch| (Why::Default, branch));
@@ -489,7 +496,8 @@ impl<'a, 't> Walk<'a, 't> {
                 match self.eval(*child, only, regard) {
                     Outcome::Chosen(mix) => {
                         let seed = seeds.and_then(|seeds| seeds.get(index)).copied().unwrap_or(0);
-                        self.kept(node, *child);
+                        let name = self.node(*child).map_or("?", |child| &child.name);
+                        self.trace.note(&node.name, || format!("{name} kept: weight {weight}"));
                         parts.push((seed, if standby { 1 } else { u32::from(*weight) }, mix));
                     }
                     outcome @ (Outcome::Final(_) | Outcome::Held(_)) => last = Some(outcome),
@@ -592,16 +600,6 @@ impl<'a, 't> Walk<'a, 't> {
 
     fn node(&self, id: NodeId) -> Option<&'a Node> {
         self.inputs.plan.node(id)
-    }
-
-    fn kept(&mut self, node: &Node, child: NodeId) {
-        let name = self.node(child).map_or("?", |child| &child.name);
-        self.trace.note(&node.name, || format!("{name} kept"));
-    }
-
-    fn dropped(&mut self, node: &Node, child: NodeId) {
-        let name = self.node(child).map_or("?", |child| &child.name);
-        self.trace.note(&node.name, || format!("{name} dropped: it has failed"));
     }
 }
 

@@ -42,8 +42,8 @@ enum Reach {
 struct Side<'v> {
     view: &'v View,
     class: ClientClass,
-    /// By service: A, AAAA, CNAME.
-    services: &'v [[Reach; 3]],
+    /// By service: A, AAAA, CNAME, HTTPS and SVCB.
+    services: &'v [[Reach; 4]],
 }
 
 impl Emptied {
@@ -77,7 +77,7 @@ impl Emptied {
             zone.walk(&mut |name, held| match held {
                 Held::Rrset(rtype) => self.plain.count(old, new, name, rtype),
                 Held::Steered(service) => {
-                    for &rtype in types(old.view, service) {
+                    for rtype in types(old.view, service) {
                         self.steered.count(old, new, name, rtype);
                     }
                 }
@@ -108,8 +108,14 @@ impl Loss {
 }
 
 /// The types that a service can answer.
-fn types(view: &View, service: ServiceId) -> &'static [Rtype] {
-    if view.is_alias(service) { &[Rtype::CNAME] } else { &[Rtype::A, Rtype::AAAA] }
+fn types(view: &View, service: ServiceId) -> impl Iterator<Item = Rtype> {
+    let alias = view.is_alias(service);
+    let all = [Rtype::CNAME, Rtype::A, Rtype::AAAA, Rtype::HTTPS, Rtype::SVCB].into_iter();
+    all.filter(move |rtype| match *rtype {
+        Rtype::CNAME => alias,
+        Rtype::A | Rtype::AAAA => !alias,
+        bound => !alias && view.binding(service, bound).is_some(),
+    })
 }
 
 impl Side<'_> {
@@ -127,19 +133,20 @@ impl Side<'_> {
     }
 
     fn steered(&self, service: ServiceId, rtype: Rtype) -> Reach {
-        let Some([v4, v6, alias]) = self.services.get(service.index()) else { return Reach::Nobody };
+        let Some([v4, v6, alias, bound]) = self.services.get(service.index()) else { return Reach::Nobody };
         match rtype {
             _ if self.view.is_alias(service) => *alias,
             Rtype::A => *v4,
             Rtype::AAAA => *v6,
+            _ if self.view.binding(service, rtype).is_some() => *bound,
             _ => Reach::Nobody,
         }
     }
 }
 
 /// For whom each service has an answer: worked out once, however many names it has.
-fn services(view: &View) -> Vec<[Reach; 3]> {
-    let lanes = [Lane::Addresses(Family::V4), Lane::Addresses(Family::V6), Lane::Alias];
+fn services(view: &View) -> Vec<[Reach; 4]> {
+    let lanes = [Lane::Addresses(Family::V4), Lane::Addresses(Family::V6), Lane::Alias, Lane::Service];
     let all = (0..view.snapshot.plans.len() as u32).map(ServiceId);
     all.map(|service| lanes.map(|lane| reach(view, service, lane))).collect()
 }

@@ -3,12 +3,12 @@
 
 use std::net::IpAddr;
 
-use crate::geo::{ClassOf, ClientPrefix, LocationMap};
-use crate::ids::{ClassId, Family, ServiceId};
+use crate::geo::{ClassOf, ClientPrefix, Effective, LocationMap};
+use crate::ids::{ClassId, Family, RegionId, ServiceId};
 use crate::now::Now;
 use crate::steer::{
     Answer, Client, Decided, Decision, Lane, Mix, Mode, Plan, Selection, Step, Trace, client_key,
-    hashed_length, retrace,
+    decide_region, hashed_length, retrace,
 };
 
 use super::{Snapshot, View, believes, inputs};
@@ -51,6 +51,8 @@ pub enum DecidedBy {
     Subnet,
     /// The resolver: no option, source length 0, or an option that the service does not believe.
     Resolver,
+    /// Nobody: the answer is the same for everybody (R11).
+    Nobody,
     /// The resolver, because the option holds a special-purpose block (R7).
     ResolverForSpecial(&'static str),
 }
@@ -128,9 +130,41 @@ pub fn explain(
             located.map_or(&decided.decision, |located| located.decision),
             prefix,
             &selection,
-            plan,
+            map,
         ),
         decided_by,
+    })
+}
+
+/// Explains what the testing name of a region answers (R11), as [`View::steer_region`] does.
+pub fn explain_region(
+    view: &View,
+    service: ServiceId,
+    region: RegionId,
+    lane: Lane,
+    client: &Client,
+    draw: u64,
+) -> Option<Explanation> {
+    let plan = view.snapshot.plan(service)?;
+    let mut trace = Trace::recording();
+    let inputs = inputs(&view.snapshot, plan, &view.health, &view.calendar);
+    let decision = decide_region(inputs, region, lane, &mut trace);
+    let selection = view.steer_region(service, region, lane, draw);
+    let decided = Decided { decision, ttl_bound_s: None, mode: selection.mode };
+    Some(Explanation {
+        service: plan.name.to_string(),
+        lane,
+        decided_by: DecidedBy::Nobody,
+        client: client.subnet.unwrap_or(ClientPrefix::host(client.resolver)),
+        preference: Vec::new(),
+        steps: trace.steps,
+        candidates: candidates(&view.snapshot, &decided),
+        mode: selection.mode,
+        answer: answer(&selection),
+        ttl_s: selection.ttl_s,
+        ttl_why: "the service's maximum: health does not change the answer".to_owned(),
+        scope: selection.scope,
+        scope_why: "everybody gets the same answer".to_owned(),
     })
 }
 
@@ -215,12 +249,13 @@ fn scope_why(
     decision: &Decision,
     prefix: ClientPrefix,
     selection: &Selection<'_>,
-    plan: &Plan,
+    map: Option<&LocationMap>,
 ) -> String {
     match by {
+        DecidedBy::Nobody => "everybody gets the same answer".to_owned(),
         DecidedBy::Resolver => "the resolver's own address decided".to_owned(),
         DecidedBy::ResolverForSpecial(name) => format!("the length of the special-purpose block \"{name}\""),
-        DecidedBy::Subnet if plan.map.is_none() && selection.scope == 0 => {
+        DecidedBy::Subnet if map.is_none() && selection.scope == 0 => {
             "the place of the client plays no part".to_owned()
         }
         DecidedBy::Subnet => {
@@ -232,6 +267,10 @@ fn scope_why(
                 Decision::Answer(mix) if mix.is_hashed() && selection.scope == hashed => {
                     format!("a sticky choice hashes the first {hashed} bits of the client")
                 }
+                _ if map.is_some_and(|map| is_at_floor(map, prefix, selection.scope)) => {
+                    let whole = prefix_of(prefix, selection.scope);
+                    format!("scope_floor: {whole} is decided for as a whole")
+                }
                 _ => {
                     let widest = prefix_of(prefix, selection.scope);
                     format!("{widest} is the widest network around the client with this one decision")
@@ -239,6 +278,14 @@ fn scope_why(
             }
         }
     }
+}
+
+/// Whether a scope is as long as the floor lets it be (E6).
+fn is_at_floor(map: &LocationMap, prefix: ClientPrefix, scope: u8) -> bool {
+    let effective = Effective::of(prefix);
+    let family = effective.prefix.family();
+    let floor = map.spec().floor.length(family);
+    map.spec().floor.is_below(family, effective.prefix.length()) && effective.announce(floor) == scope
 }
 
 fn prefix_of(prefix: ClientPrefix, scope: u8) -> ClientPrefix {

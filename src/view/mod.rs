@@ -22,7 +22,7 @@ use crate::wire::{Rtype, ServiceBinding};
 
 pub use assume::{Assumed, Subject, assume};
 pub use emptied::{Emptied, Loss};
-pub use explain::{Candidate, DecidedBy, ExplainedAnswer, Explanation, explain, lane_type};
+pub use explain::{Candidate, DecidedBy, ExplainedAnswer, Explanation, explain, explain_region, lane_type};
 pub use snapshot::{Bindings, ResponderSettings, Snapshot};
 
 /// {snapshot, health table, decisions}: the only thing that the query path reads. Immutable.

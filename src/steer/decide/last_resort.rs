@@ -47,7 +47,14 @@ impl<'a> Walk<'a, '_> {
             return outcome;
         }
         let before = std::mem::replace(&mut self.mode, Mode::AllDown);
-        self.trace.note(&node.name, || format!("nothing healthy below: {}", mode_name(mode)));
+        let fallback = match mode {
+            AllDown::Fallback(other) => self.node(other).map(|other| &other.name),
+            _ => None,
+        };
+        self.trace.note(&node.name, || {
+            let named = fallback.map_or(String::new(), |name| format!(" ({name})"));
+            format!("nothing healthy below: {}{named}", mode_name(mode))
+        });
         match mode {
             AllDown::NoData => Outcome::Final(Decision::NoData),
             AllDown::Refuse => Outcome::Final(Decision::Refused),

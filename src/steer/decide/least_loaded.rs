@@ -35,9 +35,7 @@ impl<'a> Walk<'a, '_> {
                     if let Outcome::Held(branch) = outcome {
                         held.get_or_insert(branch);
                     }
-                    self.trace.note(&node.name, || {
-                        format!("region {name} dropped: too few healthy endpoints there")
-                    });
+                    self.tell_region_dropped(node, region, "", regard);
                 }
             }
         }

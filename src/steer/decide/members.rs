@@ -6,6 +6,7 @@ use crate::steer::decision::Mix;
 use crate::steer::plan::{Endpoint, Families, Lane, MinHealthy, Node, Rule, Trickle};
 
 use super::gates::{Passes, percent, told};
+use super::told::TOO_FEW;
 use super::{Inputs, Walk};
 
 /// What counts as well.
@@ -39,7 +40,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// The lanes that a member has to be well in: its own, and with families together the other one.
-    fn lanes(&self) -> [Option<Lane>; 3] {
+    pub(super) fn lanes(&self) -> [Option<Lane>; 3] {
         let [v4, v6] = Family::ALL.map(|family| Some(Lane::Addresses(family)));
         let [one, other] = match (self.inputs.plan.families, self.lane) {
             (Families::Independent, _) | (_, Lane::Alias) => [None, None],
@@ -69,8 +70,9 @@ impl<'a> Walk<'a, '_> {
         };
         if !enough && only.is_none() {
             let which = if lane == self.lane { "" } else { " in the other family, and both go together" };
+            self.tell_members(&node.members, None, regard, TOO_FEW);
             self.trace
-                .note(&node.name, || format!("failed: {healthy} of {all} healthy{which}, needs {needs}"));
+                .note(&node.name, || format!("failed: {healthy} of {all} usable{which}, needs {needs}"));
         }
         enough
     }
@@ -83,26 +85,18 @@ impl<'a> Walk<'a, '_> {
     ) -> Vec<EndpointId> {
         let mut eligible = Vec::new();
         for id in members.iter().copied() {
-            if !self.in_region(id, only) || !self.in_lane(id) {
+            if !self.in_region(id, only) {
+                continue;
+            }
+            if !self.in_lane(id) {
+                self.tell_member(id, regard, "kept");
                 continue;
             }
             let well = self.eligible(id, regard);
             if well {
                 eligible.push(id);
             }
-            if let Some(endpoint) = self.inputs.fleet.endpoint(id) {
-                if self.trace.is_recording() && regard == Regard::Health && self.is_kept(id) {
-                    let said = || "down, but frozen: the governor counts it as up".to_owned();
-                    self.trace.note(&endpoint.name, said);
-                }
-                let forced = self.inputs.health.forced(id);
-                self.trace.note(&endpoint.name, || member_note(well, forced, regard));
-                if well && self.answers_without(endpoint) {
-                    let said =
-                        || "its region has no IPv6, and answers empty (aaaa = \"own-region\")".to_owned();
-                    self.trace.note(&endpoint.name, said);
-                }
-            }
+            self.tell_member(id, regard, "kept");
         }
         eligible
     }
@@ -187,7 +181,7 @@ impl<'a> Walk<'a, '_> {
 
     /// What an address and its endpoint let in, whichever is less. An operator's word for it ends what
     /// failback holds back.
-    fn share(&self, id: EndpointId, address: AddressId) -> Share {
+    pub(super) fn share(&self, id: EndpointId, address: AddressId) -> Share {
         let own = self.inputs.health.endpoint(id);
         match own.forced {
             Forced::Up => own.share,
@@ -208,7 +202,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Whether the governor keeps an address of an endpoint that is down.
-    fn is_kept(&self, id: EndpointId) -> bool {
+    pub(super) fn is_kept(&self, id: EndpointId) -> bool {
         let Inputs { fleet, plan, health, .. } = self.inputs;
         let endpoint = fleet.endpoint(id).filter(|_| health.forced(id) == Forced::Not);
         endpoint.is_some_and(|endpoint| {
@@ -240,12 +234,12 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Whether an endpoint is chosen for AAAA without having any (R10).
-    fn answers_without(&self, endpoint: &Endpoint) -> bool {
+    pub(super) fn answers_without(&self, endpoint: &Endpoint) -> bool {
         self.lane == Lane::Addresses(Family::V6)
             && self.inputs.plan.without_ipv6.binary_search(&endpoint.region).is_ok()
     }
 
-    fn has_data(&self, id: EndpointId, lane: Lane) -> bool {
+    pub(super) fn has_data(&self, id: EndpointId, lane: Lane) -> bool {
         self.inputs.fleet.endpoint(id).is_some_and(|endpoint| self.addresses(endpoint, lane).next().is_some())
     }
 
@@ -270,20 +264,4 @@ impl<'a> Walk<'a, '_> {
 pub(super) fn lane_addresses(endpoint: &Endpoint, lane: Lane) -> impl Iterator<Item = AddressId> + '_ {
     let alias = endpoint.alias.as_ref().filter(|_| lane == Lane::Alias).map(|(_, id)| *id);
     endpoint.addresses.iter().filter(move |own| lane.has(own.address)).map(|own| own.id).chain(alias)
-}
-
-fn member_note(well: bool, forced: Forced, regard: Regard) -> String {
-    let said = match forced {
-        Forced::Not => "",
-        Forced::Up => " (forced up)",
-        Forced::Down => " (forced down)",
-        Forced::Drained => " (drained)",
-    };
-    match (well, regard) {
-        (true, Regard::Health) => format!("healthy{said}: kept"),
-        (true, Regard::Unshared) => format!("healthy, its share left aside{said}: kept"),
-        (true, Regard::LastGood) => format!("healthy when last good{said}: kept"),
-        (true, Regard::Anything | Regard::Drained) => format!("kept whatever its health{said}"),
-        (false, _) => format!("not usable{said}: dropped"),
-    }
 }

@@ -19,6 +19,9 @@ pub fn decide_region(inputs: Inputs<'_>, region: RegionId, lane: Lane, trace: &m
     for regard in [Regard::Anything, Regard::Drained] {
         let members = walk.of_region(region, regard);
         walk.mode = Mode::Normal;
+        if !members.is_empty() || regard == Regard::Drained {
+            walk.tell_members(&inputs.plan.members, Some(region), regard, "kept");
+        }
         if let Outcome::Chosen(mix) = walk.draw_among(members, 1, &|id, own| walk.well(id, own.id, regard)) {
             return Decision::Answer(mix);
         }

@@ -30,9 +30,9 @@ impl<'a> Walk<'a, '_> {
                     self.trace.note(&node.name, || format!("region {} tied: joins", name()));
                     groups.push(mix);
                 }
-                Outcome::Failed | Outcome::Held(_) | Outcome::Final(_) => self.trace.note(&node.name, || {
-                    format!("region {} tied, but too few healthy endpoints there", name())
-                }),
+                Outcome::Failed | Outcome::Held(_) | Outcome::Final(_) => {
+                    self.tell_region_dropped(node, region, "tied, but ", regard);
+                }
             }
         }
         // The standby tier of one region waits for the others' members, as in one pool (R4).
