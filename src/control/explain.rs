@@ -8,8 +8,7 @@ use domain::utils::base64;
 use serde::{Deserialize, Serialize};
 
 use super::question::{Question, assumption_text, subject};
-use crate::compile::locations::{Row, SaidBy};
-use crate::geo::ClientPrefix;
+use crate::geo::{ClientPrefix, Row, SaidBy};
 use crate::ids::{Family, RegionId, ServiceId};
 use crate::now::Now;
 use crate::steer::{Answer, Client, Lane, Mode, utc_text};

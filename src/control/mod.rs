@@ -33,9 +33,8 @@ pub use explain::{Candidate, Place, Report, Steered, report};
 pub use operate::Accepted;
 pub use question::Question;
 
-use crate::compile::locations::Row;
 use crate::daemon::{Command, Commands, Phase, ReloadRequest, Reloaded, Status};
-use crate::geo::ClientPrefix;
+use crate::geo::{ClientPrefix, Row};
 use crate::now::Now;
 use crate::publish::Cell;
 use crate::state::{Keeper, Kept};

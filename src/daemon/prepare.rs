@@ -7,10 +7,10 @@ use std::time::SystemTime;
 
 use super::progress::Progress;
 use crate::compile::floors::{self, FloorShare};
-use crate::compile::locations::{Atlas, Database, Overrides, Row};
+use crate::compile::locations::{Atlas, Database, Overrides};
 use crate::compile::{Inputs, compile};
 use crate::config::{self, Config, FileId, Geoip, Problems, Severity, SourceFile, Sources, Span, Style};
-use crate::geo::{ClientPrefix, LocationMap};
+use crate::geo::{ClientPrefix, LocationMap, Row};
 use crate::health::BoardLimits;
 use crate::ids::CounterId;
 use crate::load;

@@ -10,6 +10,7 @@ mod lens;
 mod map;
 mod place;
 mod prefix;
+mod row;
 mod special;
 
 pub use embedded::Effective;
@@ -19,4 +20,5 @@ pub use lens::{Lens, MapSpec, RegionOrder, biased_distance_km};
 pub use map::{ClassOf, Decided, Fold, Located, LocationMap, MapBuilder, MapError, MapFigures, Place, What};
 pub use place::{Continent, Coordinates, CountryCode, Location};
 pub use prefix::ClientPrefix;
+pub use row::{Row, SaidBy};
 pub use special::unlocated_block;

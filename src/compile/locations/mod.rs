@@ -17,7 +17,6 @@ pub use coarsen::{Coarsened, Coarsening, coarsen};
 pub use error::LocationError;
 pub use geofeed::Overrides;
 pub use packed::write as pack;
-pub use row::{Row, SaidBy};
 
 use std::net::IpAddr;
 

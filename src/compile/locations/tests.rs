@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::config::{FileId, Problems, SourceFile};
-use crate::geo::{CountryCode, Effective};
+use crate::geo::{CountryCode, Effective, SaidBy};
 
 const CITY: &[u8] = include_bytes!("../../../tests/data/mmdb/nested-city.mmdb");
 const FLAT_V4: &[u8] = include_bytes!("../../../tests/data/mmdb/flat-city.mmdb");
