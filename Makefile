@@ -4,7 +4,7 @@ CARGO ?= cargo
 # What tests and the demo use besides Rust: clients we did not write, and real HTTP servers.
 TOOLS = dig:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils haproxy:haproxy nginx:nginx-light promtool:prometheus
 
-.PHONY: help build test demo lint simulate deny bench bench-probes docker tools
+.PHONY: help build test demo lint simulate mutants deny bench bench-probes docker tools
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ lint: ## formatting and lints
 
 simulate: ## 100,000 drawn worlds in virtual time; see tests/simulation/README.md
 	SIM_SEEDS=$${SIM_SEEDS:-100000} $(CARGO) test --release --test simulation worlds -- --nocapture
+
+mutants: ## plants every bug of tests/simulation/mutations and shows who catches it
+	$(CARGO) test --test simulation every_planted_bug -- --ignored --nocapture
 
 deny: ## licences, bans, duplicates and sources of all dependencies
 	sh scripts/deny.sh

@@ -47,6 +47,8 @@ pub enum Checker {
     Bounds,
     /// Not the healthy answer though all has been well for long enough.
     Converged,
+    /// More went by itself than the governor allows.
+    Governor,
     /// A verdict that the outcomes do not allow.
     Verdict,
     /// What an operator said is not what is done.
@@ -59,6 +61,30 @@ pub enum Checker {
     Wall,
     /// A panic.
     Panic,
+}
+
+impl Checker {
+    /// All of them.
+    pub const ALL: [Checker; 18] = [
+        Checker::Dead,
+        Checker::Moved,
+        Checker::Oscillation,
+        Checker::Empty,
+        Checker::Families,
+        Checker::Trace,
+        Checker::Explain,
+        Checker::Scope,
+        Checker::Ttl,
+        Checker::Bounds,
+        Checker::Converged,
+        Checker::Governor,
+        Checker::Verdict,
+        Checker::Operator,
+        Checker::Wire,
+        Checker::Reload,
+        Checker::Wall,
+        Checker::Panic,
+    ];
 }
 
 /// Something is wrong.

@@ -124,6 +124,13 @@ impl Ledger {
         }
     }
 
+    /// One target is not known any more.
+    pub fn forget_one(&mut self, key: Key, now: Duration) {
+        if let Some(own) = self.0.get_mut(&key) {
+            *own = Account { changes_total: own.changes_total, ..Account::new(own.cadence, now) };
+        }
+    }
+
     /// The targets from now on: those known keep their account.
     pub fn retarget<'t>(&mut self, targets: impl Iterator<Item = &'t TargetSpec>, now: Duration) {
         let mut before = std::mem::take(&mut self.0);

@@ -21,11 +21,13 @@ mod design;
 mod dice;
 mod figures;
 mod ledger;
+mod mutants;
 mod node;
 mod operators;
 #[path = "../scenario/question.rs"]
 #[allow(dead_code, reason = "the scenarios use all of it")]
 mod question;
+mod removals;
 #[path = "../scenario/reply.rs"]
 #[allow(dead_code, reason = "the scenarios use all of it")]
 mod reply;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use meridian::compile::locations::Atlas;
 use meridian::config::{Config, FileId, Problems, SourceFile, Sources};
 use meridian::health::{
-    Board, BoardLimits, EndpointState, Event, HealthTable, Observation, ProbeOrder, Standing, Verdict,
+    Board, BoardLimits, EndpointState, Event, HealthTable, Observation, ProbeOrder, Remembered, Standing,
+    Verdict,
 };
 use meridian::ids::CounterId;
 use meridian::now::Now;
@@ -38,6 +39,7 @@ pub struct Node {
     in_flight: BTreeMap<(Duration, u64), Observation>,
     flown: u64,
     counters: Counters,
+    started: Duration,
     /// No answers before the first round is done (H1), or `start_timeout` has passed.
     pub serves_from: Option<Duration>,
 }
@@ -65,6 +67,7 @@ impl Node {
             published_generation: board.generation(),
             published: now.monotonic,
             view: Arc::new(View::new(snapshot, board.table(), calendar, None)),
+            started: now.monotonic,
             serves_from: None,
             board,
             config,
@@ -72,6 +75,15 @@ impl Node {
             flown: 0,
             counters,
         })
+    }
+
+    /// Takes up what an earlier process has left.
+    pub fn restore(&mut self, left: &Remembered) {
+        self.board.restore(left, self.now);
+        let snapshot = Arc::clone(&self.view.snapshot);
+        let calendar = snapshot.calendar(self.now);
+        self.view = Arc::new(View::new(snapshot, self.board.table(), calendar, None));
+        self.published_generation = self.board.generation();
     }
 
     /// When something happens by itself.
@@ -130,7 +142,7 @@ impl Node {
     /// Whether queries are answered.
     pub fn serves(&mut self) -> bool {
         if self.serves_from.is_none() {
-            let late = self.now.monotonic >= self.config.server.start_timeout;
+            let late = self.now.monotonic >= self.started + self.config.server.start_timeout;
             self.serves_from = (self.board.first_round_done() || late).then_some(self.now.monotonic);
         }
         self.serves_from.is_some()

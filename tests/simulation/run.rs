@@ -17,6 +17,7 @@ use crate::dice::Dice;
 use crate::ledger::{self, Key, Ledger};
 use crate::node::{self, Node, Reloaded};
 use crate::operators::Operators;
+use crate::removals::Removals;
 use crate::script::{Act, Change, Script};
 use crate::sweep;
 use crate::trace::{Lines, Trace};
@@ -72,6 +73,7 @@ pub struct Run {
     /// Whose probe an order is.
     orders: BTreeMap<Ticket, Key>,
     operators: Operators,
+    removals: Removals,
     paused_until: Option<Duration>,
     lossy: bool,
     trace: Trace,
@@ -123,6 +125,7 @@ impl Run {
             ledger,
             orders: BTreeMap::new(),
             operators: Operators::default(),
+            removals: Removals::default(),
             paused_until: None,
             lossy: false,
             trace,
@@ -296,6 +299,7 @@ impl Run {
             self.healed = node::healed(&self.node.view);
         }
         checks::bounds(previous, &self.node)?;
+        self.removals.published(previous, &self.node.view, now)?;
         let moves = sweep::published(&self.design, &self.users, self.node.now, previous, &self.node.view)?;
         self.report.moves += moves;
         self.trace.note(now, &[4, moves], || format!("{moves} users moved"));
@@ -371,7 +375,7 @@ impl Run {
                 self.ledger.delay_all(now, time);
                 self.operators.delay(now, time);
             }
-            Act::Restart => self.restart()?,
+            Act::Restart { restores } => self.restart(restores)?,
             Act::Jump { seconds } if self.clock == Clock::Jumps => {
                 let by = Duration::from_secs(seconds.unsigned_abs());
                 let wall = self.node.now.wall;
@@ -436,6 +440,7 @@ impl Run {
             checks::bounds(&between, &self.node)?;
         }
         self.ledger.published();
+        self.removals.take(&self.node.view, now);
         checks::bounds(previous, &self.node)?;
         if change == Change::Nothing && self.is_up_to_date(previous) {
             for service in 0..self.design.services.len() {
@@ -481,17 +486,39 @@ impl Run {
         }
     }
 
-    fn restart(&mut self) -> Result<(), Violation> {
+    /// The process starts anew, with what it has left behind or with nothing (T2).
+    fn restart(&mut self, restores: bool) -> Result<(), Violation> {
+        let wrong = |text: String| Violation::new(Checker::Reload, text);
         let now = self.node.now;
         let seed = self.dice.roll();
-        let started = Node::start(&self.design, now, seed);
-        self.node = started.map_err(|text| Violation::new(Checker::Reload, text))?;
-        self.healed = node::healed(&self.node.view);
+        let left = self.node.board.remember(now);
+        self.node = Node::start(&self.design, now, seed).map_err(wrong)?;
         self.orders.clear();
         self.paused_until = None;
-        self.ledger.forget(now.monotonic);
-        self.ledger.retarget(self.node.board.targets().iter(), now.monotonic);
-        self.operators.repeat(&mut self.node.board, &self.design, now)
+        if !restores {
+            self.ledger.forget(now.monotonic);
+            self.ledger.retarget(self.node.board.targets().iter(), now.monotonic);
+            self.removals = Removals::default();
+            self.healed = node::healed(&self.node.view);
+            return self.operators.repeat(&mut self.node.board, &self.design, now);
+        }
+        self.node.restore(&left);
+        self.healed = node::healed(&self.node.view);
+        self.ledger.delay_all(now.monotonic, Duration::from_secs(10));
+        self.removals.take(&self.node.view, now.monotonic);
+        let known: Vec<(Key, Verdict)> = self.ledger.0.iter().map(|(key, own)| (*key, own.verdict)).collect();
+        for (key, verdict) in known {
+            match self.verdict_of(key) {
+                Some(found) if found == verdict => {}
+                // Too old to be believed (H1).
+                Some(Verdict::Unknown) => self.ledger.forget_one(key, now.monotonic),
+                found => {
+                    return Err(wrong(format!("{} was {verdict:?}, restored as {found:?}", key.0)));
+                }
+            }
+        }
+        self.ledger.published();
+        Ok(())
     }
 }
 

@@ -24,8 +24,8 @@ pub enum Act {
     Reload(Change),
     /// Nobody polls the board for so long.
     Pause(Duration),
-    /// The process starts anew.
-    Restart,
+    /// The process starts anew, with the state that it left or without.
+    Restart { restores: bool },
     /// The wall clock jumps.
     Jump { seconds: i64 },
     /// Outcomes get lost, come late or twice: from now on, or no longer.
@@ -186,9 +186,9 @@ impl Script {
             let at = self.moment(dice);
             self.acts.push((at, Act::Pause(Duration::from_secs(1 + dice.below(90) as u64))));
         }
-        if dice.one_in(4) {
+        if dice.one_in(3) {
             let at = self.moment(dice);
-            self.acts.push((at, Act::Restart));
+            self.acts.push((at, Act::Restart { restores: !dice.one_in(3) }));
         }
         for _ in 0..dice.below(3) {
             let at = self.moment(dice);
