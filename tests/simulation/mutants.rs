@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::checks::Checker;
 
 /// Enough for every planted bug, few enough for a coffee.
-const SEEDS: &str = "400";
+const SEEDS: &str = "300";
 
 /// The switch: which planted bug is in force is said in the environment.
 const SWITCH: &str = "

@@ -16,15 +16,17 @@ const WINDOW: Duration = Duration::from_secs(600);
 /// A removal is published a little after it is accepted: at the end of the window it may count as over.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// Which endpoints of which service and family are out without an operator, and since when.
+/// Which endpoints of which service and family are out without an operator, and since when; `None`: they
+/// fell while an operator kept them out, which takes nobody's place.
 #[derive(Default)]
-pub struct Removals(BTreeMap<(usize, Family, Box<str>), Duration>);
+pub struct Removals(BTreeMap<(usize, Family, Box<str>), Option<Duration>>);
 
 /// One endpoint in one lane.
 struct Seat {
     name: Box<str>,
     region: u16,
     is_out: bool,
+    kept_out: bool,
 }
 
 impl Removals {
@@ -63,16 +65,17 @@ impl Removals {
                 continue;
             }
             self.0.entry(key).or_insert_with(|| {
-                new = true;
-                now
+                new |= !seat.kept_out;
+                (!seat.kept_out).then_some(now)
             });
         }
         new
     }
 
     fn judge(&self, service: usize, family: Family, seats: &[Seat], now: Duration) -> Result<(), Violation> {
+        let seats: Vec<&Seat> = seats.iter().filter(|seat| !seat.kept_out).collect();
         let since = |seat: &Seat| self.0.get(&(service, family, seat.name.clone())).copied();
-        let is_recent = |seat: &&Seat| since(seat).is_some_and(|at| now - at + SLACK < WINDOW);
+        let is_recent = |seat: &&&Seat| since(seat).flatten().is_some_and(|at| now - at + SLACK < WINDOW);
         let regions: BTreeSet<u16> = seats.iter().map(|seat| seat.region).collect();
         let keeps = |region: &u16| {
             let others = || seats.iter().filter(|seat| seat.region != *region);
@@ -89,13 +92,12 @@ impl Removals {
     }
 }
 
-/// The endpoints of a service that have a family and that no operator keeps out; what only a fallback has
-/// is no part of it.
+/// The endpoints of a service that have a family; what only a fallback has is no part of it.
 fn seats(view: &View, service: usize, family: Family) -> Vec<Seat> {
     let Some(plan) = view.snapshot.plans.get(service) else { return Vec::new() };
     let Some(spec) = view.snapshot.board.services.get(service) else { return Vec::new() };
     let kept_out = |id: &EndpointId| matches!(view.health.forced(*id), Forced::Down | Forced::Drained);
-    let members = spec.members.iter().filter(|id| !kept_out(id));
+    let members = spec.members.iter();
     members
         .filter_map(|id| {
             let endpoint = view.snapshot.fleet.endpoint(*id)?;
@@ -103,7 +105,8 @@ fn seats(view: &View, service: usize, family: Family) -> Vec<Seat> {
             let down = view.health.address(own.id).verdict == Verdict::Down;
             let forced_up = view.health.forced(*id) == Forced::Up;
             let is_out = down && !forced_up && !view.health.is_frozen(plan.service, own.id);
-            Some(Seat { name: endpoint.name.clone(), region: endpoint.region.0, is_out })
+            let kept_out = kept_out(id);
+            Some(Seat { name: endpoint.name.clone(), region: endpoint.region.0, is_out, kept_out })
         })
         .collect()
 }

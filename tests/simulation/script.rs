@@ -60,7 +60,7 @@ pub struct Script {
 impl Script {
     /// Draws one.
     pub fn new(design: &Design, dice: &mut Dice) -> Script {
-        let length = 800 + dice.below(1200) as u64;
+        let length = 600 + dice.below(900) as u64;
         let mut script = Script { acts: Vec::new(), faults: Vec::new(), end: Duration::from_secs(length) };
         for _ in 0..2 + dice.below(6) {
             script.draw_fault(design, dice);
