@@ -63,6 +63,10 @@ fn every_planted_bug_is_caught() {
         let switch = format!("crate::planted(\"{}\")", own.name);
         std::fs::write(&path, text.replacen(&own.find, &own.replace.replace("$ON", &switch), 1)).unwrap();
     }
+    // Another version, so that what is built here never passes for the tree's own.
+    let manifest = copy.join("Cargo.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replacen("\nversion = \"", "\nversion = \"0.0.0-planted.", 1)).unwrap();
     let lib = copy.join("src/lib.rs");
     let text = std::fs::read_to_string(&lib).unwrap();
     std::fs::write(&lib, text + SWITCH).unwrap();
