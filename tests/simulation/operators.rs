@@ -51,7 +51,10 @@ impl Operators {
                 self.0.insert(region, Standing { kind, out_at });
                 Ok(())
             }
-            Err(Refusal::NoMatch { .. }) if !present => Ok(()),
+            Err(Refusal::NoMatch { .. }) if !present => {
+                self.0.remove(&region);
+                Ok(())
+            }
             Err(Refusal::Harm(_)) if !force && board.table() == before => Ok(()),
             Err(refusal) => wrong(format!("{kind:?} of {name}, force {force}: refused: {refusal}")),
         }

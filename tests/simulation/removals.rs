@@ -30,11 +30,12 @@ struct Seat {
 }
 
 impl Removals {
-    /// Takes in a view without judging it: after a start or a reload.
-    pub fn take(&mut self, view: &View, now: Duration) {
+    /// Takes in a view after a start or a reload, without judging it: who is new to a service and already
+    /// down has taken nobody's place.
+    pub fn take(&mut self, view: &View) {
         for service in 0..view.snapshot.plans.len() {
             for family in Family::ALL {
-                self.update(service, family, &seats(view, service, family), now);
+                self.update(service, family, &seats(view, service, family), None);
             }
         }
     }
@@ -47,7 +48,7 @@ impl Removals {
         for service in 0..view.snapshot.plans.len() {
             for family in Family::ALL {
                 let seats = seats(view, service, family);
-                if self.update(service, family, &seats, now) && !words_changed {
+                if self.update(service, family, &seats, Some(now)) && !words_changed {
                     self.judge(service, family, &seats, now)?;
                 }
             }
@@ -56,7 +57,7 @@ impl Removals {
     }
 
     /// Whether anybody has newly gone.
-    fn update(&mut self, service: usize, family: Family, seats: &[Seat], now: Duration) -> bool {
+    fn update(&mut self, service: usize, family: Family, seats: &[Seat], now: Option<Duration>) -> bool {
         let mut new = false;
         for seat in seats {
             let key = (service, family, seat.name.clone());
@@ -66,7 +67,7 @@ impl Removals {
             }
             self.0.entry(key).or_insert_with(|| {
                 new |= !seat.kept_out;
-                (!seat.kept_out).then_some(now)
+                now.filter(|_| !seat.kept_out)
             });
         }
         new

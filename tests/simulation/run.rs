@@ -440,7 +440,7 @@ impl Run {
             checks::bounds(&between, &self.node)?;
         }
         self.ledger.published();
-        self.removals.take(&self.node.view, now);
+        self.removals.take(&self.node.view);
         checks::bounds(previous, &self.node)?;
         if change == Change::Nothing && self.is_up_to_date(previous) {
             for service in 0..self.design.services.len() {
@@ -505,7 +505,7 @@ impl Run {
         self.node.restore(&left);
         self.healed = node::healed(&self.node.view);
         self.ledger.delay_all(now.monotonic, Duration::from_secs(10));
-        self.removals.take(&self.node.view, now.monotonic);
+        self.removals.take(&self.node.view);
         let known: Vec<(Key, Verdict)> = self.ledger.0.iter().map(|(key, own)| (*key, own.verdict)).collect();
         for (key, verdict) in known {
             match self.verdict_of(key) {
