@@ -30,6 +30,9 @@ pub const WALL: Duration = Duration::from_secs(1_767_225_600);
 /// Of outcomes so many get lost, so many come late, so many come twice, while the network is bad.
 const LOSS_ONE_IN: usize = 60;
 
+/// More steps without time passing mean that it stands still.
+const STEPS_AT_ONCE_MAX: u32 = 10_000;
+
 /// A design that cannot be is drawn again so often: some drawn fences cannot be.
 const DESIGNS_MAX: usize = 20;
 
@@ -162,7 +165,9 @@ impl Run {
     }
 
     fn until(&mut self, end: Duration) -> Result<(), Violation> {
+        let mut steps = 0;
         loop {
+            let before = self.node.now.monotonic;
             self.defer();
             let act = self.acts.front().map(|(at, _)| *at);
             let node = match self.paused_until {
@@ -183,6 +188,10 @@ impl Run {
             }
             if next == end {
                 return Ok(());
+            }
+            steps = if next > before { 0 } else { steps + 1 };
+            if steps > STEPS_AT_ONCE_MAX {
+                return Err(Violation::new(Checker::Bounds, "time stands still".to_owned()));
             }
         }
     }
