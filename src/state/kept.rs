@@ -297,7 +297,9 @@ fn seconds(time: Option<Duration>) -> Option<f64> {
 
 /// What is not a time counts as none.
 fn time(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds.min(TIME_MAX_S)).unwrap_or_default()
+    // Not `min`: it would take the bound for what is not a number.
+    let bounded = if seconds > TIME_MAX_S { TIME_MAX_S } else { seconds };
+    Duration::try_from_secs_f64(bounded).unwrap_or_default()
 }
 
 #[cfg(test)]
