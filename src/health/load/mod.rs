@@ -3,7 +3,7 @@
 //! Endpoints that can take over each other's clients form a group. Every interval a group is decided
 //! anew: how far targets must be raised so that they hold what there is, what share of its clients each
 //! endpoint keeps, and what it weighs under `least-loaded`. The law is in `law`; why it settles although
-//! caches answer with old shares for a minute is in docs/decisions/0007-load-control.md.
+//! caches answer with old shares for a minute is in docs/decisions/0008-load-control.md.
 
 mod law;
 mod member;

@@ -1,5 +1,5 @@
 //! The closed loop in virtual time: clients behind caches, regions that shed to each other, and what is
-//! promised of it (docs/decisions/0007-load-control.md).
+//! promised of it (docs/decisions/0008-load-control.md).
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::*;
@@ -205,7 +205,7 @@ impl Figures {
     }
 }
 
-/// Runs of each kind. With 200 the figures are those of docs/decisions/0007-load-control.md.
+/// Runs of each kind. With 200 the figures are those of docs/decisions/0008-load-control.md.
 const RUNS: u64 = 12;
 
 fn figures(seeds: u64, change: impl Fn(&mut Plan)) -> Figures {
