@@ -50,7 +50,15 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = if arguments.serve { serve().map(|()| true) } else { measure(&arguments) };
+    let outcome = match (arguments.serve, arguments.bench) {
+        (true, _) => serve().map(|()| true),
+        (false, true) => measure(&arguments),
+        (false, false) => {
+            // So does a run of all tests call it.
+            println!("Run make bench-probes; --help tells what this program does.");
+            Ok(true)
+        }
+    };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
