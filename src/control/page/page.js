@@ -28,9 +28,7 @@ async function ask(path) {
   if (response.ok) return JSON.parse(text);
   let why = text;
   try { const problem = JSON.parse(text); why = problem.detail || problem.title || text; } catch { /* plain text */ }
-  const failure = new Error(why.trim() || `${response.status}`);
-  failure.status = response.status;
-  throw failure;
+  throw new Error(why.trim() || `${response.status}`);
 }
 
 // A shape for each state besides its colour.
@@ -104,6 +102,7 @@ function stateText(endpoint, address) {
   for (const share of [endpoint.share, address.share]) {
     if (share && share.permille < 1000) parts.push(`${share.why} ${share.permille / 10} %`);
   }
+  if (address.frozen_for?.length) parts.push(`kept by the governor for ${address.frozen_for.join(", ")}`);
   if (address.stale) parts.push("stale");
   if (address.failures) parts.push(`${address.failures} failures counted`);
   if (address.successes_needed) parts.push(`needs ${address.successes_needed} successes`);
@@ -145,17 +144,16 @@ function showAlerts(status) {
 
 async function showLists() {
   const lists = [
-    ["overrides", "/v1/overrides", (one) => [one.kind, one.selector, one.actor && `by ${one.actor}`, one.reason, one.until && `until ${one.until}`, one.gone_at && `gone from caches at ${one.gone_at}`]],
-    ["journal", "/v1/journal", (one) => [one.at, one.actor, one.what ?? one.event, one.why ?? one.reason, one.outcome]],
+    ["overrides", "/v1/overrides", (one) => [one.kind, one.selector, one.gone_by && `out of caches by ${one.gone_by}`, one.actor && `by ${one.actor}`, one.reason, one.until && `until ${one.until}`]],
+    ["journal", "/v1/journal?limit=50", (one) => [one.when, one.what, one.on, one.who && `by ${one.who}`, one.why, one.outcome === "done" ? "" : one.outcome, one.detail]],
   ];
   for (const [id, path, parts] of lists) {
     let lines = [];
     try {
       const found = await ask(path);
-      const all = Array.isArray(found) ? found : found.overrides ?? found.lines ?? found.entries ?? [];
-      lines = all.slice(-50).reverse().map((one) => parts(one).filter(Boolean).join(" · "));
+      lines = found.slice(-50).reverse().map((one) => parts(one).filter(Boolean).join(" · "));
     } catch (failure) {
-      if (failure.status !== 404) lines = [String(failure.message)];
+      lines = [String(failure.message)];
     }
     byId(id).replaceChildren(...(lines.length ? lines : ["none"]).map((line) => element("li", line)));
   }
