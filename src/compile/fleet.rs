@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::hash::Hasher;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
 
@@ -157,16 +156,6 @@ fn hashed_order(name: &str) -> u64 {
     hasher.finish()
 }
 
-/// How canaries are probed: as monitors are, where nothing is written.
-const CANARY_CADENCE: Cadence = Cadence {
-    interval: Duration::from_secs(5),
-    timeout: Duration::from_secs(2),
-    fall: 3,
-    rise: 2,
-    ok: 10,
-    relapse_window: Duration::from_secs(600),
-};
-
 struct Targets<'c> {
     config: &'c Config,
     numbers: HashMap<(TargetAddress, Check, Cadence), TargetId>,
@@ -184,7 +173,7 @@ impl<'c> Targets<'c> {
         self.specs.push(TargetSpec {
             address: TargetAddress::Address(socket.ip()),
             check: Check::Tcp(TcpCheck::connect(socket.port())),
-            cadence: CANARY_CADENCE,
+            cadence: Cadence::DEFAULT,
             monitor: MonitorId(u16::MAX),
             region: RegionId(u16::MAX),
             label: format!("canary {socket}"),

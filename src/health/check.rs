@@ -51,6 +51,18 @@ pub struct Cadence {
     pub relapse_window: Duration,
 }
 
+impl Cadence {
+    /// Where nothing is written (H2).
+    pub const DEFAULT: Cadence = Cadence {
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        fall: 3,
+        rise: 2,
+        ok: 10,
+        relapse_window: Duration::from_secs(600),
+    };
+}
+
 /// What a monitor does. Equal checks of equal addresses are one probe (H5).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Check {

@@ -136,6 +136,17 @@ impl BoardSpec {
         self.endpoints.get(endpoint.index()).map(|endpoint| endpoint.region)
     }
 
+    /// All addresses.
+    pub fn address_ids(&self) -> impl Iterator<Item = AddressId> + use<> {
+        (0..self.addresses.len() as u32).map(AddressId)
+    }
+
+    /// What an address is known by over reloads and restarts: `pool/endpoint` and its text.
+    pub fn identity(&self, address: AddressId) -> Option<(&str, &str)> {
+        let own = self.addresses.get(address.index())?;
+        Some((&*self.endpoints.get(own.endpoint.index())?.name, &*own.address))
+    }
+
     /// What people read of an address: `pool/endpoint 192.0.2.1`.
     pub fn label(&self, address: AddressId) -> String {
         let Some(own) = self.addresses.get(address.index()) else { return "?".to_owned() };

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::health::{BoardSpec, HealthTable};
+use crate::health::HealthTable;
 use crate::ids::AddressId;
 use crate::steer::Remembered;
 
@@ -20,27 +20,18 @@ pub fn remembered(previous: &View, snapshot: &Snapshot, health: &HealthTable) ->
         }
     }
     if !by_name.is_empty() {
-        numbers.extend(addresses(&old.board).map(|id| (identity(&old.board, id), id)));
+        numbers.extend(old.board.address_ids().map(|id| (old.board.identity(id), id)));
     }
     let translated = |own: &HealthTable| {
-        let address = |new| match numbers.get(&identity(&snapshot.board, new)) {
+        let address = |new| match numbers.get(&snapshot.board.identity(new)) {
             Some(old) => own.address(*old),
             None => health.address(new),
         };
-        HealthTable { addresses: addresses(&snapshot.board).map(address).collect(), ..health.clone() }
+        HealthTable { addresses: snapshot.board.address_ids().map(address).collect(), ..health.clone() }
     };
     let of_plan = |name: &str| match by_name.get(name) {
         Some(all) => all.iter().map(|(lane, own)| (*lane, own.translated(translated))).collect(),
         None => Remembered::default(),
     };
     snapshot.plans.iter().map(|plan| of_plan(&plan.name)).collect()
-}
-
-fn addresses(spec: &BoardSpec) -> impl Iterator<Item = AddressId> {
-    (0..spec.addresses.len() as u32).map(AddressId)
-}
-
-fn identity(spec: &BoardSpec, id: AddressId) -> impl Eq + std::hash::Hash + '_ {
-    let address = spec.addresses.get(id.index())?;
-    Some((&spec.endpoints.get(address.endpoint.index())?.name, &address.address))
 }

@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::directory::Directory;
 use super::reader::{Context, Name, Table, Value, shortened};
@@ -10,16 +9,6 @@ use super::{body, checks, scalar, secret};
 use crate::config::Monitor;
 use crate::config::shape::{HTTP, HTTPS, MONITOR};
 use crate::health::{Cadence, Check, Http2, HttpCheck, TcpCheck, TlsCheck};
-
-/// H2's defaults.
-const CADENCE: Cadence = Cadence {
-    interval: Duration::from_secs(5),
-    timeout: Duration::from_secs(2),
-    fall: 3,
-    rise: 2,
-    ok: 10,
-    relapse_window: Duration::from_secs(600),
-};
 
 /// `[monitors.*]`, in the order written. `folder` is the configuration's.
 pub fn monitors(cx: &mut Context, directory: &Directory, folder: &Path) -> Vec<Monitor> {
@@ -56,9 +45,9 @@ fn refuse_cadence(cx: &mut Context, table: &Table) {
 
 /// How often, how long, and the thresholds.
 pub fn cadence(cx: &mut Context, table: Option<&Table>) -> Cadence {
-    let Some(table) = table else { return CADENCE };
+    let Some(table) = table else { return Cadence::DEFAULT };
     let small = |at: super::reader::At<i64>| u8::try_from(at.value).unwrap_or(u8::MAX);
-    let interval = table.duration(cx, "interval").map_or(CADENCE.interval, |at| at.value);
+    let interval = table.duration(cx, "interval").map_or(Cadence::DEFAULT.interval, |at| at.value);
     let timeout = table.duration(cx, "timeout");
     if let Some(timeout) = timeout
         && timeout.value > interval
@@ -78,11 +67,13 @@ pub fn cadence(cx: &mut Context, table: Option<&Table>) -> Cadence {
     }
     Cadence {
         interval,
-        timeout: timeout.map_or(CADENCE.timeout.min(interval), |at| at.value),
-        fall: table.integer(cx, "fall").map_or(CADENCE.fall, small),
-        rise: table.integer(cx, "rise").map_or(CADENCE.rise, small),
-        ok: table.integer(cx, "ok").map_or(CADENCE.ok, small),
-        relapse_window: table.duration(cx, "relapse_window").map_or(CADENCE.relapse_window, |at| at.value),
+        timeout: timeout.map_or(Cadence::DEFAULT.timeout.min(interval), |at| at.value),
+        fall: table.integer(cx, "fall").map_or(Cadence::DEFAULT.fall, small),
+        rise: table.integer(cx, "rise").map_or(Cadence::DEFAULT.rise, small),
+        ok: table.integer(cx, "ok").map_or(Cadence::DEFAULT.ok, small),
+        relapse_window: table
+            .duration(cx, "relapse_window")
+            .map_or(Cadence::DEFAULT.relapse_window, |at| at.value),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fixture::{LIMITS, Theatre, fleet, s};
+use super::fixture::{FOUR, LIMITS, Theatre, fleet, s};
 use crate::health::{
     BoardSpec, Cause, Check, Command, FailbackMode, FailbackSpec, Forced, OverrideKind, Refusal, Share,
     ShareCause, TargetAddress, TargetSpec, TcpCheck, Verdict,
@@ -117,15 +117,6 @@ fn h10_failback_is_kept_over_a_reload() {
     t.pass(s(100));
     assert_eq!(share(&t).1, ShareCause::Ramp);
 }
-
-const FOUR: &str = "web/a1 a
-    web/a2 a
-    web/b1 b
-    web/b2 b
-    web/c1 c
-    web/c2 c
-    web/d1 d
-    web/d2 d";
 
 /// Falls far enough apart to be unrelated.
 fn one_by_one(t: &mut Theatre, endpoints: &str) {

@@ -24,6 +24,16 @@ pub const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// Four regions of two endpoints each.
+pub const FOUR: &str = "web/a1 a
+    web/a2 a
+    web/b1 b
+    web/b2 b
+    web/c1 c
+    web/c2 c
+    web/d1 d
+    web/d2 d";
+
 /// A spec from lines `pool/endpoint REGION [46]` (families), with one service `www` over all of it.
 pub fn fleet(lines: &str) -> BoardSpec {
     let mut spec = BoardSpec::default();

@@ -11,7 +11,7 @@ use siphasher::sip::SipHasher24;
 use super::Board;
 use super::latency::Averages;
 use super::memory::{Memory, STALE_INTERVALS, State};
-use super::standings::{Standings, identity};
+use super::standings::Standings;
 use crate::health::failback::Stage;
 use crate::health::governor::SeatState;
 use crate::health::remembered::{
@@ -29,7 +29,7 @@ impl Board {
         let targets = self.spec.targets.iter().zip(&self.memories).enumerate();
         let addresses = || (0..self.spec.addresses.len() as u32).map(AddressId);
         let named =
-            |address: AddressId| identity(&self.spec, address).map(|(a, b)| (a.to_owned(), b.to_owned()));
+            |address: AddressId| self.spec.identity(address).map(|(a, b)| (a.to_owned(), b.to_owned()));
         let returning = addresses().filter_map(|id| {
             let (endpoint, address) = named(id)?;
             Some(RememberedStage { endpoint, address, stage: left_of(self.stage(id), at)? })
@@ -113,7 +113,7 @@ impl Board {
         );
         let mut known: HashMap<_, AddressId, FixedState> = HashMap::default();
         for address in (0..spec.addresses.len() as u32).map(AddressId) {
-            known.extend(identity(&spec, address).map(|name| (name, address)));
+            known.extend(spec.identity(address).map(|name| (name, address)));
         }
         for own in &left.returning {
             if let Some(address) = known.get(&(&*own.endpoint, &*own.address)) {

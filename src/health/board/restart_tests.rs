@@ -6,21 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Board;
-use super::fixture::{LIMITS, START, Theatre, fleet, s, set};
+use super::fixture::{FOUR, LIMITS, START, Theatre, fleet, s, set};
 use crate::health::{
     BoardSpec, Check, FailbackMode, FailbackSpec, Forced, OverrideKind, Refusal, Selector, ShareCause,
     Verdict,
 };
 use crate::now::Now;
-
-const FOUR: &str = "web/a1 a
-    web/a2 a
-    web/b1 b
-    web/b2 b
-    web/c1 c
-    web/c2 c
-    web/d1 d
-    web/d2 d";
 
 /// Another process takes over after `away`; its monotonic clock is its own.
 fn restart(t: &Theatre, spec: BoardSpec, away: Duration) -> Theatre {

@@ -285,11 +285,11 @@ impl Board {
     pub(super) fn inherit(&mut self, old: &BoardSpec, before: Standings, now: Now) {
         let spec = Arc::clone(&self.spec);
         let mut known: HashMap<_, AddressId, FixedState> = HashMap::default();
-        for address in addresses(&spec) {
-            known.insert(identity(&spec, address), address);
+        for address in spec.address_ids() {
+            known.insert(spec.identity(address), address);
         }
-        let renumbered = |address: AddressId| known.get(&identity(old, address)).copied();
-        for address in addresses(old) {
+        let renumbered = |address: AddressId| known.get(&old.identity(address)).copied();
+        for address in old.address_ids() {
             let stage = before.failback.stage(address);
             if let (Some(new), true) = (renumbered(address), stage != Stage::Full) {
                 self.standings.failback.put(new, stage);
@@ -333,7 +333,7 @@ impl Board {
         for (service, address, state) in seats.collect::<Vec<_>>() {
             self.standings.governor.put(service, address, state);
         }
-        for address in addresses(&Arc::clone(&self.spec)) {
+        for address in self.spec.address_ids() {
             self.stand(address, now);
         }
     }
@@ -343,14 +343,4 @@ fn failback_of(spec: &BoardSpec, address: AddressId) -> FailbackSpec {
     let endpoint =
         spec.addresses.get(address.index()).and_then(|own| spec.endpoints.get(own.endpoint.index()));
     endpoint.map_or(FailbackSpec::NONE, |endpoint| endpoint.failback)
-}
-
-fn addresses(spec: &BoardSpec) -> impl Iterator<Item = AddressId> + use<> {
-    (0..spec.addresses.len() as u32).map(AddressId)
-}
-
-/// What an address is known by over reloads and restarts.
-pub(super) fn identity(spec: &BoardSpec, address: AddressId) -> Option<(&str, &str)> {
-    let own = spec.addresses.get(address.index())?;
-    Some((&*spec.endpoints.get(own.endpoint.index())?.name, &*own.address))
 }
