@@ -1,10 +1,8 @@
 //! A question's way through its zone: the chain of aliases, and what stands at its end.
 
 use super::{Answered, Steering, why};
-use crate::geo::ClientPrefix;
-use crate::ids::{Family, RegionId, ServiceId};
 use crate::now::Now;
-use crate::steer::{Answer, Client, Lane, Mode};
+use crate::steer::Client;
 use crate::wire::{
     Class, ExtendedError, Full, HEADER_OCTETS, Name, Owner, Query, Rcode, ResponseWriter, Rtype, Section,
     Verdict,
@@ -15,33 +13,27 @@ use crate::zone::{ClientClass, Lookup, Rrset, Zone};
 /// zones have, and bounds the work of a query.
 const CHAIN_MAX: usize = 8;
 
-/// The TTL of the answer to ANY at a steered name: nothing else depends on it.
-const ANY_TTL_S: u32 = 3600;
-
-/// HINFO "RFC8482" "" (RFC 8482 section 4.2).
-const ANY_HINFO: &[u8] = b"\x07RFC8482\x00";
-
 /// One query being answered.
 pub(super) struct Answering<'v, 'q, S> {
-    steering: &'v S,
-    query: &'q Query<'q>,
-    client: Client,
+    pub(super) steering: &'v S,
+    pub(super) query: &'q Query<'q>,
+    pub(super) client: Client,
     /// When, and by what chance.
-    moment: (Now, u64),
-    answered: Answered<'v>,
+    pub(super) moment: (Now, u64),
+    pub(super) answered: Answered<'v>,
 }
 
 /// A name of the chain.
 #[derive(Clone, Copy)]
-struct Link<'n> {
-    name: &'n Name,
+pub(super) struct Link<'n> {
+    pub(super) name: &'n Name,
     /// Whether it is QNAME itself, whose case is kept by pointing at it.
-    asked: bool,
+    pub(super) asked: bool,
 }
 
 impl<'n> Link<'n> {
     /// The name from label `index` on, as an owner.
-    fn owner(self, index: usize) -> Owner<'n> {
+    pub(super) fn owner(self, index: usize) -> Owner<'n> {
         if self.asked {
             Owner::Question(self.name.start(index))
         } else {
@@ -215,11 +207,16 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
     }
 
     /// NXDOMAIN or NODATA with the SOA (RFC 2308 section 2).
-    fn negative(&mut self, zone: &Zone, rcode: Rcode, writer: &mut ResponseWriter<'_>) -> Result<(), Full> {
+    pub(super) fn negative(
+        &mut self,
+        zone: &Zone,
+        rcode: Rcode,
+        writer: &mut ResponseWriter<'_>,
+    ) -> Result<(), Full> {
         self.negative_within(zone, rcode, u32::MAX, writer)
     }
 
-    fn negative_within(
+    pub(super) fn negative_within(
         &mut self,
         zone: &Zone,
         rcode: Rcode,
@@ -262,78 +259,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         Ok(())
     }
 
-    fn steered(
-        &mut self,
-        zone: &Zone,
-        service: ServiceId,
-        testing: Option<RegionId>,
-        link: Link<'_>,
-        writer: &mut ResponseWriter<'_>,
-    ) -> Result<(), Full> {
-        // R15: what is tailored is answered by itself.
-        let has_subnet = self.query.edns.is_some_and(|edns| edns.subnet.is_some());
-        if has_subnet && testing.is_none() && !link.asked {
-            return Ok(());
-        }
-        let rtype = self.query.question.rtype;
-        let wanted = match (self.steering.is_alias(service), rtype) {
-            // These stand beside a CNAME (RFC 4034 section 2.5), and this zone has none.
-            (true, Rtype::NSEC | Rtype::RRSIG) => return self.negative(zone, Rcode::NoError, writer),
-            (true, _) => Lane::Alias,
-            (false, Rtype::A) => Lane::Addresses(Family::V4),
-            (false, Rtype::AAAA) => Lane::Addresses(Family::V6),
-            (false, Rtype::HTTPS | Rtype::SVCB) if self.steering.binding(service, rtype).is_some() => {
-                Lane::Service
-            }
-            (false, Rtype::ANY) => {
-                let hinfo = std::iter::once(ANY_HINFO);
-                return writer.rrset(Section::Answer, link.owner(0), Rtype::HINFO, ANY_TTL_S, hinfo);
-            }
-            (false, _) => return self.negative(zone, Rcode::NoError, writer),
-        };
-        let selection = match testing {
-            Some(region) => self.steering.steer_region(service, region, wanted, self.moment.1),
-            None => {
-                let prefix = self.client.subnet.unwrap_or(ClientPrefix::host(self.client.resolver));
-                self.answered.steered = Some((service, prefix));
-                self.steering.steer(service, wanted, &self.client, self.moment)
-            }
-        };
-        self.answered.mode = testing.is_none().then_some(selection.mode);
-        match selection.answer {
-            // R9's `nodata` lasts no longer than the health that it follows from.
-            Answer::NoData if selection.mode == Mode::AllDown => {
-                return self.negative_within(zone, Rcode::NoError, selection.ttl_s, writer);
-            }
-            Answer::NoData => return self.negative(zone, Rcode::NoError, writer),
-            Answer::Refused => {
-                // Behind an alias the chain just ends: whoever goes on is refused then.
-                if link.asked {
-                    self.refuse(None);
-                }
-                return Ok(());
-            }
-            Answer::Addresses(addresses) => {
-                self.answered.scope = selection.scope;
-                let (section, owner, ttl_s) = (Section::Answer, link.owner(0), selection.ttl_s);
-                match self.steering.binding(service, rtype).filter(|_| wanted == Lane::Service) {
-                    Some(binding) => {
-                        writer.binding(section, owner, rtype, ttl_s, binding, addresses)?;
-                    }
-                    None => writer.addresses(section, owner, rtype, ttl_s, addresses)?,
-                }
-            }
-            Answer::Alias(target) => {
-                self.answered.scope = selection.scope;
-                let target = std::iter::once(target);
-                writer.rrset(Section::Answer, link.owner(0), Rtype::CNAME, selection.ttl_s, target)?;
-            }
-        }
-        self.answered.counters = selection.counters;
-        Ok(())
-    }
-
-    fn refuse(&mut self, error: Option<ExtendedError>) {
+    pub(super) fn refuse(&mut self, error: Option<ExtendedError>) {
         self.answered.verdict = Verdict { rcode: Rcode::Refused, authoritative: false, truncated: false };
         self.answered.error = error;
     }

@@ -3,6 +3,7 @@
 //! What the caller is to count or sample comes back as a [`Note`]; nothing here has an effect.
 
 mod answer;
+mod steered;
 mod why;
 
 #[cfg(test)]
@@ -30,6 +31,34 @@ pub enum Transport {
     Udp,
     /// In a stream: the answer may fill a message.
     Tcp,
+    /// In a stream within TLS (RFC 7858).
+    Tls,
+    /// In an HTTP exchange (RFC 8484).
+    Https,
+    /// In a stream of a QUIC connection (RFC 9250).
+    Quic,
+}
+
+impl Transport {
+    /// All of them, in the order in which metrics show them.
+    pub const ALL: [Transport; 5] =
+        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic];
+
+    /// The label in metrics and logs.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Https => "https",
+            Transport::Quic => "quic",
+        }
+    }
+
+    /// Whether nobody on the way can read it: the precondition of padding (RFC 7830 section 4).
+    pub const fn is_encrypted(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Https | Transport::Quic)
+    }
 }
 
 /// Who asks, and how.
@@ -261,11 +290,11 @@ fn begin<'b>(
 /// server is set to.
 fn octets_max(settings: &ResponderSettings, transport: Transport, edns: Option<&Edns<'_>>) -> usize {
     match (transport, edns) {
-        (Transport::Tcp, _) => MESSAGE_OCTETS_MAX,
         (Transport::Udp, None) => UDP_OCTETS_MIN,
         (Transport::Udp, Some(edns)) => {
             usize::from(edns.payload_octets).min(usize::from(settings.udp_payload_max)).max(UDP_OCTETS_MIN)
         }
+        (Transport::Tcp | Transport::Tls | Transport::Https | Transport::Quic, _) => MESSAGE_OCTETS_MAX,
     }
 }
 

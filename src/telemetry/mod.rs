@@ -61,26 +61,26 @@ impl Telemetry {
         };
 
         to.family("meridian_replies_total", Kind::Counter, "Replies sent, by transport and RCODE.");
-        for transport in [Transport::Udp, Transport::Tcp] {
+        for transport in Transport::ALL {
             for rcode in Rcode::ALL {
                 let replies = sum(transport, &|worker| worker.rcode(rcode));
-                let labels = [("transport", label(transport)), ("rcode", rcode.mnemonic())];
+                let labels = [("transport", transport.label()), ("rcode", rcode.mnemonic())];
                 to.sample(&labels, replies as f64);
             }
         }
         to.family("meridian_truncated_replies_total", Kind::Counter, "Replies with TC set, by transport.");
-        for transport in [Transport::Udp, Transport::Tcp] {
+        for transport in Transport::ALL {
             let truncated = sum(transport, &WorkerCounters::truncated_count);
-            to.sample(&[("transport", label(transport))], truncated as f64);
+            to.sample(&[("transport", transport.label())], truncated as f64);
         }
         to.family(
             "meridian_steered_answers_total",
             Kind::Counter,
             "Answers of services, by transport and by what decided: health (normal), the governor (frozen), a last resort (all-down).",
         );
-        for transport in [Transport::Udp, Transport::Tcp] {
+        for transport in Transport::ALL {
             for mode in Mode::ALL {
-                let labels = [("transport", label(transport)), ("mode", mode.label())];
+                let labels = [("transport", transport.label()), ("mode", mode.label())];
                 to.sample(&labels, sum(transport, &|worker| worker.steered_count(mode)) as f64);
             }
         }
@@ -89,9 +89,9 @@ impl Telemetry {
             Kind::Counter,
             "Messages without a reply and connections closed early, by transport and reason.",
         );
-        for transport in [Transport::Udp, Transport::Tcp] {
+        for transport in Transport::ALL {
             for &event in Event::ALL {
-                let labels = [("transport", label(transport)), ("reason", event.label())];
+                let labels = [("transport", transport.label()), ("reason", event.label())];
                 to.sample(&labels, sum(transport, &|worker| worker.event(event)) as f64);
             }
         }
@@ -147,14 +147,6 @@ impl Telemetry {
 
     fn workers(&self) -> std::sync::RwLockReadGuard<'_, Vec<Arc<WorkerCounters>>> {
         self.workers.read().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The label of a transport.
-const fn label(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Udp => "udp",
-        Transport::Tcp => "tcp",
     }
 }
 

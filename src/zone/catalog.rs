@@ -1,5 +1,7 @@
 //! All zones of a snapshot, and which of them a name belongs to.
 
+use std::sync::Arc;
+
 use super::classes::ClientClasses;
 use super::lookup::Zone;
 use super::tree::{NameTree, ROOT};
@@ -17,7 +19,8 @@ impl ClientClass {
 
 /// All zones of a snapshot.
 pub struct Catalog {
-    zones: Box<[Zone]>,
+    /// Shared, so that one zone can be replaced without touching the others.
+    zones: Box<[Arc<Zone>]>,
     tree: NameTree,
     /// By class, then by node of the tree.
     zone_at: Box<[Box<[Option<ZoneId>]>]>,
@@ -41,7 +44,7 @@ impl Catalog {
             let mut placed = Vec::new();
             for zone in zones {
                 placed.extend(node_of(&mut tree, &zone).map(|node| (node, ZoneId(all.len() as u32))));
-                all.push(zone);
+                all.push(Arc::new(zone));
             }
             places.push(placed);
         }
@@ -99,11 +102,11 @@ impl Catalog {
 
     /// A zone by its number.
     pub fn zone(&self, id: ZoneId) -> Option<&Zone> {
-        self.zones.get(id.index())
+        self.zones.get(id.index()).map(|zone| &**zone)
     }
 
     /// All zones, by [`ZoneId`].
-    pub fn zones(&self) -> &[Zone] {
+    pub fn zones(&self) -> &[Arc<Zone>] {
         &self.zones
     }
 }

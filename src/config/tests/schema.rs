@@ -207,7 +207,7 @@ fn the_reader_looks_at_every_key() {
             assert!(told, "{key} at {place:?}:\n{}", super::text(&sources, &problems, Style::Plain));
         }
     }
-    let known = shape::all().into_iter().flat_map(|shape| shape.keys);
+    let known = shape::all().iter().flat_map(|shape| shape.keys);
     // `city` is another word for `database`, which cannot stand beside it.
     let unseen: Vec<_> =
         known.map(|key| key.name).filter(|key| !seen.contains(*key) && *key != "city").collect();

@@ -188,9 +188,9 @@ fn ask(line: &str) -> Ask {
         packet.extend(data);
     }
     let limit = match (transport, edns) {
-        (Transport::Tcp, _) => 65_535,
         (Transport::Udp, true) => usize::from(payload).clamp(512, 1232),
         (Transport::Udp, false) => 512,
+        _ => 65_535,
     };
     let asked = Asked { source: "203.0.113.53".parse().unwrap(), transport, class: ClientClass::DEFAULT };
     Ask { packet, asked, has_edns: edns, subnet, limit }

@@ -1,0 +1,8 @@
+//! Signed zones (pure): keys as resolvers see them, what is signed and how, and what proves that something
+//! does not exist.
+//!
+//! Private keys are the edge's: here they are a [`Signer`] that turns octets into a signature.
+
+mod key;
+
+pub use key::{Algorithm, KeyUse, SIGNATURE_OCTETS, Signature, Signer, SigningFailed, ZoneKey};
