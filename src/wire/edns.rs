@@ -20,6 +20,8 @@ impl OptionCode {
 /// The extended errors that this server gives (RFC 8914).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ExtendedError {
+    /// 14: not now; another try may succeed.
+    NotReady,
     /// 18: never for anybody, as a zone transfer here.
     Prohibited,
     /// 20: the name is in none of our zones.
@@ -30,6 +32,7 @@ impl ExtendedError {
     /// The INFO-CODE.
     pub const fn number(self) -> u16 {
         match self {
+            ExtendedError::NotReady => 14,
             ExtendedError::Prohibited => 18,
             ExtendedError::NotAuthoritative => 20,
         }
@@ -45,6 +48,9 @@ pub struct Edns<'p> {
     pub version: u8,
     /// DO: the requester wants DNSSEC records.
     pub dnssec_ok: bool,
+    /// CO: the requester takes NXDOMAIN with a compact denial (RFC 9824 section 5.1). Says nothing
+    /// without DO.
+    pub compact_ok: bool,
     /// NSID was asked for.
     pub nsid: bool,
     /// A well-formed client subnet.
@@ -68,6 +74,7 @@ impl<'p> Edns<'p> {
             payload_octets: class,
             version: (ttl >> 16) as u8,
             dnssec_ok: ttl & 0x8000 != 0,
+            compact_ok: ttl & 0xc000 == 0xc000,
             nsid: false,
             subnet: None,
             options,
@@ -173,6 +180,19 @@ impl<'p> ClientSubnet<'p> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
+
+    #[test]
+    fn rfc9824_5_1_co_counts_beside_do_only() {
+        let check = |flags: u32, dnssec_ok, compact_ok| {
+            let edns = Edns::new(1232, flags, &[]);
+            assert_eq!((edns.dnssec_ok, edns.compact_ok), (dnssec_ok, compact_ok), "{flags:x}");
+        };
+        check(0x0000, false, false);
+        check(0x8000, true, false);
+        check(0xc000, true, true);
+        check(0x4000, false, false);
+        check(0x3fff, false, false);
+    }
 
     #[test]
     fn rfc7871_6_client_subnet_is_read_strictly() {
