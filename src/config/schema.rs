@@ -72,7 +72,8 @@ fn tables(kind: &'static Kind, found: &mut Vec<&'static Shape>) {
 }
 
 fn definition(shape: &Shape) -> String {
-    shape.name.trim_matches(['[', ']']).to_owned()
+    // Blanks are not possible in a reference.
+    shape.name.trim_matches(['[', ']']).replace(' ', "-")
 }
 
 fn table(shape: &'static Shape) -> Map<String, Value> {

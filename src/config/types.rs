@@ -11,6 +11,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{FileId, Span};
+use crate::dnssec::Algorithm;
 use crate::geo::{Coordinates, GeoKey, ScopeFloor};
 use crate::health::load::LoadLimits;
 use crate::health::{Cadence, Check, FailbackSpec, GovernorSpec, MinCapacity};
@@ -27,6 +28,8 @@ pub struct Config {
     pub control: Control,
     /// `[geoip]`
     pub geoip: Geoip,
+    /// `[dnssec]`
+    pub dnssec: Dnssec,
     /// `[probes]`
     pub probes: Probes,
     /// `[governor]`
@@ -466,6 +469,84 @@ pub struct Zone {
     pub file: FileId,
     /// The steered names of `ORIGIN.toml`.
     pub names: Vec<SteeredName>,
+    /// How it is signed; `None`: it is not.
+    pub dnssec: Option<ZoneDnssec>,
+}
+
+/// `[dnssec]` of the main file
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dnssec {
+    /// Where keys are kept (default "keys"), relative to the configuration file.
+    pub key_folder: PathBuf,
+    /// Who looks after the keys.
+    pub managed: KeysManaged,
+}
+
+/// Who looks after the keys of signed zones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeysManaged {
+    /// This node makes and rolls them.
+    Here,
+    /// Another node does, and the key folder is a copy: it is read again and again, and never written to.
+    Elsewhere,
+}
+
+/// `[dnssec]` of `ORIGIN.toml`: how a zone is signed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ZoneDnssec {
+    /// Where that is written.
+    pub span: Span,
+    /// Which keys it has.
+    pub scheme: KeyScheme,
+    /// What is signed with.
+    pub algorithm: Algorithm,
+    /// How what does not exist is denied. Compact wherever names are steered.
+    pub denial: DenialKind,
+    /// For how long signatures are made (default 14 d).
+    pub signature_validity: Duration,
+    /// Signatures are renewed when so much is left of them (default 7 d, at least 4 d).
+    pub refresh: Duration,
+    /// The age at which the ZSK is replaced; `None`: only when told.
+    pub zsk_lifetime: Option<Duration>,
+    /// The time in which every secondary has a new version of the zone (default 1 h).
+    pub propagation_delay: Duration,
+    /// The TTL of DS at the parent, with the parent's own propagation (default 1 d).
+    pub parent_ds_ttl: Duration,
+    /// What is published for the parent.
+    pub cds: Announcement,
+    /// Where this zone's keys are kept; `None`: where the main file says.
+    pub key_folder: Option<PathBuf>,
+}
+
+/// Which keys a zone has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyScheme {
+    /// One that signs everything.
+    Csk,
+    /// One that the parent knows, and one that signs the zone's data.
+    KskZsk,
+}
+
+/// How a signed zone denies that something exists.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DenialKind {
+    /// RFC 9824, signed online.
+    Compact,
+    /// A chain of NSEC records.
+    Nsec,
+    /// A chain of NSEC3 records (RFC 5155), without salt and extra iterations (RFC 9276).
+    Nsec3,
+}
+
+/// What CDS and CDNSKEY say (RFC 7344, RFC 8078).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Announcement {
+    /// Which DS the parent should have.
+    Publish,
+    /// Nothing: there are none.
+    Off,
+    /// That the parent should have none.
+    Delete,
 }
 
 /// A steered name.

@@ -6,6 +6,7 @@ mod checks;
 mod classes;
 mod composition;
 mod directory;
+mod dnssec;
 mod feeds;
 mod geokey;
 mod monitors;
@@ -119,6 +120,7 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
     let server = server::server(cx, &main);
     let control = server::control(cx, &main);
     let geoip = server::geoip(cx, &main);
+    let dnssec = dnssec::dnssec(cx, &main);
     let probes = server::probes(cx, &main);
     let governor = protection::governor(cx, &main, GovernorSpec::USUAL);
 
@@ -181,6 +183,7 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
         server,
         control,
         geoip,
+        dnssec,
         probes,
         governor,
         regions: regions_read,

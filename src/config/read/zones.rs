@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::directory::Directory;
-use super::parse;
 use super::reader::{At, Context, Name, Table, Value, shortened};
 use super::scalar::{LABEL_OCTETS_MAX, NAME_TEXT_OCTETS_MAX};
+use super::{dnssec, parse};
 use crate::config::shape::ZONE;
-use crate::config::{FileId, Service, Sources, Span, SteeredName, Zone, ZoneFiles};
+use crate::config::{FileId, Service, Sources, Span, SteeredName, Zone, ZoneDnssec, ZoneFiles};
 use crate::ids::ServiceId;
 
 /// The zones of a folder and their steered names.
@@ -45,12 +45,13 @@ pub fn zones(
                 format!("add {origin}.zone with at least the SOA and NS records, or remove this file"),
             );
             if let Some(names) = *names {
-                steered_names(cx, sources, names, origin, directory, services);
+                own_file(cx, sources, names, origin, directory, services);
             }
             continue;
         };
-        let names = names.map(|names| steered_names(cx, sources, names, origin, directory, services));
-        zones.push(Zone { origin: origin.clone(), file, names: names.unwrap_or_default() });
+        let own = names.map(|names| own_file(cx, sources, names, origin, directory, services));
+        let Own { names, dnssec } = own.unwrap_or_default();
+        zones.push(Zone { origin: origin.clone(), file, names, dnssec });
     }
     zones
 }
@@ -85,16 +86,35 @@ fn check_label(label: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn steered_names(
+/// What `ORIGIN.toml` says.
+#[derive(Default)]
+struct Own {
+    names: Vec<SteeredName>,
+    dnssec: Option<ZoneDnssec>,
+}
+
+fn own_file(
     cx: &mut Context,
     sources: &Sources,
     file: FileId,
     origin: &str,
     directory: &mut Directory,
     services: &[Service],
-) -> Vec<SteeredName> {
-    let Some(parsed) = parse::file(cx, sources, file) else { return Vec::new() };
+) -> Own {
+    let Some(parsed) = parse::file(cx, sources, file) else { return Own::default() };
     let table = Table::root(cx, file, parsed.get_ref(), &ZONE);
+    let names = steered_names(cx, &table, origin, directory, services);
+    let dnssec = dnssec::zone_dnssec(cx, &table, !names.is_empty());
+    Own { names, dnssec }
+}
+
+fn steered_names(
+    cx: &mut Context,
+    table: &Table,
+    origin: &str,
+    directory: &mut Directory,
+    services: &[Service],
+) -> Vec<SteeredName> {
     let mut seen: HashMap<String, Span> = HashMap::new();
     let mut names = Vec::new();
     for (name, value) in table.names(cx, "names") {

@@ -3,6 +3,7 @@
 //! The reader takes ranges and known keys from here, the JSON Schema is made from here, and a test
 //! holds the manual against it: none of the three can drift from the others.
 
+mod dnssec;
 mod feed;
 mod monitor;
 mod policy;
@@ -12,6 +13,7 @@ mod service;
 
 use std::time::Duration;
 
+pub use dnssec::{DNSSEC, SIGNED_ZONE};
 pub use feed::{FEED, LOAD, LOADS};
 use monitor::MONITOR_NAME;
 pub use monitor::{
@@ -127,6 +129,12 @@ pub static MAIN: Shape = Shape {
             "Health, readiness and metrics of the server itself.",
         ),
         optional("geoip", Kind::Table(&GEOIP), "no location is known", "Where networks are."),
+        optional(
+            "dnssec",
+            Kind::Table(&DNSSEC),
+            "every default",
+            "Where the keys of signed zones are kept, and who looks after them.",
+        ),
         optional("probes", Kind::Table(&PROBES), "every default", "Limits of health probing."),
         optional(
             "governor",
@@ -526,13 +534,21 @@ const NETWORK: Kind = Kind::Text("a network in CIDR form");
 /// `zones/NAME.toml`
 pub static ZONE: Shape = Shape {
     name: "zones/NAME.toml",
-    doc: "The steered names of a zone.",
-    keys: &[optional(
-        "names",
-        Kind::Names("name", &Kind::Text("a service's name")),
-        "none",
-        "Names relative to the zone (\"www\", \"*.apps\", \"@\") and the services that answer for them.",
-    )],
+    doc: "The steered names of a zone, and what else concerns it alone.",
+    keys: &[
+        optional(
+            "names",
+            Kind::Names("name", &Kind::Text("a service's name")),
+            "none",
+            "Names relative to the zone (\"www\", \"*.apps\", \"@\") and the services that answer for them.",
+        ),
+        optional(
+            "dnssec",
+            Kind::Either(&[Kind::Flag, Kind::Table(&SIGNED_ZONE)]),
+            "false",
+            "Whether, and how, the zone is signed.",
+        ),
+    ],
     exactly_one: &[],
 };
 
@@ -576,6 +592,8 @@ static ALL: &[&Shape] = &[
     &SCHEDULE,
     &WINDOW,
     &CLASS,
+    &DNSSEC,
+    &SIGNED_ZONE,
     &MIN_HEALTHY_FAMILIES,
 ];
 
