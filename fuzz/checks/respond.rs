@@ -1,0 +1,197 @@
+//! Whole exchanges: octets in, octets out, and hickory-proto reads from them what the zone says.
+
+use std::net::IpAddr;
+
+use hickory_proto::op::{Message, MessageType};
+use hickory_proto::rr::{RData, Record, RecordType};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
+use meridian::respond::Transport;
+use meridian::wire::{Edns, HEADER_OCTETS, Name, Opcode, Parsed, Rcode, Rtype, Silence};
+use meridian::zone::{ClientClass, Lookup};
+
+use super::world::{self, UDP_OCTETS_MAX};
+
+/// The first octet says how the packet comes and from whom, the rest is the packet.
+pub fn check(octets: &[u8]) {
+    let Some((how, packet)) = octets.split_first() else { return };
+    let transport = Transport::ALL[usize::from(how & 7) % Transport::ALL.len()];
+    let source = ["203.0.113.7", "192.0.2.7", "2001:db8:ff00::1", "10.0.0.1"][usize::from(how >> 3 & 3)];
+    let source: IpAddr = source.parse().unwrap();
+    let reply = world::ask(transport, source, packet, 0);
+    assert_eq!(
+        world::ask(transport, source, packet, 0xff),
+        reply,
+        "the reply depends on what the buffer held"
+    );
+    match (Parsed::from_packet(packet), reply) {
+        (Parsed::Silent(Silence::Short | Silence::Response), reply) => assert_eq!(reply, None),
+        (parsed, Some(reply)) => {
+            let transcript = Transcript { transport, packet, parsed, reply: &reply };
+            transcript.check();
+        }
+        (parsed, None) => panic!("no reply to {parsed:?}"),
+    }
+}
+
+/// One exchange.
+struct Transcript<'t> {
+    transport: Transport,
+    packet: &'t [u8],
+    parsed: Parsed<'t>,
+    reply: &'t [u8],
+}
+
+impl Transcript<'_> {
+    fn check(&self) {
+        let reply = self.reply;
+        assert!(reply.len() >= HEADER_OCTETS && reply.len() <= self.octets_max(), "{} octets", reply.len());
+        assert_eq!(reply[..2], self.packet[..2], "the ID");
+        assert_eq!(reply[2] & 0xf9, 0x80 | self.packet[2] & 0x79, "QR, opcode, RD");
+        assert_eq!(reply[3] & 0xd0, 0, "RA, Z, CD");
+        let truncated = reply[2] & 2 != 0;
+        assert!(!truncated || self.transport == Transport::Udp || reply.len() > 60_000, "TC in a stream");
+        if self.is_beyond_hickory() {
+            return;
+        }
+        let message = Message::from_vec(reply).unwrap_or_else(|error| panic!("hickory-proto: {error}"));
+        assert_eq!(message.metadata.message_type, MessageType::Response);
+        self.edns(&message);
+        match &self.parsed {
+            Parsed::Rejected(rejected) => {
+                assert_eq!(u16::from(message.metadata.response_code), rejected.why.rcode().number());
+                assert!(message.answers.is_empty() && message.authorities.is_empty());
+                assert!(message.additionals.is_empty());
+            }
+            Parsed::Query(query) => {
+                let end = HEADER_OCTETS + query.question.name.len() + 4;
+                assert_eq!(reply[HEADER_OCTETS..end], self.packet[HEADER_OCTETS..end], "the question");
+                self.sections(&message, truncated);
+            }
+            Parsed::Silent(_) => panic!("a reply to what is to be met with silence"),
+        }
+    }
+
+    /// Whether the reply echoes a client subnet of family 0, which hickory-proto takes for no message at all.
+    fn is_beyond_hickory(&self) -> bool {
+        self.asked_edns().and_then(|edns| edns.subnet).is_some_and(|subnet| subnet.address().is_none())
+    }
+
+    /// The query's OPT as far as it could be read.
+    fn asked_edns(&self) -> Option<Edns<'_>> {
+        match &self.parsed {
+            Parsed::Query(query) => query.edns,
+            Parsed::Rejected(rejected) => rejected.edns,
+            Parsed::Silent(_) => None,
+        }
+    }
+
+    /// What the client takes at most (RFC 6891 section 6.2.3).
+    fn octets_max(&self) -> usize {
+        match (self.transport, self.asked_edns()) {
+            (Transport::Udp, Some(edns)) => usize::from(edns.payload_octets).clamp(512, UDP_OCTETS_MAX),
+            (Transport::Udp, None) => 512,
+            _ => 65_535,
+        }
+    }
+
+    /// An OPT for an OPT, none for none (RFC 6891 section 6.1.1); its options only as asked.
+    fn edns(&self, message: &Message) {
+        let asked = self.asked_edns();
+        assert_eq!(message.edns.is_some(), asked.is_some(), "an OPT for an OPT");
+        let (Some(asked), Some(edns)) = (asked, &message.edns) else { return };
+        assert_eq!(edns.version(), 0);
+        assert_eq!(edns.flags().dnssec_ok, asked.dnssec_ok, "DO");
+        for (code, option) in &edns.options().options {
+            match u16::from(*code) {
+                3 => assert!(asked.nsid, "NSID unasked"),
+                8 => {
+                    let sent = option.to_bytes().unwrap();
+                    let subnet = asked.subnet.expect("a client subnet unasked").data();
+                    assert_eq!((&sent[..3], &sent[4..]), (&subnet[..3], &subnet[4..]), "the client subnet");
+                    assert!(sent[3] <= if subnet[1] == 2 { 128 } else { 32 }, "its scope");
+                }
+                11 => assert!(matches!(self.transport, Transport::Tcp | Transport::Tls), "keepalive"),
+                12 => assert!(self.transport.is_encrypted(), "padding in the clear"),
+                _ => {}
+            }
+        }
+        let echoed = edns.options().options.iter().any(|(code, _)| u16::from(*code) == 8);
+        assert_eq!(echoed, asked.subnet.is_some(), "a client subnet for a client subnet");
+    }
+
+    /// The sections hang together, and say of static names what the zone holds.
+    fn sections(&self, message: &Message, truncated: bool) {
+        let Parsed::Query(query) = &self.parsed else { return };
+        let rcode = u16::from(message.metadata.response_code);
+        let (name, rtype) = (Name::from_wire(query.question.name).unwrap(), query.question.rtype);
+        let end = chain_end(&name, &message.answers, rtype);
+        if rcode == Rcode::Refused.number() {
+            assert!(message.answers.is_empty() && message.authorities.is_empty());
+            return;
+        }
+        let catalog = &world::view().snapshot.catalog;
+        let Some((_, zone)) = catalog.find(ClientClass::DEFAULT, &name) else {
+            panic!("an answer from no zone: {message:?}")
+        };
+        if truncated || query.header.opcode != Opcode::QUERY || !zone.contains(&end) {
+            return;
+        }
+        // A tailored CNAME stands alone (RFC 7871 section 7.2.1): nobody follows it here.
+        let is_tailored = |record: &Record| {
+            matches!(zone.lookup(&owner(record), rtype), Lookup::Steered(_) | Lookup::Testing(..))
+        };
+        if message.answers.iter().any(is_tailored) {
+            return;
+        }
+        let of_end: Vec<&Record> =
+            message.answers.iter().filter(|record| owner(record).octets() == end.octets()).collect();
+        match zone.lookup(&end, rtype) {
+            Lookup::Answer(rrset) if rcode == 0 => {
+                let mut meant: Vec<Vec<u8>> = rrset.rdata().map(<[u8]>::to_vec).collect();
+                let written = of_end.iter().filter(|record| u16::from(record.record_type()) == rrset.rtype.0);
+                let mut written: Vec<Vec<u8>> = written.map(|record| rdata(&record.data)).collect();
+                meant.sort();
+                written.sort();
+                assert_eq!(written, meant, "what {rtype} of the zone became");
+            }
+            Lookup::NoData | Lookup::NxDomain => {
+                let denied = |record: &&Record| {
+                    !matches!(record.record_type(), RecordType::RRSIG | RecordType::CNAME | RecordType::DNAME)
+                };
+                let why = message.authorities.is_empty() || !message.answers.iter().any(|r| denied(&r));
+                assert!(why || name.octets() == end.octets(), "records and a denial: {message:?}");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where the CNAMEs of an answer lead to from `name`.
+fn chain_end(name: &Name, answers: &[Record], rtype: Rtype) -> Name {
+    let mut end = *name;
+    if rtype == Rtype::CNAME {
+        return end;
+    }
+    for record in answers {
+        if let RData::CNAME(target) = &record.data
+            && owner(record).octets() == end.octets()
+            && rtype != Rtype::ANY
+        {
+            end = Name::from_wire(&target.0.to_bytes().unwrap()).expect("a target is a name");
+        }
+    }
+    end
+}
+
+fn owner(record: &Record) -> Name {
+    Name::from_wire(&record.name.to_bytes().unwrap()).expect("an owner is a name")
+}
+
+/// A record's RDATA without compression.
+fn rdata(data: &RData) -> Vec<u8> {
+    let mut octets = Vec::new();
+    let mut encoder = BinEncoder::new(&mut octets);
+    encoder.set_name_encoding(NameEncoding::Uncompressed);
+    data.emit(&mut encoder).expect("hickory-proto writes what it read");
+    octets
+}
