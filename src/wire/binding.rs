@@ -9,6 +9,8 @@ use std::net::IpAddr;
 pub struct SvcParamKey(pub u16);
 
 impl SvcParamKey {
+    /// The keys that must be understood.
+    pub const MANDATORY: SvcParamKey = SvcParamKey(0);
     /// The protocols that are spoken.
     pub const ALPN: SvcParamKey = SvcParamKey(1);
     /// The default protocol is not among them.
@@ -23,6 +25,10 @@ impl SvcParamKey {
     pub const IPV6HINT: SvcParamKey = SvcParamKey(6);
     /// The path of DNS over HTTPS (RFC 9461).
     pub const DOHPATH: SvcParamKey = SvcParamKey(7);
+    /// Oblivious HTTP is spoken (RFC 9540).
+    pub const OHTTP: SvcParamKey = SvcParamKey(8);
+    /// The groups that a TLS server takes.
+    pub const TLS_SUPPORTED_GROUPS: SvcParamKey = SvcParamKey(9);
 }
 
 /// A record in ServiceMode for its own owner, without the hints.

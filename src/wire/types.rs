@@ -40,42 +40,138 @@ rtypes! {
     PTR = 12;
     /// Host information; also the minimal answer to ANY (RFC 8482).
     HINFO = 13;
+    /// Who is responsible for a mailbox (RFC 1035, obsolete).
+    MINFO = 14;
     /// A mail exchange.
     MX = 15;
     /// Text.
     TXT = 16;
+    /// Who is responsible (RFC 1183).
+    RP = 17;
+    /// An AFS database (RFC 1183).
+    AFSDB = 18;
+    /// An X.25 address (RFC 1183).
+    X25 = 19;
+    /// An ISDN address (RFC 1183).
+    ISDN = 20;
+    /// A route through (RFC 1183).
+    RT = 21;
+    /// An OSI address (RFC 1706).
+    NSAP = 22;
+    /// A key (RFC 2535).
+    KEY = 25;
+    /// X.400 mappings (RFC 2163).
+    PX = 26;
+    /// A place (RFC 1712).
+    GPOS = 27;
     /// An IPv6 address.
     AAAA = 28;
+    /// A place (RFC 1876).
+    LOC = 29;
     /// A service's location.
     SRV = 33;
+    /// A rule of rewriting (RFC 3403).
+    NAPTR = 35;
+    /// A key exchanger (RFC 2230).
+    KX = 36;
+    /// A certificate (RFC 4398).
+    CERT = 37;
     /// An alias for everything below a name (RFC 6672).
     DNAME = 39;
     /// EDNS (RFC 6891).
     OPT = 41;
+    /// Address prefixes (RFC 3123).
+    APL = 42;
     /// A delegation signer (RFC 4034).
     DS = 43;
+    /// The fingerprint of an SSH key (RFC 4255).
+    SSHFP = 44;
+    /// A key for IPsec (RFC 4025).
+    IPSECKEY = 45;
     /// A signature (RFC 4034).
     RRSIG = 46;
     /// A denial of existence (RFC 4034).
     NSEC = 47;
     /// A zone's key (RFC 4034).
     DNSKEY = 48;
+    /// Who a DHCP client is (RFC 4701).
+    DHCID = 49;
     /// A hashed denial of existence (RFC 5155).
     NSEC3 = 50;
     /// The parameters of hashed denial (RFC 5155).
     NSEC3PARAM = 51;
+    /// A TLS server's certificate (RFC 6698).
+    TLSA = 52;
+    /// A certificate for mail (RFC 8162).
+    SMIMEA = 53;
+    /// A host identity (RFC 8005).
+    HIP = 55;
+    /// A zone's status.
+    NINFO = 56;
+    /// A key for encryption.
+    RKEY = 57;
+    /// A link of trust anchors.
+    TALINK = 58;
+    /// A child's DS (RFC 7344).
+    CDS = 59;
+    /// A child's DNSKEY (RFC 7344).
+    CDNSKEY = 60;
+    /// A key for mail (RFC 7929).
+    OPENPGPKEY = 61;
+    /// What a parent may copy (RFC 7477).
+    CSYNC = 62;
+    /// A digest of the zone (RFC 8976).
+    ZONEMD = 63;
     /// Service binding (RFC 9460).
     SVCB = 64;
     /// Service binding for HTTPS (RFC 9460).
     HTTPS = 65;
+    /// Where children notify (RFC 9859).
+    DSYNC = 66;
+    /// A hierarchical host identity (RFC 9886).
+    HHIT = 67;
+    /// A broadcast remote identity (RFC 9886).
+    BRID = 68;
+    /// Who may send mail (RFC 7208, obsolete).
+    SPF = 99;
+    /// A node (RFC 6742).
+    NID = 104;
+    /// A locator (RFC 6742).
+    L32 = 105;
+    /// A locator (RFC 6742).
+    L64 = 106;
+    /// A name of locators (RFC 6742).
+    LP = 107;
+    /// A hardware address (RFC 7043).
+    EUI48 = 108;
+    /// A hardware address (RFC 7043).
+    EUI64 = 109;
     /// Incremental zone transfer.
     IXFR = 251;
     /// Zone transfer.
     AXFR = 252;
     /// Whatever there is (RFC 8482).
     ANY = 255;
+    /// A URI (RFC 7553).
+    URI = 256;
     /// Who may issue certificates.
     CAA = 257;
+    /// Application visibility.
+    AVC = 258;
+    /// A digital object.
+    DOA = 259;
+    /// A multicast relay (RFC 8777).
+    AMTRELAY = 260;
+    /// What a resolver can do (RFC 9606).
+    RESINFO = 261;
+    /// Where to pay.
+    WALLET = 262;
+    /// A convergence layer.
+    CLA = 263;
+    /// A trust authority.
+    TA = 32768;
+    /// Lookaside validation (RFC 4431, obsolete).
+    DLV = 32769;
 }
 
 impl Rtype {

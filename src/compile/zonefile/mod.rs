@@ -4,8 +4,12 @@
 //! each entry (its RDATA by the `domain` crate), `judge` looks at the zone as a whole. An entry that
 //! cannot be read costs only itself: reading goes on with the next.
 
+mod binding;
+mod coordinates;
 mod entries;
+mod fields;
 mod judge;
+mod prefixes;
 mod rdata;
 mod records;
 

@@ -1,4 +1,4 @@
-//! RDATA from text, by the `domain` crate.
+//! RDATA from text: by the `domain` crate, and by `fields` and `binding` what it does not read.
 
 use std::ops::Range;
 
@@ -9,7 +9,8 @@ use domain::dep::octseq::{OctetsInto, Parser};
 use domain::rdata::ZoneRecordData;
 use domain::zonefile::inplace::{Entry, ScannedRecordData, Zonefile};
 
-use crate::wire::{Name, Rtype};
+use super::{binding, fields};
+use crate::wire::{Name, Rtype, name_text};
 
 /// What the reader objects to, and in which part of its tokens.
 pub(super) struct Objection {
@@ -25,7 +26,25 @@ pub(super) fn rtype(mnemonic: &str) -> Option<Rtype> {
 
 /// Reads the data of one record into uncompressed wire form. Relative names in it get `origin`.
 pub(super) fn read(rtype: Rtype, tokens: &[&[u8]], origin: &Name) -> Result<Vec<u8>, Objection> {
-    let (line, places) = line(rtype, tokens);
+    let is_generic = tokens.first() == Some(&&b"\\#"[..]);
+    if !is_generic && let Rtype::SVCB | Rtype::HTTPS = rtype {
+        return bounded(binding::read(tokens, origin)?);
+    }
+    if !is_generic && let Some(read) = fields::read(rtype, tokens, origin) {
+        return bounded(read?);
+    }
+    by_domain(rtype, tokens, origin)
+}
+
+fn bounded(wire: Vec<u8>) -> Result<Vec<u8>, Objection> {
+    match wire.len() > usize::from(u16::MAX) {
+        true => Err(Objection { what: "the data has more than 65535 octets".to_owned(), token: 0 }),
+        false => Ok(wire),
+    }
+}
+
+fn by_domain(rtype: Rtype, tokens: &[&[u8]], origin: &Name) -> Result<Vec<u8>, Objection> {
+    let (line, places) = line(rtype, tokens, origin);
     let at_start = |what: &str| Objection { what: what.to_owned(), token: 0 };
     let mut reader = Zonefile::from(line.as_slice());
     reader.set_default_class(Class::IN);
@@ -43,24 +62,38 @@ pub(super) fn read(rtype: Rtype, tokens: &[&[u8]], origin: &Name) -> Result<Vec<
     if let ScannedRecordData::Unknown(_) = data {
         check_known(rtype, &wire).map_err(|what| at_start(&what))?;
     }
-    if wire.len() > usize::from(u16::MAX) {
-        return Err(at_start("the data has more than 65535 octets"));
-    }
-    Ok(wire)
+    bounded(wire)
 }
 
 /// The record as one line for the reader, and where each token begins and ends in it.
-fn line(rtype: Rtype, tokens: &[&[u8]]) -> (Vec<u8>, Vec<Range<usize>>) {
+fn line(rtype: Rtype, tokens: &[&[u8]], origin: &Name) -> (Vec<u8>, Vec<Range<usize>>) {
     let mut line = format!(". 0 IN TYPE{}", rtype.0).into_bytes();
     let mut places = Vec::with_capacity(tokens.len());
     for token in tokens {
         line.push(b' ');
         let start = line.len();
-        push_token(&mut line, token);
+        match *token {
+            // The reader takes it for a name of one label.
+            b"@" if has_names(rtype) => line.extend(absolute(origin).as_bytes()),
+            token => push_token(&mut line, token),
+        }
         places.push(start..line.len());
     }
     line.push(b'\n');
     (line, places)
+}
+
+/// Whether a lone `@` in the data of a type that `domain` reads is a name, and no text.
+fn has_names(rtype: Rtype) -> bool {
+    let is_old = matches!(rtype, Rtype(3 | 4) | Rtype::MB | Rtype::MG | Rtype::MR | Rtype::MINFO | Rtype::RP);
+    is_old
+        || matches!(rtype, Rtype::NS | Rtype::CNAME | Rtype::PTR | Rtype::DNAME | Rtype::MX)
+        || matches!(rtype, Rtype::SRV | Rtype::NSEC | Rtype::RRSIG | Rtype::IPSECKEY)
+}
+
+fn absolute(name: &Name) -> String {
+    let text = name_text(name.octets());
+    if name.labels() == 0 { text } else { format!("{text}.") }
 }
 
 /// Copies a token; octets above 127 inside quotes, which the reader refuses, go as escapes.

@@ -356,7 +356,7 @@ impl<'t> Reader<'t> {
 }
 
 /// Seconds, or numbers with units: `90`, `1h30m`.
-fn ttl(text: &[u8]) -> Option<u64> {
+pub(super) fn ttl(text: &[u8]) -> Option<u64> {
     let (mut total, mut number, mut digits) = (0u64, 0u64, false);
     let mut units = false;
     for octet in text {

@@ -371,6 +371,37 @@ a\.b A 192.0.2.9
     assert_eq!(name_text(zone.origin().octets()), "example.com");
 }
 
+/// Every type that a zone can hold, text to wire, as independent readers have it.
+#[test]
+fn every_type_is_read_as_independent_readers_read_it() {
+    let (mut rows, mut wrong) = (0, Vec::new());
+    for row in include_str!("types.tsv").lines().filter(|row| !row.starts_with('#')) {
+        let mut columns = row.split('\t');
+        let mut next = || columns.next().unwrap_or_else(|| panic!("{row}"));
+        let (mnemonic, text, wire, who) = (next(), next(), next(), next());
+        let rtype = rdata::rtype(mnemonic).unwrap();
+        assert_eq!(rtype.to_string(), mnemonic, "{row}");
+        let owner = if mnemonic == "SOA" { "@" } else { "x" };
+        let head = if mnemonic == "SOA" { "$TTL 300\n@ NS ns.example.net.\n" } else { HEAD };
+        let (zone, said) = report(format!("{head}{owner} {mnemonic} {text}\n").as_bytes(), &[]);
+        let got = zone.map_or("refused".to_owned(), |zone| {
+            let wire = parse_name(owner.as_bytes(), zone.origin().octets()).unwrap();
+            let found = match zone.lookup(&Name::from_wire(&wire).unwrap(), rtype) {
+                Lookup::Answer(rrset) => rrset.rdata().next().unwrap(),
+                Lookup::Referral { servers, .. } => servers.rdata().next().unwrap(),
+                other => panic!("{row}: {other:?}"),
+            };
+            found.iter().map(|octet| format!("{octet:02x}")).collect()
+        });
+        if got != wire {
+            wrong.push(format!("{mnemonic} {text}\n  here: {got}\n  {who}: {wire}\n  {said:?}"));
+        }
+        rows += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(rows > 150, "{rows}");
+}
+
 #[test]
 fn rfc3597_5_octets_must_be_data_of_a_known_type() {
     check(
