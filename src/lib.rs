@@ -5,6 +5,7 @@
 //! a test enforces.
 
 // DECIDE: pure. No I/O, clock, dice, log, async or lock; no allocation on the query path.
+pub mod certificate;
 pub mod dnssec;
 pub mod geo;
 pub mod health;

@@ -222,7 +222,7 @@ const NAMES_ASKED: &[(&str, Rcode)] = &[
 #[test]
 fn no_query_allocates() {
     let view = view();
-    let options: [Option<&[u8]>; 8] = [
+    let options: [Option<&[u8]>; 9] = [
         None,
         Some(&[]),
         // NSID
@@ -233,6 +233,8 @@ fn no_query_allocates() {
         Some(&[0, 8, 0, 10, 0, 2, 48, 0, 0x20, 1, 0xd, 0xb8, 0xff, 0, 0, 3, 0, 0]),
         Some(&[0, 8, 0, 4, 0, 1, 0, 0]),
         Some(&[0, 8, 0, 4, 0, 9, 0, 0]),
+        // Keepalive and padding.
+        Some(&[0, 11, 0, 0, 0, 12, 0, 3, 0, 0, 0]),
     ];
     let now = Now { monotonic: Duration::from_secs(1), wall: Duration::from_secs(1_700_000_000) };
     let mut buffer = vec![0; 65_535];
@@ -244,8 +246,9 @@ fn no_query_allocates() {
                 let packet = query(name, rtype, *options);
                 for source in ["203.0.113.7", "198.51.100.7", "2001:db8:ff00::1", "127.0.0.1"] {
                     let source: IpAddr = source.parse().unwrap();
-                    for transport in [Transport::Udp, Transport::Tcp] {
-                        let asked = Asked { source, transport, class: ClientClass::DEFAULT };
+                    for transport in [Transport::Udp, Transport::Tls] {
+                        let idle_timeout = (transport == Transport::Tls).then_some(Duration::from_secs(10));
+                        let asked = Asked { source, transport, class: ClientClass::DEFAULT, idle_timeout };
                         let before = ALLOCATIONS.get();
                         let outcome = respond(&view, &asked, now, asked_count, &packet, &mut buffer);
                         let allocated = ALLOCATIONS.get() - before;
@@ -265,7 +268,7 @@ fn no_query_allocates() {
             }
         }
     }
-    assert_eq!(asked_count, 24 * 12 * 8 * 8);
+    assert_eq!(asked_count, 24 * 12 * 9 * 8);
     assert!(steered > 1000, "{steered}");
     // The counter counts.
     let before = ALLOCATIONS.get();
@@ -280,6 +283,7 @@ fn no_rejected_packet_allocates() {
         source: "192.0.2.7".parse().unwrap(),
         transport: Transport::Udp,
         class: ClientClass::DEFAULT,
+        idle_timeout: None,
     };
     let now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
     let sound = query("near.example.com", 1, Some(&[0, 8, 0, 7, 0, 1, 24, 0, 203, 0, 113]));

@@ -91,7 +91,12 @@ fn check(view: &View, queries: &Queries) -> Result<()> {
 }
 
 fn asked() -> Asked {
-    Asked { source: IpAddr::V4(Ipv4Addr::LOCALHOST), transport: Transport::Udp, class: ClientClass::DEFAULT }
+    Asked {
+        source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        transport: Transport::Udp,
+        class: ClientClass::DEFAULT,
+        idle_timeout: None,
+    }
 }
 
 /// The view of a configuration with one region down and everything else well.

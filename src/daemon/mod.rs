@@ -38,7 +38,7 @@ use crate::health::Board;
 use crate::probe::Prober;
 use crate::probe::exec::{Commands as ExecCommands, Helper};
 use crate::publish::Cell;
-use crate::server::{self, Bound, Clock, Draws};
+use crate::server::{self, Bound, Clock, Draws, Entrances};
 use crate::telemetry::Telemetry;
 use crate::view::View;
 
@@ -190,9 +190,8 @@ async fn supervise(start: Start) -> io::Result<()> {
     let prober = Prober::new(prepared.probe_limits(), exec, observations_sender);
     let supervisor = Supervisor::new(Parts {
         source,
-        connection_limits: prepared.connection_limits(descriptors),
+        entrances: Entrances { dns: sockets, limits: prepared.connection_limits(descriptors), tls: None },
         prepared,
-        sockets,
         board,
         view,
         cell,

@@ -5,7 +5,6 @@ mod allowed;
 mod authority;
 mod body;
 mod cause;
-mod certificate;
 mod dns;
 pub mod exec;
 mod feed;

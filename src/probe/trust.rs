@@ -18,9 +18,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::certificate;
 use super::stopwatch::{Phase, Stopwatch};
 use super::{authority, cause};
+use crate::certificate;
 use crate::health::{Failure, Http2, NotRun, TargetAddress, TlsCheck, TlsFailure};
 
 type Verifier = Arc<dyn ServerCertVerifier>;

@@ -10,6 +10,7 @@ mod why;
 mod tests;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::geo::ClientPrefix;
 use crate::ids::{CounterId, RegionId, ServiceId, ZoneId};
@@ -17,8 +18,8 @@ use crate::now::Now;
 use crate::steer::{Client, Lane, Mode, Selection};
 use crate::view::{ResponderSettings, View};
 use crate::wire::{
-    Edns, ExtendedError, MESSAGE_OCTETS_MAX, Opt, Parsed, Query, Question, Rcode, Rejected, ResponseWriter,
-    Rtype, ServiceBinding, Silence, UDP_OCTETS_MIN, Verdict,
+    Edns, ExtendedError, Keepalive, MESSAGE_OCTETS_MAX, Malformed, Opt, Parsed, Query, Question, Rcode,
+    Rejected, ResponseWriter, Rtype, ServiceBinding, Silence, UDP_OCTETS_MIN, Verdict,
 };
 use crate::zone::{Catalog, ClientClass};
 
@@ -70,6 +71,9 @@ pub struct Asked {
     pub transport: Transport,
     /// The class of clients it came from (R16).
     pub class: ClientClass,
+    /// How long its connection may be idle; `None` where there is no connection, or where the option that
+    /// says so has no meaning (RFC 7828, RFC 9250 section 5.5.2).
+    pub idle_timeout: Option<Duration>,
 }
 
 /// What is to be done with a packet.
@@ -221,7 +225,10 @@ fn answered<'v>(
 ) -> Option<Outcome<'v>> {
     let settings = steering.settings();
     let edns = query.edns.as_ref();
-    let mut opt = edns.map(|edns| opt(settings, edns));
+    if asked.idle_timeout.is_some() && edns.is_some_and(|edns| edns.keepalive == Keepalive::Stated) {
+        return reject(settings, asked, &stated_keepalive(query), buffer);
+    }
+    let mut opt = edns.map(|edns| opt(settings, asked, edns));
     let mut writer = begin(settings, asked, edns, opt.as_ref(), Some(&query.question), buffer)?;
     let answering = Answering::new(steering, query, client(asked, edns), moment);
     let answer = answering.answer(asked.class, &mut writer);
@@ -242,6 +249,12 @@ fn answered<'v>(
     Some(Outcome::Reply { length, note })
 }
 
+/// A client that states a timeout does not know what it says.
+fn stated_keepalive<'p>(query: &Query<'p>) -> Rejected<'p> {
+    let (header, question) = (query.header, Some(query.question));
+    Rejected { header, question, edns: query.edns, why: Malformed::Options }
+}
+
 /// An error for what cannot be looked up: as much of the query comes back as could be read.
 fn reject<'v>(
     settings: &ResponderSettings,
@@ -250,7 +263,7 @@ fn reject<'v>(
     buffer: &mut [u8],
 ) -> Option<Outcome<'v>> {
     let edns = rejected.edns.as_ref();
-    let opt = edns.map(|edns| opt(settings, edns));
+    let opt = edns.map(|edns| opt(settings, asked, edns));
     let mut writer = begin(settings, asked, edns, opt.as_ref(), rejected.question.as_ref(), buffer)?;
     let rcode = rejected.why.rcode();
     let verdict = Verdict { rcode, authoritative: false, truncated: false };
@@ -299,14 +312,21 @@ fn octets_max(settings: &ResponderSettings, transport: Transport, edns: Option<&
 }
 
 /// The OPT that answers a query's OPT, for static data.
-fn opt<'o>(settings: &'o ResponderSettings, edns: &Edns<'o>) -> Opt<'o> {
+fn opt<'o>(settings: &'o ResponderSettings, asked: &Asked, edns: &Edns<'o>) -> Opt<'o> {
     Opt {
         payload_octets: settings.udp_payload_max,
         dnssec_ok: edns.dnssec_ok,
         nsid: settings.nsid.as_deref().filter(|_| edns.nsid),
         subnet: edns.subnet.map(|subnet| (subnet, 0)),
+        keepalive: asked.idle_timeout.filter(|_| edns.keepalive == Keepalive::Asked).map(tenths),
         error: None,
+        padded: edns.padding && asked.transport.is_encrypted(),
     }
+}
+
+/// A duration in the unit of the keepalive option; the longest is two hours.
+fn tenths(duration: Duration) -> u16 {
+    u16::try_from(duration.as_millis() / 100).unwrap_or(u16::MAX)
 }
 
 /// The client as policies see it: a source length of 0 asks not to go by the subnet (RFC 7871

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::draw::Draws;
 use crate::now::Now;
@@ -15,6 +16,7 @@ use crate::wire::{HEADER_OCTETS, Rcode};
 /// What a worker needs to answer: where queries come in, its counters and its chance.
 pub struct Answerer {
     listener: SocketAddr,
+    idle_timeout: Option<Duration>,
     counters: Arc<WorkerCounters>,
     draws: Draws,
 }
@@ -22,7 +24,12 @@ pub struct Answerer {
 impl Answerer {
     /// An answerer for a listen address as it is written in the configuration, that counts here.
     pub fn new(listener: SocketAddr, counters: Arc<WorkerCounters>) -> Answerer {
-        Answerer { listener, counters, draws: Draws::seeded() }
+        Answerer { listener, idle_timeout: None, counters, draws: Draws::seeded() }
+    }
+
+    /// The same for a connection that may be idle so long, and whose client may be told so (RFC 7828).
+    pub fn idle(self, timeout: Duration) -> Answerer {
+        Answerer { idle_timeout: Some(timeout), ..self }
     }
 
     /// Where it counts.
@@ -43,6 +50,7 @@ impl Answerer {
             source: source.ip(),
             transport: self.counters.transport,
             class: view.snapshot.catalog.classes().of(source.ip(), Some(self.listener)),
+            idle_timeout: self.idle_timeout,
         };
         let draw = self.draws.draw();
         match respond(view, &asked, now, draw, packet, buffer) {

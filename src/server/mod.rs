@@ -2,11 +2,15 @@
 
 mod answer;
 mod batch;
+mod certificates;
 mod clock;
 mod connections;
 mod draw;
+mod session;
 mod socket;
+mod stream;
 mod tcp;
+mod tls;
 mod udp;
 
 use std::io;
@@ -17,13 +21,18 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use certificates::{Certificate, Credentials, Part, Unusable};
 pub use clock::Clock;
 pub use draw::Draws;
-pub use socket::Bound;
+pub use socket::{Bound, Listening};
 
 use crate::publish::Cell;
 use crate::respond::Transport;
-use crate::telemetry::{Telemetry, Writers};
+use crate::telemetry::{Telemetry, WorkerCounters, Writers};
+use connections::Connections;
+use session::Service;
+use tcp::Protocol;
+use tls::Security;
 
 /// Bounds on connections; see `[server]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +45,28 @@ pub struct ConnectionLimits {
     pub idle_timeout: Duration,
     /// A message, once begun, arrives within this; a reply is taken within this.
     pub message_timeout: Duration,
+}
+
+/// Where DNS over TLS comes in.
+pub struct TlsEntrance {
+    /// The opened sockets.
+    pub listeners: Vec<Listening>,
+    /// What is shown.
+    pub certificate: Arc<Certificate>,
+    /// What connections are held to, those with a handshake under way among them.
+    pub limits: ConnectionLimits,
+    /// A handshake is complete within this.
+    pub handshake_timeout: Duration,
+}
+
+/// Every way into the server.
+pub struct Entrances {
+    /// DNS over UDP and TCP.
+    pub dns: Vec<Bound>,
+    /// What TCP connections are held to.
+    pub limits: ConnectionLimits,
+    /// DNS over TLS.
+    pub tls: Option<TlsEntrance>,
 }
 
 /// Opens all sockets, so many datagram sockets per address. Nothing is answered yet. On a machine without IPv6
@@ -57,9 +88,46 @@ pub fn bind(listen: &[SocketAddr], workers: usize) -> Result<Vec<Bound>, (Socket
     Ok(sockets)
 }
 
+/// Opens sockets for connections alone, likewise.
+///
+/// # Errors
+/// The first address that could not be opened, and why.
+pub fn listen(addresses: &[SocketAddr]) -> Result<Vec<Listening>, (SocketAddr, io::Error)> {
+    let mut sockets = Vec::new();
+    for &address in addresses {
+        match socket::listen(address) {
+            Ok(listening) => sockets.push(listening),
+            Err(error) if addresses.len() > 1 && lacks_ipv6(address, &error) => {
+                tracing::warn!(%address, "this machine has no IPv6: passed over");
+            }
+            Err(error) => return Err((address, error)),
+        }
+    }
+    Ok(sockets)
+}
+
 fn lacks_ipv6(address: SocketAddr, error: &io::Error) -> bool {
     let absent = matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL));
     absent && address.is_ipv6() && address.ip().is_unspecified()
+}
+
+/// What all entrances lead to.
+struct Inside {
+    cell: Arc<Cell>,
+    clock: Clock,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Inside {
+    /// The connections of one transport, and where they are counted.
+    fn transport(
+        &self,
+        transport: Transport,
+        limits: ConnectionLimits,
+        telemetry: &Telemetry,
+    ) -> (Arc<Connections>, Arc<WorkerCounters>) {
+        (Arc::new(Connections::new(limits)), telemetry.worker(transport, Writers::Many))
+    }
 }
 
 /// A server that answers.
@@ -70,23 +138,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts answering on the sockets from whatever view is in the cell. Call it inside a tokio runtime.
+    /// Starts answering at every entrance from whatever view is in the cell. Call it inside a tokio runtime.
     ///
     /// # Errors
-    /// When the system gives no more threads or refuses a listener.
+    /// When the system gives no more threads or refuses a listener, or the cryptography refuses to work.
     pub fn start(
-        sockets: Vec<Bound>,
+        entrances: Entrances,
         cell: &Arc<Cell>,
         clock: Clock,
-        limits: ConnectionLimits,
         telemetry: &Telemetry,
     ) -> io::Result<Server> {
         let (stop, stopped) = watch::channel(false);
         let mut server = Server { workers: Vec::new(), listeners: Vec::new(), stop };
-        // The limits hold for all addresses together.
-        let connections = Arc::new(connections::Connections::new(limits));
-        let counters = telemetry.worker(Transport::Tcp, Writers::Many);
-        for (number, bound) in sockets.into_iter().enumerate() {
+        let inside = Inside { cell: cell.clone(), clock, stopped };
+        // Limits hold for all addresses of a transport together.
+        let tcp = inside.transport(Transport::Tcp, entrances.limits, telemetry);
+        for (number, bound) in entrances.dns.into_iter().enumerate() {
             for (core, socket) in bound.datagrams.into_iter().enumerate() {
                 let counters = telemetry.worker(Transport::Udp, Writers::One);
                 let name = format!("udp-{number}-{core}");
@@ -99,17 +166,38 @@ impl Server {
                     counters,
                 )?);
             }
-            let listener = tokio::net::TcpListener::from_std(bound.connections)?;
-            let service = tcp::Service {
-                cell: cell.clone(),
-                clock,
-                connections: connections.clone(),
-                listener: bound.written,
-                counters: counters.clone(),
-            };
-            server.listeners.push(tokio::spawn(tcp::serve(listener, service, stopped.clone())));
+            server.listen(bound.connections, bound.written, Protocol::Dns, &tcp, &inside)?;
+        }
+        if let Some(tls) = entrances.tls {
+            let transport = inside.transport(Transport::Tls, tls.limits, telemetry);
+            let security = Security::new(tls.certificate, tls::DOT, tls.handshake_timeout);
+            let protocol = Protocol::DnsOverTls(security.map_err(io::Error::other)?);
+            for listening in tls.listeners {
+                let Listening { written, connections, .. } = listening;
+                server.listen(connections, written, protocol.clone(), &transport, &inside)?;
+            }
         }
         Ok(server)
+    }
+
+    fn listen(
+        &mut self,
+        listener: std::net::TcpListener,
+        written: SocketAddr,
+        protocol: Protocol,
+        (connections, counters): &(Arc<Connections>, Arc<WorkerCounters>),
+        inside: &Inside,
+    ) -> io::Result<()> {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let service = Service {
+            cell: inside.cell.clone(),
+            clock: inside.clock,
+            connections: connections.clone(),
+            listener: written,
+            counters: counters.clone(),
+        };
+        self.listeners.push(tokio::spawn(tcp::serve(listener, protocol, service, inside.stopped.clone())));
+        Ok(())
     }
 
     /// Takes nothing new, answers what has been received, and returns when that is done.
@@ -118,7 +206,7 @@ impl Server {
         let _ = self.stop.send(true);
         for listener in self.listeners {
             if listener.await.is_err() {
-                tracing::error!("a TCP listener ended by a panic");
+                tracing::error!("a listener ended by a panic");
             }
         }
         let workers = self.workers;

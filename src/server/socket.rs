@@ -31,6 +31,22 @@ pub struct Bound {
     pub connections: TcpListener,
 }
 
+/// The socket of one address that takes connections alone.
+pub struct Listening {
+    /// The address as it was asked for.
+    pub written: SocketAddr,
+    /// The address, with the port that was given if 0 was asked for.
+    pub address: SocketAddr,
+    /// For connections.
+    pub connections: TcpListener,
+}
+
+/// Opens the socket of one address that takes connections alone.
+pub fn listen(address: SocketAddr) -> io::Result<Listening> {
+    let listener = connections(address)?;
+    Ok(Listening { written: address, address: listener.local_addr()?, connections: listener })
+}
+
 /// Opens the sockets of one address for so many workers.
 pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Bound> {
     let mut attempt = 0;

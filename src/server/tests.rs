@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Clock, ConnectionLimits, Server, bind};
+use super::{Clock, ConnectionLimits, Entrances, Server, bind};
 use crate::health::HealthTable;
 use crate::publish::Cell;
 use crate::steer::{Calendar, Fleet};
@@ -41,8 +41,8 @@ impl Running {
         let address = sockets[0].address;
         let cell = Arc::new(Cell::new(view(1)));
         let telemetry = Arc::new(Telemetry::default());
-        let server =
-            runtime.block_on(async { Server::start(sockets, &cell, Clock::start(), limits, &telemetry) });
+        let entrances = Entrances { dns: sockets, limits, tls: None };
+        let server = runtime.block_on(async { Server::start(entrances, &cell, Clock::start(), &telemetry) });
         Running { address, telemetry, cell, server: Some(server.unwrap()), runtime }
     }
 

@@ -57,6 +57,12 @@ events! {
     ConnectionShed = "connection_shed";
     /// A connection without a whole message for too long.
     ConnectionIdle = "connection_idle";
+    /// A TLS handshake that failed: no common version, cipher or application protocol, or no TLS at all.
+    HandshakeFailed = "handshake_failed";
+    /// A TLS handshake that was not complete in time.
+    HandshakeTimeout = "handshake_timeout";
+    /// An HTTP request that holds no message: refused with a status of 400 to 431.
+    HttpRefused = "http_refused";
     /// A message that was begun and did not arrive in time, or a reply that was not taken in time.
     MessageTimeout = "message_timeout";
 }

@@ -13,6 +13,10 @@ impl OptionCode {
     pub const NSID: OptionCode = OptionCode(3);
     /// The client's network (RFC 7871).
     pub const CLIENT_SUBNET: OptionCode = OptionCode(8);
+    /// How long a connection may be idle (RFC 7828).
+    pub const TCP_KEEPALIVE: OptionCode = OptionCode(11);
+    /// Octets that say nothing but hide a message's length (RFC 7830).
+    pub const PADDING: OptionCode = OptionCode(12);
     /// Extended errors (RFC 8914).
     pub const EXTENDED_ERROR: OptionCode = OptionCode(15);
 }
@@ -55,7 +59,22 @@ pub struct Edns<'p> {
     pub nsid: bool,
     /// A well-formed client subnet.
     pub subnet: Option<ClientSubnet<'p>>,
+    /// Whether the connection's idle timeout was asked for.
+    pub keepalive: Keepalive,
+    /// There was padding: the requester asks for some (RFC 7830 section 4).
+    pub padding: bool,
     options: &'p [u8],
+}
+
+/// What a query says by the keepalive option. Whether that matters depends on the transport.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Keepalive {
+    /// Nothing.
+    Absent,
+    /// It asks for the idle timeout.
+    Asked,
+    /// It states a timeout, which is the server's to state (RFC 7828 section 3.2.1).
+    Stated,
 }
 
 /// One option as sent.
@@ -77,6 +96,8 @@ impl<'p> Edns<'p> {
             compact_ok: ttl & 0xc000 == 0xc000,
             nsid: false,
             subnet: None,
+            keepalive: Keepalive::Absent,
+            padding: false,
             options,
         }
     }
@@ -94,6 +115,7 @@ impl<'p> Edns<'p> {
     /// Reads the options; with a fault among them, none of them.
     pub(super) fn read_options(&mut self) -> Result<(), Malformed> {
         let (mut nsid, mut client_subnet) = (false, None);
+        let (mut keepalive, mut padding) = (Keepalive::Absent, false);
         let mut rest = self.options;
         while !rest.is_empty() {
             let Some((option, after)) = split_option(rest) else { return Err(Malformed::Options) };
@@ -103,11 +125,17 @@ impl<'p> Edns<'p> {
                 OptionCode::CLIENT_SUBNET => {
                     client_subnet = Some(ClientSubnet::parse(option.data).ok_or(Malformed::ClientSubnet)?);
                 }
+                OptionCode::TCP_KEEPALIVE if option.data.is_empty() && keepalive != Keepalive::Stated => {
+                    keepalive = Keepalive::Asked;
+                }
+                OptionCode::TCP_KEEPALIVE => keepalive = Keepalive::Stated,
+                OptionCode::PADDING => padding = true,
                 _ => {}
             }
             rest = after;
         }
         (self.nsid, self.subnet) = (nsid, client_subnet);
+        (self.keepalive, self.padding) = (keepalive, padding);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ mod types;
 mod writer;
 
 pub use binding::{ServiceBinding, SvcParamKey};
-pub use edns::{ClientSubnet, Edns, EdnsOption, ExtendedError, OptionCode};
+pub use edns::{ClientSubnet, Edns, EdnsOption, ExtendedError, Keepalive, OptionCode};
 pub use name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX, Name, NameTextError, name_octets, name_text, parse_name};
 pub use query::{Header, Malformed, Parsed, Query, Question, Rejected, Silence};
 pub use types::{Class, Opcode, Rcode, Rtype};

@@ -18,6 +18,12 @@ const OPT_OCTETS: usize = 11;
 /// A pointer has 14 bits.
 const POINTER_MAX: usize = 0x3fff;
 
+/// What padded responses are a multiple of (RFC 8467 section 4.1).
+const PADDED_TO_OCTETS: usize = 468;
+
+/// The head of an option: code and length.
+const OPTION_HEAD_OCTETS: usize = 4;
+
 /// The longest NSID sent: a reply of 512 octets has to hold the longest question and OPT.
 const NSID_OCTETS_MAX: usize = 128;
 
@@ -67,8 +73,12 @@ pub struct Opt<'o> {
     pub nsid: Option<&'o [u8]>,
     /// The query's client subnet, and the scope to answer it with.
     pub subnet: Option<(ClientSubnet<'o>, u8)>,
+    /// How long the connection may be idle, in units of 100 ms, where it was asked for.
+    pub keepalive: Option<u16>,
     /// Sent if there is room.
     pub error: Option<ExtendedError>,
+    /// Whether the message is filled up to a multiple of 468 octets, as far as there is room.
+    pub padded: bool,
 }
 
 /// Composes one response.
@@ -121,7 +131,8 @@ impl<'b> ResponseWriter<'b> {
     pub fn reserve(&mut self, opt: &Opt<'_>) {
         let octets = OPT_OCTETS
             + opt.nsid.map_or(0, |nsid| 4 + nsid.len().min(NSID_OCTETS_MAX))
-            + opt.subnet.map_or(0, |(subnet, _)| 4 + subnet.data().len());
+            + opt.subnet.map_or(0, |(subnet, _)| 4 + subnet.data().len())
+            + opt.keepalive.map_or(0, |_| OPTION_HEAD_OCTETS + size_of::<u16>());
         self.limit = self.limit.saturating_sub(octets).max(self.end);
     }
 
@@ -359,14 +370,38 @@ impl<'b> ResponseWriter<'b> {
         if let Some(nsid) = opt.nsid {
             let _ = self.option(OptionCode::NSID, [], nsid.get(..NSID_OCTETS_MAX).unwrap_or(nsid));
         }
+        if let Some(keepalive) = opt.keepalive {
+            let _ = self.option(OptionCode::TCP_KEEPALIVE, keepalive.to_be_bytes(), &[]);
+        }
         if let Some(error) = opt.error {
             let _ = self.option(OptionCode::EXTENDED_ERROR, error.number().to_be_bytes(), &[]);
+        }
+        if opt.padded {
+            // Last, because it makes up for all the others.
+            self.pad();
         }
         let length = (self.end - options) as u16;
         if let Some(place) = self.buffer.get_mut(start + OPT_OCTETS - 2..start + OPT_OCTETS) {
             place.copy_from_slice(&length.to_be_bytes());
         }
         self.count(3);
+    }
+
+    /// Fills the message up to the next multiple, or to the limit where that comes first.
+    fn pad(&mut self) {
+        let begun = self.end + OPTION_HEAD_OCTETS;
+        let end = begun.next_multiple_of(PADDED_TO_OCTETS).min(self.limit);
+        let Some(octets) = end.checked_sub(begun).and_then(|octets| u16::try_from(octets).ok()) else {
+            return;
+        };
+        let [c1, c0] = OptionCode::PADDING.0.to_be_bytes();
+        let [l1, l0] = octets.to_be_bytes();
+        if self.put(&[c1, c0, l1, l0]).is_ok()
+            && let Some(padding) = self.buffer.get_mut(begun..end)
+        {
+            padding.fill(0);
+            self.end = end;
+        }
     }
 
     /// Writes an option whole or not at all.

@@ -276,6 +276,7 @@ impl Server for World {
             source: question.from,
             transport: if question.tcp { Transport::Tcp } else { Transport::Udp },
             class: self.view.snapshot.catalog.classes().of(question.from, question.at),
+            idle_timeout: None,
         };
         let mut buffer = vec![0; 65535];
         match respond::respond(&self.view, &asked, self.now, draw, &query, &mut buffer) {

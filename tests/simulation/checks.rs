@@ -408,7 +408,12 @@ fn wire(node: &Node, given: Given<'_>, selection: &Selection<'_>) -> Result<(), 
         each: None,
     };
     let query = question.octets(given.draw as u16);
-    let asked = Asked { source: question.from, transport: Transport::Udp, class: ClientClass::DEFAULT };
+    let asked = Asked {
+        source: question.from,
+        transport: Transport::Udp,
+        class: ClientClass::DEFAULT,
+        idle_timeout: None,
+    };
     let mut buffer = [0; 1500];
     let outcome = respond::respond(&node.view, &asked, node.now, given.draw, &query, &mut buffer);
     let Outcome::Reply { length, .. } = outcome else { return Err(wrong("no reply".into())) };

@@ -7,13 +7,13 @@ use super::Supervisor;
 use super::tell::OURSELVES;
 use crate::daemon::notify::{State, notify};
 use crate::now::Now;
-use crate::server::{Bound, Server};
+use crate::server::{Entrances, Server};
 use crate::state::{Durable, Outcome, What};
 
 /// Where the process is in its life, with what it needs there.
 pub(super) enum Life {
     /// Sockets are open, nothing is read from them until the first round or `until`.
-    Starting { until: Duration, sockets: Vec<Bound> },
+    Starting { until: Duration, entrances: Option<Box<Entrances>> },
     /// Queries are answered.
     Serving { server: Server },
     /// Queries are answered until `until`; readiness is off.
@@ -24,11 +24,12 @@ impl Supervisor {
     /// Goes from one phase of life to the next when its time has come; breaks at the end.
     pub(super) async fn grow_up(&mut self, now: Now) -> std::io::Result<ControlFlow<()>> {
         match &mut self.life {
-            Life::Starting { until, sockets } => {
+            Life::Starting { until, entrances } => {
                 let complete = self.board.first_round_done();
-                if complete || now.monotonic >= *until {
-                    let sockets = std::mem::take(sockets);
-                    self.begin_to_serve(sockets, complete)?;
+                if (complete || now.monotonic >= *until)
+                    && let Some(entrances) = entrances.take()
+                {
+                    self.begin_to_serve(*entrances, complete)?;
                 }
             }
             Life::Serving { .. } => {}
@@ -47,7 +48,7 @@ impl Supervisor {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn begin_to_serve(&mut self, sockets: Vec<Bound>, complete: bool) -> std::io::Result<()> {
+    fn begin_to_serve(&mut self, entrances: Entrances, complete: bool) -> std::io::Result<()> {
         if self.board.restored_fresh() {
             tracing::info!("health was restored: no first round of probes to wait for");
         } else if !complete {
@@ -55,7 +56,7 @@ impl Supervisor {
         }
         self.tell_places();
         self.publish();
-        let server = Server::start(sockets, &self.cell, self.clock, self.connection_limits, &self.telemetry)?;
+        let server = Server::start(entrances, &self.cell, self.clock, &self.telemetry)?;
         self.life = Life::Serving { server };
         let listen = self.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         tracing::info!(listen, generation = self.view.snapshot.generation, "ready");

@@ -23,7 +23,7 @@ use crate::health::{Board, Observation};
 use crate::now::Now;
 use crate::probe::Prober;
 use crate::publish::Cell;
-use crate::server::{Bound, Clock, ConnectionLimits};
+use crate::server::{Clock, Entrances};
 use crate::state::{Keeper, Kept};
 use crate::telemetry::Telemetry;
 use crate::view::View;
@@ -68,10 +68,8 @@ pub struct Parts {
     pub source: Source,
     /// The first configuration, compiled.
     pub prepared: Prepared,
-    /// The opened sockets.
-    pub sockets: Vec<Bound>,
-    /// What connections are held to.
-    pub connection_limits: ConnectionLimits,
+    /// The ways in, opened.
+    pub entrances: Entrances,
     /// The state of health.
     pub board: Board,
     /// The first view.
@@ -107,7 +105,6 @@ pub struct Supervisor {
     telemetry: Arc<Telemetry>,
     prober: Prober,
     life: Life,
-    connection_limits: ConnectionLimits,
     listen: Vec<SocketAddr>,
     inputs: Inputs,
     keeper: Keeper<Kept>,
@@ -165,9 +162,8 @@ impl Supervisor {
             clock: parts.clock,
             telemetry: parts.telemetry,
             prober: parts.prober,
-            listen: parts.sockets.iter().map(|bound| bound.address).collect(),
-            life: Life::Starting { until, sockets: parts.sockets },
-            connection_limits: parts.connection_limits,
+            listen: parts.entrances.dns.iter().map(|bound| bound.address).collect(),
+            life: Life::Starting { until, entrances: Some(Box::new(parts.entrances)) },
             inputs,
             keeper: parts.keeper,
             keeping: Keeping::since(now),

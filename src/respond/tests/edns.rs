@@ -32,6 +32,50 @@ fn rfc5001_nsid_only_when_asked() {
 }
 
 #[test]
+fn rfc7828_3_the_idle_timeout_is_told_who_asks_over_a_connection() {
+    check("short.example.com TXT +keepalive +tcp", &["NOERROR aa", WWW, "opt 1232 keepalive=100"]);
+    check("short.example.com TXT +keepalive +tls", &["NOERROR aa", WWW, "opt 1232 keepalive=100"]);
+    check("missing.example.com A +keepalive +tcp", &["NXDOMAIN aa", SOA, "opt 1232 keepalive=100"]);
+    check("short.example.com TXT +edns +tcp", &["NOERROR aa", WWW, "opt 1232"]);
+    // Where there is no connection, or one that has its own way to say so, the option says nothing.
+    for transport in ["", "+https", "+quic"] {
+        for stated in ["+keepalive", "+keepalive=100"] {
+            check(&format!("short.example.com TXT {stated} {transport}"), &["NOERROR aa", WWW, "opt 1232"]);
+        }
+    }
+}
+
+#[test]
+fn rfc7828_3_2_1_a_client_states_no_timeout() {
+    check("short.example.com TXT +keepalive=0 +tcp", &["FORMERR", "opt 1232"]);
+    check("short.example.com TXT +keepalive=600 +nsid +tls", &["FORMERR", "opt 1232 nsid=node-1"]);
+    check("short.example.com TXT +keepalive +keepalive=600 +tcp", &["FORMERR", "opt 1232"]);
+}
+
+#[test]
+fn rfc8467_4_1_padded_to_468_octets_where_it_is_asked_for_and_hides_something() {
+    for transport in ["+tls", "+https", "+quic"] {
+        for padding in [0, 7, 300] {
+            let asked = format!("short.example.com TXT +padding={padding} {transport}");
+            check(&asked, &["NOERROR aa", WWW, "opt 1232 padded=468"]);
+        }
+        check(
+            &format!("missing.example.com A +padding=1 {transport}"),
+            &["NXDOMAIN aa", SOA, "opt 1232 padded=468"],
+        );
+        check(&format!("other.test A +padding=1 {transport}"), &["REFUSED", "opt 1232 error=20 padded=468"]);
+        check(&format!("short.example.com TXT +edns {transport}"), &["NOERROR aa", WWW, "opt 1232"]);
+    }
+    check(
+        "short.example.com TXT +padding=9 +nsid +keepalive +tls",
+        &["NOERROR aa", WWW, "opt 1232 nsid=node-1 keepalive=100 padded=468"],
+    );
+    // On the open wire padding hides nothing.
+    check("short.example.com TXT +padding=9 +tcp", &["NOERROR aa", WWW, "opt 1232"]);
+    check("short.example.com TXT +padding=9", &["NOERROR aa", WWW, "opt 1232"]);
+}
+
+#[test]
 fn rfc7871_7_2_1_a_subnet_comes_back_in_every_reply() {
     let subnet = "+subnet=198.51.96.0/20";
     let opt = "opt 1232 subnet=198.51.96.0/20/0";

@@ -143,7 +143,8 @@ impl Steering for Fixture {
     }
 }
 
-/// A question as a line: `NAME TYPE [+tcp] [+edns] [+do] [+bufsize=N] [+nsid] [+subnet=ADDRESS/LENGTH]`.
+/// A question as a line: `NAME TYPE [+tcp|+tls|+https|+quic] [+edns] [+do] [+bufsize=N] [+nsid]
+/// [+subnet=ADDRESS/LENGTH] [+keepalive[=TENTHS]] [+padding=OCTETS]`.
 struct Ask {
     packet: Vec<u8>,
     asked: Asked,
@@ -159,10 +160,18 @@ fn ask(line: &str) -> Ask {
     let mut transport = Transport::Udp;
     let (mut edns, mut dnssec_ok, mut payload, mut class, mut subnet) = (false, false, 1232u16, 1u16, None);
     for word in words {
-        edns |= word != "+tcp" && !word.starts_with("+class");
+        edns |= !["+tcp", "+tls", "+https", "+quic"].contains(&word) && !word.starts_with("+class");
         match word.split_once('=').unwrap_or((word, "")) {
             ("+tcp", _) => transport = Transport::Tcp,
+            ("+tls", _) => transport = Transport::Tls,
+            ("+https", _) => transport = Transport::Https,
+            ("+quic", _) => transport = Transport::Quic,
             ("+edns", _) => {}
+            ("+keepalive", "") => options.push((11, Vec::new())),
+            ("+keepalive", tenths) => {
+                options.push((11, tenths.parse::<u16>().unwrap().to_be_bytes().to_vec()))
+            }
+            ("+padding", octets) => options.push((12, vec![0; octets.parse().unwrap()])),
             ("+do", _) => dnssec_ok = true,
             ("+bufsize", octets) => payload = octets.parse().unwrap(),
             ("+nsid", _) => options.push((3, Vec::new())),
@@ -192,7 +201,10 @@ fn ask(line: &str) -> Ask {
         (Transport::Udp, false) => 512,
         _ => 65_535,
     };
-    let asked = Asked { source: "203.0.113.53".parse().unwrap(), transport, class: ClientClass::DEFAULT };
+    let idle_timeout =
+        matches!(transport, Transport::Tcp | Transport::Tls).then_some(Duration::from_secs(10));
+    let source = "203.0.113.53".parse().unwrap();
+    let asked = Asked { source, transport, class: ClientClass::DEFAULT, idle_timeout };
     Ask { packet, asked, has_edns: edns, subnet, limit }
 }
 
@@ -274,6 +286,13 @@ fn lines(reply: &[u8]) -> Vec<String> {
                     format!(" subnet={}/{}/{}", s.addr(), s.source_prefix(), s.scope_prefix())
                 }
                 EdnsOption::NSID(id) => format!(" nsid={}", String::from_utf8_lossy(id.as_ref())),
+                EdnsOption::Unknown(11, data) => {
+                    format!(" keepalive={}", u16::from_be_bytes([data[0], data[1]]))
+                }
+                EdnsOption::Unknown(12, data) => {
+                    assert!(data.iter().all(|octet| *octet == 0), "RFC 7830 section 3");
+                    format!(" padded={}", reply.len())
+                }
                 EdnsOption::Unknown(15, data) => format!(" error={}", data[1]),
                 other => panic!("{other:?}"),
             };

@@ -1,0 +1,71 @@
+//! TLS on accepted connections: the handshake and its limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::certificates::Certificate;
+use super::connections::Place;
+use super::stream::Socket;
+use crate::telemetry::{Event, WorkerCounters};
+
+/// What a connection speaks within TLS, by its name in ALPN.
+pub const DOT: &[&[u8]] = &[b"dot"];
+
+/// How a listener's connections are secured.
+#[derive(Clone)]
+pub struct Security {
+    acceptor: TlsAcceptor,
+    handshake_timeout: Duration,
+}
+
+impl Security {
+    /// By this certificate, whatever it is at the moment of a handshake. A client that names protocols must name
+    /// one of these; one that names none is taken.
+    ///
+    /// # Errors
+    /// When the library finds no version of TLS that it and its cryptography both know: a defect.
+    pub fn new(
+        certificate: Arc<Certificate>,
+        protocols: &[&[u8]],
+        handshake_timeout: Duration,
+    ) -> Result<Security, rustls::Error> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .with_no_client_auth()
+            .with_cert_resolver(certificate);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        // Sessions are resumed by tickets: what is remembered of them is with the clients, so that their number
+        // costs no memory. The keys of tickets change every few hours.
+        config.ticketer = aws_lc_rs::Ticketer::new()?;
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        Ok(Security { acceptor: TlsAcceptor::from(Arc::new(config)), handshake_timeout })
+    }
+
+    /// Does the handshake, for as long as the place is not needed by another; counts where nothing comes of it.
+    pub async fn handshake(
+        &self,
+        stream: Socket,
+        place: &Place,
+        counters: &WorkerCounters,
+    ) -> Option<TlsStream<Socket>> {
+        let shaken = tokio::select! {
+            biased;
+            () = place.shed() => return None,
+            shaken = timeout(self.handshake_timeout, self.acceptor.accept(stream)) => shaken,
+        };
+        let event = match shaken {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(_)) => Event::HandshakeFailed,
+            Err(_) => Event::HandshakeTimeout,
+        };
+        counters.happened(event, 1);
+        None
+    }
+}
