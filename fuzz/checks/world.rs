@@ -81,7 +81,7 @@ pub fn ask(transport: Transport, source: IpAddr, packet: &[u8], filling: u8) -> 
     }
     BUFFER.with_borrow_mut(|buffer| {
         buffer.fill(filling);
-        let asked = Asked { source, transport, class: ClientClass::DEFAULT };
+        let asked = Asked { source, transport, class: ClientClass::DEFAULT, idle_timeout: None };
         let now = Now { monotonic: Duration::from_secs(1), wall: Duration::from_secs(1_800_000_000) };
         match respond(view(), &asked, now, 7, packet, buffer) {
             Outcome::Reply { length, .. } => Some(buffer[..length].to_vec()),
