@@ -12,6 +12,7 @@ pub mod health;
 pub mod ids;
 pub mod now;
 pub mod respond;
+pub mod secondary;
 pub mod steer;
 pub mod view;
 pub mod wire;

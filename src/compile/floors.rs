@@ -32,7 +32,7 @@ pub fn without(config: &crate::config::Config) -> crate::config::Config {
 /// Compares a snapshot with the same one compiled [`without`] floors.
 pub fn shares(floored: &Snapshot, plain: &Snapshot) -> Vec<FloorShare> {
     let mut shares = Vec::new();
-    for (plan, before) in floored.plans.iter().zip(&plain.plans) {
+    for (plan, before) in floored.plans.iter().zip(plain.plans.iter()) {
         let (Some(map), Some(wide)) = (floored.map_of(plan), plain.map_of(before)) else { continue };
         let mut kinds = Kinds::default();
         let (after, before) = (kinds.fold(floored, plan, map), kinds.fold(plain, before, wide));

@@ -12,6 +12,7 @@ mod loads;
 pub mod locations;
 mod maps;
 mod plan;
+pub mod secondary;
 pub mod zonefile;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::ids::{CounterId, RegionId};
 use crate::steer::{Fleet, Plan};
 use crate::view::{Bindings, ResponderSettings, Snapshot};
 use crate::wire::ServiceBinding;
-use crate::zone::{Catalog, ClassSpec, ClientClasses, Zone};
+use crate::zone::{Catalog, ClassSpec, ClientClasses, Validity, Zone};
 
 pub use maps::MapsError;
 
@@ -69,12 +70,12 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
     let snapshot = Snapshot {
         generation: inputs.generation,
         catalog,
-        fleet,
+        fleet: Arc::new(fleet),
         regions: config.regions.iter().map(|region| region.coordinates).collect(),
-        plans: plans.plans,
+        plans: plans.plans.into(),
         bindings: config.services.iter().map(bindings).collect(),
         schedules: config.schedules.iter().map(|schedule| schedule.schedule.clone()).collect(),
-        maps,
+        maps: maps.into(),
         board: Arc::new(board),
         monitors: config.monitors.iter().map(|monitor| monitor.name.as_str().into()).collect(),
         attributions: inputs.atlas.attributions().into_iter().map(Into::into).collect(),
@@ -131,7 +132,9 @@ fn catalog(
             listen: class.listen.clone(),
         })
         .collect();
-    Catalog::with_classes(everybody, ClientClasses::new(&specs), own)
+    let catalog = Catalog::with_classes(everybody, ClientClasses::new(&specs), own);
+    let empty = secondary::places(config).map(|place| (place.id, Validity::Missing));
+    catalog.with_validity(empty)
 }
 
 fn zones(
@@ -143,7 +146,6 @@ fn zones(
 ) -> Vec<Zone> {
     let mut zones = Vec::with_capacity(written.len());
     for written in written {
-        let Some(file) = sources.file(written.file) else { continue };
         let steered: Vec<SteeredOwner<'_>> = written
             .names
             .iter()
@@ -155,7 +157,14 @@ fn zones(
                 testing: testing.get(name.service.index()).map_or(&[], Vec::as_slice),
             })
             .collect();
-        zones.extend(zonefile::read_zone(&written.origin, written.file, &file.bytes, &steered, problems));
+        let text = match written.secondary {
+            Some(_) => secondary::STAND_IN,
+            None => match sources.file(written.file) {
+                Some(file) => &file.bytes,
+                None => continue,
+            },
+        };
+        zones.extend(zonefile::read_zone(&written.origin, written.file, text, &steered, problems));
     }
     zones
 }

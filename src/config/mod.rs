@@ -11,6 +11,7 @@ mod problem;
 mod read;
 mod render;
 mod schema;
+mod secondary;
 pub mod shape;
 mod suggest;
 mod types;
@@ -19,6 +20,7 @@ pub use problem::{FileId, Problem, Problems, Severity, SourceFile, Sources, Span
 pub use read::{class_folders, control_listen, duration, read, spell_duration, zones_folder};
 pub use render::{Style, json, summary, text};
 pub use schema::{main_schema, zone_schema};
+pub use secondary::{Primary, PrimaryTls, Secondary};
 pub use types::*;
 
 #[cfg(test)]

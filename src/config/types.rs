@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{FileId, Span};
+use super::{FileId, Secondary, Span};
 use crate::dnssec::Algorithm;
 use crate::geo::{Coordinates, GeoKey, ScopeFloor};
 use crate::health::load::LoadLimits;
@@ -465,8 +465,10 @@ pub struct Class {
 pub struct Zone {
     /// The origin as the file's name spells it, without the final dot (`.` for the root).
     pub origin: String,
-    /// `ORIGIN.zone`
+    /// `ORIGIN.zone`; of a secondary zone `ORIGIN.toml`.
     pub file: FileId,
+    /// Where the data come from; `None`: from `ORIGIN.zone`.
+    pub secondary: Option<Secondary>,
     /// The steered names of `ORIGIN.toml`.
     pub names: Vec<SteeredName>,
     /// How it is signed; `None`: it is not.

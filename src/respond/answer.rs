@@ -1,13 +1,14 @@
 //! A question's way through its zone: the chain of aliases, and what stands at its end.
 
 use super::{Answered, Steering, why};
+use crate::ids::ZoneId;
 use crate::now::Now;
 use crate::steer::Client;
 use crate::wire::{
     Class, ExtendedError, Full, HEADER_OCTETS, Name, Owner, Query, Rcode, ResponseWriter, Rtype, Section,
     Verdict,
 };
-use crate::zone::{ClientClass, Lookup, Rrset, Zone};
+use crate::zone::{ClientClass, Lookup, Rrset, Validity, Zone};
 
 /// Aliases followed in one answer. Resolvers go on from the last by themselves; 8 is more than sane
 /// zones have, and bounds the work of a query.
@@ -111,10 +112,33 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             self.refuse(Some(ExtendedError::Prohibited));
             return Ok(());
         }
+        if catalog.validity(id) != Validity::Current && !self.is_answered_without(zone, id, name) {
+            return Ok(());
+        }
         if self.why(zone, name, writer)? {
             return Ok(());
         }
         self.follow(zone, name, writer)
+    }
+
+    /// Whether a zone that has expired answers nevertheless: at names that are steered, whose answers are
+    /// made here and owe nothing to the primary. Everything else is SERVFAIL.
+    fn is_answered_without(&mut self, zone: &Zone, id: ZoneId, name: &Name) -> bool {
+        let rtype = self.query.question.rtype;
+        let is_steered = matches!(zone.lookup(name, rtype), Lookup::Steered(_) | Lookup::Testing(..));
+        match self.steering.catalog().validity(id) {
+            Validity::Current => true,
+            Validity::Expired if is_steered => true,
+            Validity::Expired => self.fail(ExtendedError::InvalidData),
+            Validity::Missing => self.fail(ExtendedError::NotReady),
+        }
+    }
+
+    /// SERVFAIL; always false.
+    fn fail(&mut self, error: ExtendedError) -> bool {
+        self.answered.verdict = Verdict { rcode: Rcode::ServFail, authoritative: false, truncated: false };
+        self.answered.error = Some(error);
+        false
     }
 
     /// X2: the account of an answer at `_why.NAME`, for whom it is meant; to others there is no such name.
@@ -223,6 +247,13 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         ttl_max_s: u32,
         writer: &mut ResponseWriter<'_>,
     ) -> Result<(), Full> {
+        let expired =
+            self.answered.zone.is_some_and(|id| self.steering.catalog().validity(id) != Validity::Current);
+        if expired {
+            // The SOA of a denial would be the primary's word.
+            self.fail(ExtendedError::InvalidData);
+            return Ok(());
+        }
         self.answered.verdict.rcode = rcode;
         let Some(soa) = zone.soa() else { return Ok(()) };
         // QNAME is at or below the origin, and so ends with it.

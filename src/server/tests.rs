@@ -93,15 +93,15 @@ fn view_of(zone: Zone) -> View {
     let snapshot = Snapshot {
         generation: 1,
         catalog: Catalog::new(vec![zone]),
-        fleet: Fleet::default(),
-        regions: Box::default(),
-        plans: Box::default(),
-        bindings: Box::default(),
-        schedules: Box::default(),
-        maps: Box::default(),
+        fleet: Arc::default(),
+        regions: Arc::default(),
+        plans: Arc::default(),
+        bindings: Arc::default(),
+        schedules: Arc::default(),
+        maps: Arc::default(),
         board: Arc::default(),
-        monitors: Box::default(),
-        attributions: Box::default(),
+        monitors: Arc::default(),
+        attributions: Arc::default(),
         responder: ResponderSettings { udp_payload_max: 1232, nsid: None, why: Box::default() },
     };
     View::new(Arc::new(snapshot), HealthTable::unknown(0, 0), Calendar::default(), None)

@@ -45,7 +45,7 @@ impl View {
         calendar: Calendar,
         previous: Option<&View>,
     ) -> View {
-        let same = previous.filter(|previous| Arc::ptr_eq(&previous.snapshot, &snapshot));
+        let same = previous.filter(|previous| previous.snapshot.decides_like(&snapshot));
         let carried = match (previous, same) {
             (Some(previous), None) => carry::remembered(previous, &snapshot, &health),
             _ => Vec::new(),

@@ -10,32 +10,33 @@ use crate::ids::ServiceId;
 use crate::now::Now;
 use crate::steer::{Calendar, Fleet, Plan, RttTable, Schedule};
 use crate::wire::ServiceBinding;
-use crate::zone::Catalog;
+use crate::zone::{Catalog, Replacement};
 
-/// One compiled generation of zones, geography and services. Immutable.
+/// One compiled generation of zones, geography and services. Immutable; a copy shares all that is large.
+#[derive(Clone)]
 pub struct Snapshot {
-    /// Goes up by one with each snapshot that this process publishes.
+    /// Goes up by one with each configuration that this process puts in force.
     pub generation: u64,
     /// The zones.
     pub catalog: Catalog,
     /// Endpoints and regions.
-    pub fleet: Fleet,
+    pub fleet: Arc<Fleet>,
     /// Coordinates by `RegionId`.
-    pub regions: Box<[Option<Coordinates>]>,
+    pub regions: Arc<[Option<Coordinates>]>,
     /// The services by [`ServiceId`].
-    pub plans: Box<[Plan]>,
+    pub plans: Arc<[Plan]>,
     /// How the SVCB and HTTPS records of services look, by [`ServiceId`].
-    pub bindings: Box<[Bindings]>,
+    pub bindings: Arc<[Bindings]>,
     /// The schedules by `ScheduleId`.
-    pub schedules: Box<[Schedule]>,
+    pub schedules: Arc<[Schedule]>,
     /// The location maps by `MapId`, with the expected round trips of each where a service asks.
-    pub maps: Box<[(Arc<LocationMap>, Option<RttTable>)]>,
+    pub maps: Arc<[(Arc<LocationMap>, Option<RttTable>)]>,
     /// What is probed, and how that adds up to the health of addresses.
     pub board: Arc<BoardSpec>,
     /// Names of monitors by `MonitorId`.
-    pub monitors: Box<[Box<str>]>,
+    pub monitors: Arc<[Box<str>]>,
     /// What must be shown wherever locations are shown.
-    pub attributions: Box<[Box<str>]>,
+    pub attributions: Arc<[Box<str>]>,
     /// What `respond` needs to know of the server.
     pub responder: ResponderSettings,
 }
@@ -61,6 +62,17 @@ pub struct ResponderSettings {
 }
 
 impl Snapshot {
+    /// The same with some zones replaced: of the same generation, for ids mean what they meant.
+    pub fn with_zones(&self, replacements: &[Replacement]) -> Snapshot {
+        Snapshot { catalog: self.catalog.with_zones(replacements), ..self.clone() }
+    }
+
+    /// Whether two snapshots have the same services, schedules and maps: what was decided of the one holds
+    /// for the other.
+    pub fn decides_like(&self, other: &Snapshot) -> bool {
+        Arc::ptr_eq(&self.plans, &other.plans)
+    }
+
     /// A service's plan; `None` for a number of another generation.
     pub fn plan(&self, service: ServiceId) -> Option<&Plan> {
         self.plans.get(service.index())

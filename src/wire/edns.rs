@@ -30,6 +30,8 @@ pub enum ExtendedError {
     Prohibited,
     /// 20: the name is in none of our zones.
     NotAuthoritative,
+    /// 24: the zone has expired.
+    InvalidData,
 }
 
 impl ExtendedError {
@@ -39,6 +41,7 @@ impl ExtendedError {
             ExtendedError::NotReady => 14,
             ExtendedError::Prohibited => 18,
             ExtendedError::NotAuthoritative => 20,
+            ExtendedError::InvalidData => 24,
         }
     }
 }

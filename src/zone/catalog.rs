@@ -17,10 +17,35 @@ impl ClientClass {
     pub const DEFAULT: ClientClass = ClientClass(0);
 }
 
+/// Whether a zone's data may be answered with.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Validity {
+    /// Yes.
+    Current,
+    /// A secondary zone that no primary has confirmed for longer than its SOA allows (RFC 1034 section
+    /// 4.3.5): its steered names alone are answered.
+    Expired,
+    /// A secondary zone of which nothing was ever transferred: nothing is answered.
+    Missing,
+}
+
+/// A zone to be put in the place of another.
+pub struct Replacement {
+    /// Which place.
+    pub id: ZoneId,
+    /// The zone, of the same origin.
+    pub zone: Arc<Zone>,
+    /// Whether its data may be answered with.
+    pub validity: Validity,
+}
+
 /// All zones of a snapshot.
+#[derive(Clone)]
 pub struct Catalog {
     /// Shared, so that one zone can be replaced without touching the others.
     zones: Box<[Arc<Zone>]>,
+    /// Of each of them.
+    validity: Box<[Validity]>,
     tree: NameTree,
     /// By class, then by node of the tree.
     zone_at: Box<[Box<[Option<ZoneId>]>]>,
@@ -64,7 +89,39 @@ impl Catalog {
             zone_at.push(seen.into_boxed_slice());
         }
         tree.shrink();
-        Catalog { zones: all.into(), tree, zone_at: zone_at.into(), classes }
+        let validity = vec![Validity::Current; all.len()].into();
+        Catalog { zones: all.into(), validity, tree, zone_at: zone_at.into(), classes }
+    }
+
+    /// The same with some zones replaced; all others are shared. A replacement of another origin, or for
+    /// a place that does not exist, is passed over.
+    pub fn with_zones(&self, replacements: &[Replacement]) -> Catalog {
+        let mut catalog = self.clone();
+        for Replacement { id, zone, validity } in replacements {
+            let place = catalog.zones.get_mut(id.index()).zip(catalog.validity.get_mut(id.index()));
+            if let Some((old, was)) = place
+                && old.origin() == zone.origin()
+            {
+                *old = Arc::clone(zone);
+                *was = *validity;
+            }
+        }
+        catalog
+    }
+
+    /// The same with the validity of some zones set.
+    pub fn with_validity(mut self, of: impl Iterator<Item = (ZoneId, Validity)>) -> Catalog {
+        for (id, validity) in of {
+            if let Some(was) = self.validity.get_mut(id.index()) {
+                *was = validity;
+            }
+        }
+        self
+    }
+
+    /// Whether a zone's data may be answered with.
+    pub fn validity(&self, id: ZoneId) -> Validity {
+        self.validity.get(id.index()).copied().unwrap_or(Validity::Missing)
     }
 
     /// Who is in which class.

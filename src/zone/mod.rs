@@ -14,7 +14,7 @@ mod tree;
 mod walk;
 
 pub use builder::{OutOfZone, ZoneBuilder};
-pub use catalog::{Catalog, ClientClass};
+pub use catalog::{Catalog, ClientClass, Replacement, Validity};
 pub use classes::{ClassSpec, ClientClasses};
 pub use lookup::{Lookup, Rdata, Rrset, Zone};
 pub use walk::Held;

@@ -11,6 +11,7 @@ const VACANT: u32 = u32::MAX;
 
 /// Labels under labels. Nodes are numbered densely in the order in which they were made, the parent
 /// before its children.
+#[derive(Clone)]
 pub(super) struct NameTree {
     nodes: Vec<Node>,
     /// One after the other, and a word of zeros: the first word of any label can be read at once.

@@ -18,6 +18,7 @@ mod protection;
 mod reader;
 mod scalar;
 mod schedules;
+mod secondary;
 mod secret;
 mod server;
 mod services;
@@ -160,13 +161,13 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
     tree::lint_without_places(cx, &nodes, has_places, geoip.asn.is_some());
     let services = judge_services(cx, services_read, &nodes, facts.as_deref());
 
-    let zones = zones::zones(cx, sources, &sources.zones, &mut service_names, &services);
+    let zones = zones::zones(cx, sources, &sources.zones, &mut service_names, &services, folder);
     let class_names = section(cx, &main, "classes", "class", CLASSES_MAX);
     let mut classes = classes::classes(cx, &class_names, &server);
     for class in &mut classes {
         let own = sources.class_zones.iter().find(|(name, _)| *name == class.name);
         let own = own.map_or(&[][..], |(_, zones)| zones);
-        class.zones = zones::zones(cx, sources, own, &mut service_names, &services);
+        class.zones = zones::zones(cx, sources, own, &mut service_names, &services, folder);
     }
     // A misspelt reference makes two problems of one: its own is enough.
     if !cx.problems.has_errors() {

@@ -1,13 +1,14 @@
 //! The zones folder: origins, and the steered names of each zone.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use super::directory::Directory;
 use super::reader::{At, Context, Name, Table, Value, shortened};
 use super::scalar::{LABEL_OCTETS_MAX, NAME_TEXT_OCTETS_MAX};
-use super::{dnssec, parse};
+use super::{dnssec, parse, secondary};
 use crate::config::shape::ZONE;
-use crate::config::{FileId, Service, Sources, Span, SteeredName, Zone, ZoneDnssec, ZoneFiles};
+use crate::config::{FileId, Secondary, Service, Sources, Span, SteeredName, Zone, ZoneDnssec, ZoneFiles};
 use crate::ids::ServiceId;
 
 /// The zones of a folder and their steered names.
@@ -17,6 +18,7 @@ pub fn zones(
     files: &[ZoneFiles],
     directory: &mut Directory,
     services: &[Service],
+    folder: &Path,
 ) -> Vec<Zone> {
     let mut zones = Vec::new();
     let mut seen: HashMap<String, FileId> = HashMap::new();
@@ -38,20 +40,27 @@ pub fn zones(
             );
             cx.also(Span { file: earlier, start: 0, end: 0 }, "the first one");
         }
-        let Some(file) = *file else {
-            cx.error(
+        let own = names.map(|names| own_file(cx, (sources, names), origin, directory, services, folder));
+        let own = own.unwrap_or_default();
+        match (*file, &own.secondary) {
+            (None, None) => cx.absent(
                 top,
                 format!("the zone {origin} has steered names but no {origin}.zone beside them"),
-                format!("add {origin}.zone with at least the SOA and NS records, or remove this file"),
-            );
-            if let Some(names) = *names {
-                own_file(cx, sources, names, origin, directory, services);
+                format!(
+                    "add {origin}.zone with at least the SOA and NS records, say where the zone comes from: \
+                     [secondary], or remove this file"
+                ),
+            ),
+            (Some(file), Some(secondary)) => {
+                let message = format!("the zone {origin} is in {origin}.zone and on its primaries");
+                let hint = format!("remove {origin}.zone, or `[secondary]`");
+                cx.error(secondary.span, message, hint);
+                cx.also(Span { file, start: 0, end: 0 }, "the zone file");
             }
-            continue;
-        };
-        let own = names.map(|names| own_file(cx, sources, names, origin, directory, services));
-        let Own { names, dnssec } = own.unwrap_or_default();
-        zones.push(Zone { origin: origin.clone(), file, names, dnssec });
+            (Some(_), None) | (None, Some(_)) => {}
+        }
+        let Own { names, dnssec, secondary } = own;
+        zones.push(Zone { origin: origin.clone(), file: first, secondary, names, dnssec });
     }
     zones
 }
@@ -91,21 +100,23 @@ fn check_label(label: &str) -> Result<(), &'static str> {
 struct Own {
     names: Vec<SteeredName>,
     dnssec: Option<ZoneDnssec>,
+    secondary: Option<Secondary>,
 }
 
 fn own_file(
     cx: &mut Context,
-    sources: &Sources,
-    file: FileId,
+    (sources, file): (&Sources, FileId),
     origin: &str,
     directory: &mut Directory,
     services: &[Service],
+    folder: &Path,
 ) -> Own {
     let Some(parsed) = parse::file(cx, sources, file) else { return Own::default() };
     let table = Table::root(cx, file, parsed.get_ref(), &ZONE);
     let names = steered_names(cx, &table, origin, directory, services);
     let dnssec = dnssec::zone_dnssec(cx, &table, !names.is_empty());
-    Own { names, dnssec }
+    let secondary = table.get("secondary").and_then(|value| secondary::secondary(cx, value, folder));
+    Own { names, dnssec, secondary }
 }
 
 fn steered_names(

@@ -9,6 +9,7 @@ mod monitor;
 mod policy;
 mod protection;
 mod schedule;
+mod secondary;
 mod service;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub use monitor::{
 pub use policy::{ALL_DOWN, BRANCH, MODES, POLICY, RULES, SHARE};
 pub use protection::{FAILBACK, GOVERNOR};
 pub use schedule::{SCHEDULE, WINDOW};
+pub use secondary::{PRIMARY, SECONDARY};
 pub use service::{BINDING, SCOPE_FLOOR, SERVICE, TTL_BOUNDS};
 
 /// A table of the written form.
@@ -548,6 +550,12 @@ pub static ZONE: Shape = Shape {
             "false",
             "Whether, and how, the zone is signed.",
         ),
+        optional(
+            "secondary",
+            Kind::Table(&SECONDARY),
+            "the zone is in NAME.zone",
+            "The zone is transferred from its primaries.",
+        ),
     ],
     exactly_one: &[],
 };
@@ -594,6 +602,8 @@ static ALL: &[&Shape] = &[
     &CLASS,
     &DNSSEC,
     &SIGNED_ZONE,
+    &SECONDARY,
+    &PRIMARY,
     &MIN_HEALTHY_FAMILIES,
 ];
 

@@ -15,14 +15,14 @@ use crate::config::shape::{self, Needed, Shape};
 /// configuration that holds a blank text.
 #[test]
 fn blank_and_empty_values() {
-    let (main, names) = samples();
+    let (main, names, secondary) = samples();
     let parsed = DeTable::parse(&main).unwrap();
     let mut values = Vec::new();
     collect(parsed.get_ref(), &mut values);
     for (key, place) in values {
         for blank in ["\"\"", "\" \"", "[]", "{}", "-1"] {
             let broken = format!("{}{blank}{}", &main[..place.start], &main[place.end..]);
-            let sources = sources(broken.as_bytes(), &[("example.com", Some(b""), Some(names.as_bytes()))]);
+            let sources = sample_sources(&broken, &names, &secondary);
             let (config, problems) = read(&sources, &environment);
             assert_eq!(config.is_some(), !problems.has_errors());
             assert!(config.is_none() || !blank.starts_with("\"\"") && blank != "\" \"", "{key} = {blank}");
@@ -130,23 +130,32 @@ fn manual() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap()
 }
 
-/// The complete samples of the manual: the main file and the steered names.
-fn samples() -> (String, String) {
+/// The complete samples of the manual: the main file, the steered names, and a secondary zone.
+fn samples() -> (String, String, String) {
     let manual = manual();
     let block = |title: &str| {
         let from = manual.find(&format!("```toml\n# {title}\n")).unwrap() + "```toml\n".len();
         manual[from..].split("```").next().unwrap().to_owned()
     };
-    (block("meridian.toml, with every key"), block("zones/example.com.toml"))
+    (block("meridian.toml, with every key"), block("zones/example.com.toml"), block("zones/example.net.toml"))
+}
+
+/// A sample main file with a zone that has a file and one that comes from its primaries.
+fn sample_sources(main: &str, names: &str, secondary: &str) -> Sources {
+    let zones = [
+        ("example.com", Some(&b""[..]), Some(names.as_bytes())),
+        ("example.net", None, Some(secondary.as_bytes())),
+    ];
+    sources(main.as_bytes(), &zones)
 }
 
 #[test]
 fn the_manual_is_accepted_without_a_warning_and_fits_the_schema() {
-    let (main, names) = samples();
-    let sources = sources(main.as_bytes(), &[("example.com", Some(b""), Some(names.as_bytes()))]);
+    let (main, names, secondary) = samples();
+    let sources = sample_sources(&main, &names, &secondary);
     let (_, problems) = read(&sources, &environment);
     assert_eq!(text(&sources, &problems, Style::Plain), "");
-    for (schema, toml) in [(main_schema(), &main), (zone_schema(), &names)] {
+    for (schema, toml) in [(main_schema(), &main), (zone_schema(), &names), (zone_schema(), &secondary)] {
         validate(&schema, &schema, &as_json(toml), "").unwrap();
     }
     let sample = accepted::SAMPLE;
@@ -179,9 +188,9 @@ fn the_schema_refuses_what_the_reader_refuses() {
 /// looks at every key; and the samples hold every key of every shape.
 #[test]
 fn the_reader_looks_at_every_key() {
-    let (main, names) = samples();
+    let (main, names, secondary) = samples();
     let mut seen = BTreeSet::new();
-    for (number, text) in [&main, &names].into_iter().enumerate() {
+    for (number, text) in [&main, &names, &secondary].into_iter().enumerate() {
         let parsed = DeTable::parse(text).unwrap();
         let mut values = Vec::new();
         collect(parsed.get_ref(), &mut values);
@@ -196,13 +205,14 @@ fn the_reader_looks_at_every_key() {
                 continue;
             }
             let broken = format!("{}1979-05-27{}", &text[..place.start], &text[place.end..]);
-            let (main, names) = if number == 0 { (&broken, &names) } else { (&main, &broken) };
-            let sources = sources(main.as_bytes(), &[("example.com", Some(b""), Some(names.as_bytes()))]);
+            let mut samples = [&main, &names, &secondary];
+            samples[number] = &broken;
+            let sources = sample_sources(samples[0], samples[1], samples[2]);
             let (_, problems) = read(&sources, &environment);
             let told = problems.0.iter().any(|problem| {
-                problem.span.is_some_and(|span| {
-                    (span.file.0 == 0) == (number == 0) && span.start as usize == place.start
-                })
+                problem
+                    .span
+                    .is_some_and(|span| sample_of(span.file) == number && span.start as usize == place.start)
             });
             assert!(told, "{key} at {place:?}:\n{}", super::text(&sources, &problems, Style::Plain));
         }
@@ -212,6 +222,15 @@ fn the_reader_looks_at_every_key() {
     let unseen: Vec<_> =
         known.map(|key| key.name).filter(|key| !seen.contains(*key) && *key != "city").collect();
     assert!(unseen.is_empty(), "the manual's sample lacks {unseen:?}");
+}
+
+/// Which of the samples a file of [`sample_sources`] is.
+fn sample_of(file: FileId) -> usize {
+    match file.0 {
+        0 => 0,
+        1 | 2 => 1,
+        _ => 2,
+    }
 }
 
 fn collect(table: &DeTable, values: &mut Vec<(String, std::ops::Range<usize>)>) {
