@@ -30,6 +30,8 @@ pub mod control;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod daemon;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+pub mod keys;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod load;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod probe;

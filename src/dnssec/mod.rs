@@ -4,5 +4,6 @@
 //! Private keys are the edge's: here they are a [`Signer`] that turns octets into a signature.
 
 mod key;
+pub mod ring;
 
 pub use key::{Algorithm, KeyUse, SIGNATURE_OCTETS, Signature, Signer, SigningFailed, ZoneKey};
