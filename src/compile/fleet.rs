@@ -91,6 +91,7 @@ pub fn fleet(config: &Config) -> (Fleet, Members, BoardSpec) {
         endpoints: watched.into(),
         services: Box::new([]),
         feeds: addresses.feeds.into(),
+        hosts: Box::new([]),
         loads: Box::new([]),
         regions: regions.clone(),
         canaries,

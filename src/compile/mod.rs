@@ -8,6 +8,7 @@
 pub mod archive;
 mod fleet;
 pub mod floors;
+mod hosts;
 mod loads;
 pub mod locations;
 mod maps;
@@ -54,6 +55,7 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
     let plans = plan::plans(config, &fleet, &members, inputs.counter, &mut problems);
     board.services = plans.plans.iter().zip(&config.services).map(watched).collect();
     board.loads = loads::loads(config, &board);
+    hosts::look_up(&mut board, &fleet, &plans.plans, &config.probes);
     let catalog = catalog(config, inputs.sources, (&plans.plans, &fleet), &mut problems);
     // The slow part comes last, so that mistakes are told at once.
     if problems.has_errors() {

@@ -6,8 +6,8 @@ use crate::config::{self, Config, Problems};
 use crate::geo::{Coordinates, GeoKey, Lens, MapSpec, RegionOrder, ScopeFloor};
 use crate::ids::{CounterId, EndpointId, Family, MapId, NodeId, PoolId, RegionId, ServiceId};
 use crate::steer::{
-    Aaaa, AllDown, Branch, ClientSubnetUse, Fleet, Lane, MinHealthy, Node, Plan, Rule, Sticky, StickyKey,
-    Trickle, prior_tenths,
+    Aaaa, AllDown, Branch, ClientSubnetUse, Endpoint, EndpointAddress, Fleet, Lane, MinHealthy, Node, Plan,
+    Rule, Sticky, StickyKey, Trickle, prior_tenths,
 };
 
 use super::fleet::Members;
@@ -57,7 +57,8 @@ pub fn plans(
             })
         });
         let key = StickyKey(config.server.hash_key);
-        let plan = plan(id, service, fleet, nodes, (root, map, key), counter);
+        let resolve_s = u32::try_from(config.probes.resolve_interval.as_secs()).unwrap_or(u32::MAX);
+        let plan = plan(id, service, fleet, nodes, (root, map, key, resolve_s), counter);
         check_fences(config, service, fleet, &plan, problems);
         check_alias_families(service, &plan, problems);
         plan
@@ -134,7 +135,7 @@ fn plan(
     service: &config::Service,
     fleet: &Fleet,
     nodes: Vec<Node>,
-    (root, map, key): (NodeId, Option<MapId>, StickyKey),
+    (root, map, key, resolve_s): (NodeId, Option<MapId>, StickyKey, u32),
     counter: &mut dyn FnMut(&str, &str) -> CounterId,
 ) -> Plan {
     // Fallbacks lie outside the root's members but answer all the same.
@@ -167,6 +168,7 @@ fn plan(
             }
         },
         alias: service.alias,
+        flatten: service.flatten.then_some(resolve_s),
         lanes: lanes(service),
         map,
         counters,
@@ -199,10 +201,16 @@ fn without_ipv6(service: &config::Service, fleet: &Fleet, members: &[EndpointId]
     let has_ipv6 = |region: &RegionId| {
         endpoints()
             .filter(|endpoint| endpoint.region == *region)
-            .any(|endpoint| endpoint.addresses.iter().any(|own| Family::of(own.address) == Family::V6))
+            .any(|endpoint| may_have(endpoint, Family::V6))
     };
     let regions: BTreeSet<RegionId> = endpoints().map(|endpoint| endpoint.region).collect();
     regions.into_iter().filter(|region| !has_ipv6(region)).collect()
+}
+
+/// Whether an endpoint has, or may come to have, an address of a family: a host name's are not known yet.
+fn may_have(endpoint: &Endpoint, family: Family) -> bool {
+    let own = |own: &EndpointAddress| Family::of(own.address) == family;
+    endpoint.alias.is_some() || endpoint.addresses.iter().any(own)
 }
 
 /// One service's tree while it is built: shared policies are copied once for each service, because the
@@ -409,10 +417,7 @@ fn check_fences(
         return;
     }
     let has = |members: &[EndpointId], family: Family| {
-        members
-            .iter()
-            .filter_map(|id| fleet.endpoint(*id))
-            .any(|endpoint| endpoint.addresses.iter().any(|own| Family::of(own.address) == family))
+        members.iter().filter_map(|id| fleet.endpoint(*id)).any(|endpoint| may_have(endpoint, family))
     };
     for family in Family::ALL.into_iter().filter(|family| has(&plan.members, *family)) {
         for node in &plan.nodes {

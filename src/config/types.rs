@@ -137,6 +137,8 @@ pub struct Probes {
     pub allow_loopback: bool,
     /// What tells whether this node itself is well (H11).
     pub canaries: Vec<SocketAddr>,
+    /// How often host names are looked up whose addresses stand in answers (default 30 s).
+    pub resolve_interval: Duration,
 }
 
 /// `[regions.NAME]`
@@ -406,6 +408,8 @@ pub struct Service {
     /// What an HTTPS/A/AAAA name that can answer CNAME answers is decided by its endpoints (R14): true
     /// when every endpoint below is a host name, false when every one has addresses.
     pub alias: bool,
+    /// R14: whether the addresses of host names stand in its answers, instead of CNAME.
+    pub flatten: bool,
     /// R11: whether each region has a testing name below the service's names.
     pub testing_names: bool,
     /// How its HTTPS record looks; `None`: it has none.

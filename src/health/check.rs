@@ -78,6 +78,8 @@ pub enum Check {
     Exec(ExecCheck),
     /// A page of load figures, `[feeds.NAME]`: read, and judged by the share of errors if at all.
     Load(Box<LoadCheck>),
+    /// A host name whose addresses stand in answers (`flatten`): looked up, and a failure takes nothing away.
+    Resolve,
     /// `push = {...}`: never probed; somebody posts verdicts, and each is good for so long.
     Push {
         /// How long a verdict holds.
@@ -266,7 +268,7 @@ impl Check {
             Check::Grpc(check) => Some(check.port),
             Check::Dns(check) => Some(check.port),
             Check::Load(check) => Some(check.http.port),
-            Check::Exec(_) | Check::Push { .. } => None,
+            Check::Exec(_) | Check::Resolve | Check::Push { .. } => None,
         }
     }
 
@@ -276,7 +278,7 @@ impl Check {
             Check::Http(check) => check.tls.as_ref(),
             Check::Grpc(check) => check.tls.as_ref(),
             Check::Load(check) => check.http.tls.as_ref(),
-            Check::Tcp(_) | Check::Dns(_) | Check::Exec(_) | Check::Push { .. } => None,
+            Check::Tcp(_) | Check::Dns(_) | Check::Exec(_) | Check::Resolve | Check::Push { .. } => None,
         }
     }
 }

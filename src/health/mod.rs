@@ -36,5 +36,6 @@ pub use overrides::{Override, OverrideId, Overrides, Scope, Selector, SelectorEr
 pub use remembered::Remembered;
 pub use spec::{AddressSpec, BoardSpec, EndpointSpec, MinCapacity, ServiceSpec};
 pub use table::{
-    EndpointState, Forced, HealthTable, ServiceTime, Share, ShareCause, Standing, TargetHealth, Verdict,
+    EndpointState, Forced, HealthTable, Hosts, ServiceTime, Share, ShareCause, Standing, TargetHealth,
+    Verdict,
 };

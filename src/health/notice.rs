@@ -1,6 +1,7 @@
 //! What is to be told besides changes of verdicts: one log line each, and one in the journal.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::command::milli;
@@ -46,6 +47,13 @@ pub enum News {
         targets: usize,
         /// Who.
         actor: String,
+    },
+    /// A host name that stands in answers has other addresses than before.
+    Resolved {
+        /// The name.
+        host: String,
+        /// At least one.
+        addresses: Vec<IpAddr>,
     },
     /// An address goes on its way back (H10).
     Failback {
@@ -129,7 +137,7 @@ impl Notice {
     pub const fn level(&self) -> Level {
         match &self.news {
             News::OverrideSet(_) | News::OverrideEnded { .. } | News::Drained(_) => Level::Info,
-            News::Posted { .. } | News::Failback { .. } => Level::Info,
+            News::Posted { .. } | News::Failback { .. } | News::Resolved { .. } => Level::Info,
             News::Approved { .. } | News::Released { .. } => Level::Info,
             News::OverrideDormant(_) | News::CertificateExpires(_) | News::DistrustEnded { .. } => {
                 Level::Warning
@@ -150,6 +158,7 @@ impl Notice {
             News::Drained(_) => "drained",
             News::CertificateExpires(_) => "certificate-expires",
             News::Posted { .. } => "posted",
+            News::Resolved { .. } => "resolved",
             News::Failback { stage: Stage::Hold { .. }, .. } => "failback-hold",
             News::Failback { stage: Stage::Manual, .. } => "failback-waits",
             News::Failback { stage: Stage::Ramp { .. }, .. } => "failback-ramp",
@@ -185,6 +194,10 @@ impl fmt::Display for Notice {
             }
             News::OverrideEnded { own, how: OverrideEnd::Expired } => write!(f, "{own} has expired"),
             News::CertificateExpires(certificate) => write!(f, "{certificate}"),
+            News::Resolved { host, addresses } => {
+                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                write!(f, "{host} is {}", addresses.join(" "))
+            }
             News::OverrideDormant(own) => write!(f, "{own} is dormant: nobody has that name any more"),
             News::Posted { selector, verdict, targets, actor } => {
                 let verdict = match verdict {

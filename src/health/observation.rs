@@ -1,5 +1,6 @@
 //! What goes into the board and what comes out: orders, observations, transitions.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::feed::Reading;
@@ -58,6 +59,8 @@ pub struct Observation {
     pub certificate_until: Option<Duration>,
     /// What a feed's page said; `None` of every other check, and of a page that could not be read.
     pub reading: Option<Reading>,
+    /// The addresses that a host name has, of a look-up that succeeded; empty of every other check.
+    pub resolved: Box<[IpAddr]>,
 }
 
 impl Observation {
@@ -69,6 +72,7 @@ impl Observation {
             outcome,
             certificate_until: None,
             reading: None,
+            resolved: Box::new([]),
         }
     }
 }

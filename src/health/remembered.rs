@@ -2,6 +2,7 @@
 //!
 //! Lengths of time are as they were when it was taken down; `at_wall` says when that was.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::OverrideKind;
@@ -21,6 +22,17 @@ pub struct Remembered {
     pub returning: Vec<RememberedStage>,
     /// What the governor has accepted and what it holds.
     pub removals: Vec<RememberedRemoval>,
+    /// The addresses of host names.
+    pub hosts: Vec<RememberedHost>,
+}
+
+/// The addresses that a host name had.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RememberedHost {
+    /// The name.
+    pub host: String,
+    /// At least one.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// An override.

@@ -18,6 +18,8 @@ pub struct BoardSpec {
     pub services: Box<[ServiceSpec]>,
     /// The targets that read addresses' loads, sorted (H12).
     pub feeds: Box<[(AddressId, TargetId)]>,
+    /// The targets that look up the host names of addresses, sorted: those whose addresses stand in answers.
+    pub hosts: Box<[(AddressId, TargetId)]>,
     /// Endpoints whose load counts, and those that can take over their clients (H12).
     pub loads: Box<[LoadMember]>,
     /// Names of regions, by [`RegionId`].

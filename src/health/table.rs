@@ -1,5 +1,6 @@
 //! The health table: one immutable generation of states, matching one snapshot.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,6 +137,9 @@ pub struct ServiceTime {
     pub milliseconds: u16,
 }
 
+/// Addresses by the number of the host name that has them.
+pub type Hosts = Arc<[(AddressId, Arc<[IpAddr]>)]>;
+
 /// One generation of states. Ids are those of the snapshot it was made for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HealthTable {
@@ -148,6 +152,8 @@ pub struct HealthTable {
     pub frozen: Arc<[(ServiceId, AddressId)]>,
     /// Sorted by region, then monitor; missing is zero.
     pub service_times: Arc<[ServiceTime]>,
+    /// Sorted: the addresses that host names have, where these stand in answers.
+    pub hosts: Hosts,
 }
 
 impl HealthTable {
@@ -158,12 +164,19 @@ impl HealthTable {
             endpoints: vec![EndpointState::PLAIN; endpoints].into(),
             frozen: Arc::new([]),
             service_times: Arc::new([]),
+            hosts: Arc::new([]),
         }
     }
 
     /// An address's state; unknown for a number this table does not have.
     pub fn address(&self, address: AddressId) -> Standing {
         self.addresses.get(address.index()).copied().unwrap_or(Standing::UNKNOWN)
+    }
+
+    /// The addresses that a host name has; none where it is not looked up, or never was with success.
+    pub fn resolved(&self, host: AddressId) -> &[IpAddr] {
+        let at = self.hosts.binary_search_by_key(&host, |(own, _)| *own).ok();
+        at.and_then(|at| self.hosts.get(at)).map_or(&[], |(_, addresses)| addresses)
     }
 
     /// An endpoint's state; nothing special for a number this table does not have.

@@ -140,6 +140,7 @@ impl Prober {
                 let (timeout, commands) = (spec.cadence.timeout, self.commands.clone());
                 Probe::Exec(ExecProbe::new(check, &spec.address, &spec.label, timeout, commands))
             }
+            Check::Resolve => Probe::Resolve(addresses),
             Check::Push { .. } => return Err(NotRun::Posted),
         })
     }
@@ -159,6 +160,7 @@ enum Probe {
     Grpc(Box<GrpcProbe>),
     Dns(DnsProbe),
     Exec(ExecProbe),
+    Resolve(Addresses),
 }
 
 impl Target {
@@ -174,6 +176,7 @@ impl Target {
         Observation {
             certificate_until: stopwatch.certificate_until(),
             reading: stopwatch.reading(),
+            resolved: stopwatch.resolved(),
             ..Observation::local(order, outcome.map(|()| stopwatch.timings()))
         }
     }
@@ -187,6 +190,11 @@ impl Probe {
             Probe::Grpc(probe) => probe.run(stopwatch).await,
             Probe::Dns(probe) => probe.run(stopwatch).await,
             Probe::Exec(probe) => probe.run(stopwatch).await,
+            Probe::Resolve(addresses) => {
+                let found = addresses.find().await?;
+                stopwatch.found(found.iter().map(|address| address.ip()).collect());
+                Ok(())
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Times the phases of one probe, and keeps what it has come to should its time run out.
 
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::health::{Failure, NotRun, Timings, TlsFailure};
 #[derive(Debug)]
 pub struct Stopwatch(Mutex<Marks>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Marks {
     phase: Phase,
     started: Instant,
@@ -21,6 +22,7 @@ struct Marks {
     head: Option<Instant>,
     certificate_until: Option<Duration>,
     reading: Option<Reading>,
+    resolved: Box<[IpAddr]>,
 }
 
 /// How far a probe has come.
@@ -72,6 +74,7 @@ impl Stopwatch {
             head: None,
             certificate_until: None,
             reading: None,
+            resolved: Box::new([]),
         }))
     }
 
@@ -136,6 +139,16 @@ impl Stopwatch {
         self.marks().reading
     }
 
+    /// A host name's addresses have been found.
+    pub fn found(&self, addresses: Box<[IpAddr]>) {
+        self.mark(|marks, _| marks.resolved = addresses);
+    }
+
+    /// The addresses of a host name.
+    pub fn resolved(&self) -> Box<[IpAddr]> {
+        self.marks().resolved
+    }
+
     /// Until when the certificate is valid that was seen.
     pub fn certificate_until(&self) -> Option<Duration> {
         self.marks().certificate_until
@@ -159,6 +172,6 @@ impl Stopwatch {
     }
 
     fn marks(&self) -> Marks {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

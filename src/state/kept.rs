@@ -3,14 +3,15 @@
 //! The written form has its own types, so that a change of the running ones cannot change the file by
 //! accident. Fields that are missing take their default: an older file is read by a newer program.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::health::OverrideKind;
 use crate::health::remembered::{
-    Remembered, RememberedLatency, RememberedOverride, RememberedRemoval, RememberedStage, RememberedTarget,
-    RememberedVerdict, ReturnStage,
+    Remembered, RememberedHost, RememberedLatency, RememberedOverride, RememberedRemoval, RememberedStage,
+    RememberedTarget, RememberedVerdict, ReturnStage,
 };
 
 /// All of it.
@@ -26,6 +27,7 @@ pub struct Kept {
     targets: Vec<KeptTarget>,
     returning: Vec<KeptStage>,
     removals: Vec<KeptRemoval>,
+    hosts: Vec<KeptHost>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -109,6 +111,12 @@ struct KeptRemoval {
     settles_in_s: Option<f64>,
 }
 
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+struct KeptHost {
+    host: String,
+    addresses: Vec<IpAddr>,
+}
+
 impl Kept {
     /// For writing.
     pub fn of(board: &Remembered) -> Kept {
@@ -120,6 +128,7 @@ impl Kept {
             targets: board.targets.iter().map(KeptTarget::of).collect(),
             returning: board.returning.iter().map(KeptStage::of).collect(),
             removals: board.removals.iter().map(KeptRemoval::of).collect(),
+            hosts: board.hosts.iter().map(KeptHost::of).collect(),
         }
     }
 
@@ -132,7 +141,18 @@ impl Kept {
             targets: self.targets.iter().filter_map(KeptTarget::remembered).collect(),
             returning: self.returning.iter().map(KeptStage::remembered).collect(),
             removals: self.removals.iter().map(KeptRemoval::remembered).collect(),
+            hosts: self.hosts.iter().map(KeptHost::remembered).collect(),
         }
+    }
+}
+
+impl KeptHost {
+    fn of(own: &RememberedHost) -> KeptHost {
+        KeptHost { host: own.host.clone(), addresses: own.addresses.clone() }
+    }
+
+    fn remembered(&self) -> RememberedHost {
+        RememberedHost { host: self.host.clone(), addresses: self.addresses.clone() }
     }
 }
 
@@ -375,6 +395,10 @@ mod tests {
                     settles_in,
                 })
                 .to_vec(),
+            hosts: vec![RememberedHost {
+                host: named("lb.example.net"),
+                addresses: vec!["192.0.2.9".parse().unwrap(), "2001:db8::9".parse().unwrap()],
+            }],
         }
     }
 

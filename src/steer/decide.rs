@@ -587,9 +587,9 @@ impl<'a, 't> Walk<'a, 't> {
         let mut addresses: Vec<IpAddr> = Vec::new();
         for id in endpoints {
             let Some(endpoint) = self.inputs.fleet.endpoint(*id) else { continue };
-            for own in endpoint.addresses.iter().filter(|own| self.lane.has(own.address)) {
+            for own in self.data(endpoint, self.lane) {
                 // Endpoints of two pools may be one machine: an RRset has no record twice.
-                if usable(*id, own) && !addresses.contains(&own.address) {
+                if usable(*id, &own) && !addresses.contains(&own.address) {
                     addresses.push(own.address);
                 }
             }

@@ -98,6 +98,9 @@ pub struct Plan {
     pub client_subnet: ClientSubnetUse,
     /// Whether it answers CNAME (R14).
     pub alias: bool,
+    /// Whether the addresses of host names stand in its answers: then for how long a look-up is good, in
+    /// seconds.
+    pub flatten: Option<u32>,
     /// What is decided of it.
     pub lanes: Box<[Lane]>,
     /// The location map that its policies consult; `None` when the place does not matter.

@@ -238,6 +238,7 @@ mod tests {
             ttl_s: 20..=60,
             client_subnet: ClientSubnetUse::Use,
             alias: false,
+            flatten: None,
             lanes: Box::new([]),
             map: None,
             members: Box::new([]),

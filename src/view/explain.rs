@@ -1,6 +1,7 @@
 //! Why a service answers as it does (X1): the same walk and the same tables as the answer itself,
 //! written down.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::geo::{ClassOf, ClientPrefix, Effective, LocationMap};
@@ -104,6 +105,7 @@ pub fn explain(
     let mut trace = Trace::recording();
     let place = map.map(|map| map.place(class));
     let decided = retrace(inputs, class, place, lane, client_key(prefix), &mut trace);
+    tell_hosts(view, plan, &decided, &mut trace);
     let selection = view.steer(service, lane, client, now, draw);
     let table = view.table(service).and_then(|table| table.lane(lane));
     let located = table.map(|table| table.locate(map, prefix, resolver));
@@ -166,6 +168,21 @@ pub fn explain_region(
         scope: selection.scope,
         scope_why: "everybody gets the same answer".to_owned(),
     })
+}
+
+/// R14: whose addresses an answer is flattened from.
+fn tell_hosts(view: &View, plan: &Plan, decided: &Decided, trace: &mut Trace) {
+    let (Some(interval_s), Decision::Answer(mix)) = (plan.flatten, &decided.decision) else { return };
+    let mut named = BTreeSet::new();
+    mix.visit(1.0, &mut |_, pick| named.extend(pick.endpoints.iter().copied()));
+    for endpoint in named.into_iter().filter_map(|id| view.snapshot.fleet.endpoint(id)) {
+        let Some((host, id)) = &endpoint.alias else { continue };
+        trace.note(&endpoint.name, || {
+            let addresses: Vec<String> = view.health.resolved(*id).iter().map(ToString::to_string).collect();
+            let (host, addresses) = (name_text(host), addresses.join(" "));
+            format!("flattened from {host}, which is {addresses}; looked up every {interval_s} s")
+        });
+    }
 }
 
 fn class_of(

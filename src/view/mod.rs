@@ -171,6 +171,7 @@ fn inputs<'a>(
 fn same_inputs(plan: &Plan, a: &HealthTable, b: &HealthTable) -> bool {
     plan.addresses.iter().all(|address| {
         a.address(*address) == b.address(*address)
+            && a.resolved(*address) == b.resolved(*address)
             && a.is_frozen(plan.service, *address) == b.is_frozen(plan.service, *address)
     }) && plan
         .members

@@ -1,6 +1,7 @@
 //! A scenario played, step by step, on a server: the one of this process or the real program.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use meridian::health::{Command, Forced, Verdict};
@@ -36,6 +37,8 @@ pub trait Server: Sized {
     fn probe(&mut self, whose: Whose, sights: Vec<Sight>) -> Result<(), String>;
     /// From now on feeds read this; `None`: their page is missing.
     fn load(&mut self, whose: Whose, load: Option<Load>) -> Result<(), String>;
+    /// From now on a host name has these addresses; none: it is not found.
+    fn resolve(&mut self, host: &str, addresses: &[IpAddr]) -> Result<(), String>;
     /// Time passes.
     fn pass(&mut self, time: Duration) -> Result<(), String>;
     /// Time passes until so long after the start.
@@ -150,6 +153,10 @@ impl<S: Server> Stage<S> {
             Action::Load(whose, load) => match &mut self.world {
                 Some(world) => world.load(whose.clone(), *load)?,
                 None => self.probes.set_load(whose.clone(), *load),
+            },
+            Action::Resolve(host, addresses) => match &mut self.world {
+                Some(world) => world.resolve(host, addresses)?,
+                None => self.probes.set_addresses(host, addresses),
             },
             Action::Start => self.start(),
             Action::Reload => self.reload()?,

@@ -119,6 +119,10 @@ impl Server for Real {
         Err("loads are for the scenario's own time".to_owned())
     }
 
+    fn resolve(&mut self, _: &str, _: &[IpAddr]) -> Result<(), String> {
+        Err("look-ups are for the scenario's own time".to_owned())
+    }
+
     fn pass(&mut self, _: Duration) -> Result<(), String> {
         Err("a test does not sleep: write `await` where the real program plays".to_owned())
     }

@@ -48,6 +48,8 @@ pub enum Action {
     Probe(Whose, Vec<Sight>),
     /// What feeds read from now on.
     Load(Whose, Option<Load>),
+    /// What look-ups of a host name find from now on.
+    Resolve(String, Vec<IpAddr>),
     /// Start: the first round of probes, then serve. Left out, it happens before the first query.
     Start,
     /// Read the files again.
@@ -204,6 +206,11 @@ fn action(verb: &str, rest: &[&str], block: &str) -> Result<Action, String> {
                 _ => return Err("write: load WHOSE NUMBER [errors PERCENT]".to_owned()),
             };
             Action::Load(self::whose(whose), Some(Load { current: number(current)?, errors }))
+        }
+        ("resolve", [host, "missing"]) => Action::Resolve((*host).to_owned(), Vec::new()),
+        ("resolve", [host, addresses @ ..]) => {
+            let address = |text: &&str| text.parse().map_err(|_| format!("{text} is no address"));
+            Action::Resolve((*host).to_owned(), addresses.iter().map(address).collect::<Result<_, _>>()?)
         }
         ("start", []) => Action::Start,
         ("reload", []) => Action::Reload,

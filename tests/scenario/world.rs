@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +60,11 @@ pub struct World {
 
 /// What probes see: later rules go before earlier ones.
 #[derive(Clone, Default)]
-pub struct Probes(Vec<(Whose, Vec<Sight>, HashMap<TargetId, usize>)>, Vec<(Whose, Option<Load>)>);
+pub struct Probes(
+    Vec<(Whose, Vec<Sight>, HashMap<TargetId, usize>)>,
+    Vec<(Whose, Option<Load>)>,
+    HashMap<String, Vec<IpAddr>>,
+);
 
 impl Probes {
     /// From now on.
@@ -72,6 +77,11 @@ impl Probes {
     pub fn set_load(&mut self, whose: Whose, load: Option<Load>) {
         self.1.retain(|(other, _)| *other != whose);
         self.1.push((whose, load));
+    }
+
+    /// What a look-up of a host name finds from now on; nothing: it fails.
+    pub fn set_addresses(&mut self, host: &str, addresses: &[IpAddr]) {
+        self.2.insert(host.to_owned(), addresses.to_vec());
     }
 
     /// What a feed of an address reads; nothing is under way where nothing is said.
@@ -171,6 +181,11 @@ impl Server for World {
     fn load(&mut self, whose: Whose, load: Option<Load>) -> Result<(), String> {
         names::known(&self.view.snapshot, &whose)?;
         self.probes.set_load(whose, load);
+        Ok(())
+    }
+
+    fn resolve(&mut self, host: &str, addresses: &[IpAddr]) -> Result<(), String> {
+        self.probes.set_addresses(host, addresses);
         Ok(())
     }
 
@@ -344,6 +359,13 @@ impl World {
         };
         self.flown += 1;
         let mut observation = Observation::local(order, outcome);
+        if let (Check::Resolve, TargetAddress::Host(host)) = (&target.check, &target.address) {
+            let found = self.probes.2.get(host).cloned().unwrap_or_default();
+            if found.is_empty() {
+                observation.outcome = Err(Failure::NameNotFound);
+            }
+            observation.resolved = found.into();
+        }
         if is_feed {
             match load {
                 Some(load) => observation.reading = Some(self.read(order.target, load)),

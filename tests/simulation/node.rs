@@ -177,6 +177,7 @@ pub fn healed(view: &View) -> View {
         endpoints: vec![EndpointState::PLAIN; spec.endpoints.len()].into(),
         service_times: Arc::clone(&view.health.service_times),
         frozen: Arc::new([]),
+        hosts: Arc::clone(&view.health.hosts),
     };
     View::new(Arc::clone(&view.snapshot), health, Calendar::default(), None)
 }

@@ -257,12 +257,18 @@ fn file(cx: &mut Context, table: &Table, key: &str) -> Option<(PathBuf, Span)> {
 
 /// `[probes]`
 pub fn probes(cx: &mut Context, main: &Table) -> Probes {
-    let default = Probes { concurrency_max: 256, allow_loopback: false, canaries: Vec::new() };
+    let default = Probes {
+        concurrency_max: 256,
+        allow_loopback: false,
+        canaries: Vec::new(),
+        resolve_interval: Duration::from_secs(30),
+    };
     let table = main.get("probes").and_then(|value| Table::open(cx, value, &PROBES, None));
     let Some(table) = table else { return default };
     Probes {
         concurrency_max: count(cx, &table, "concurrency", default.concurrency_max),
         allow_loopback: table.flag(cx, "allow_loopback").unwrap_or(default.allow_loopback),
         canaries: protection::canaries(cx, &table),
+        resolve_interval: duration(cx, &table, "resolve_interval", default.resolve_interval),
     }
 }

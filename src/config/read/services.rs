@@ -58,6 +58,7 @@ fn service<'t>(
         client_subnet: ClientSubnetUse::Use,
         scope_floor: ScopeFloor::NONE,
         alias: false,
+        flatten: false,
         testing_names: false,
         https: None,
         svcb: None,
@@ -66,6 +67,7 @@ fn service<'t>(
     };
     let Some(table) = Table::open(cx, value, &SERVICE, Some(name.span)) else { return (service, None) };
     service.ttl_s = ttl(cx, &table).unwrap_or(TTL_S);
+    service.flatten = table.flag(cx, "flatten").unwrap_or(false);
     service.testing_names = table.flag(cx, "testing_names").unwrap_or(false);
     service.https = table.get("https").and_then(|value| binding::binding(cx, value));
     service.svcb = table.get("svcb").and_then(|value| binding::binding(cx, value));
@@ -221,6 +223,7 @@ fn trusted(cx: &mut Context, value: Value, elements: Vec<Value>) -> Vec<IpNet> {
 /// R14: a service answers addresses or a CNAME, never now this and now that. `None` where it is mixed.
 pub fn alias(cx: &mut Context, service: &Service, facts: &Facts) -> Option<bool> {
     match (facts.host, facts.address) {
+        (Some(_), _) if service.flatten => Some(false),
         (Some(host), Some(address)) => {
             cx.error(
                 host,
@@ -228,7 +231,7 @@ pub fn alias(cx: &mut Context, service: &Service, facts: &Facts) -> Option<bool>
                     "service `{}` mixes an endpoint with a host name and endpoints with addresses",
                     service.name
                 ),
-                "a name answers CNAME or addresses, never both in turn: use one of the two throughout",
+                "a name answers CNAME or addresses, never both in turn: use one of the two throughout, or set flatten = true",
             );
             cx.also(address, "this endpoint has addresses");
             None
@@ -242,12 +245,22 @@ pub fn alias(cx: &mut Context, service: &Service, facts: &Facts) -> Option<bool>
                         "service `{}` answers CNAME for every type, so it can have no {record} record",
                         service.name
                     ),
-                    "leave it out: the record is looked for at the host name",
+                    "leave it out, because the record is looked for at the host name, or set flatten = true",
                 );
                 cx.also(host, "this endpoint has a host name");
             }
             Some(true)
         }
-        (None, _) => Some(false),
+        (None, _) => {
+            if service.flatten {
+                let what = format!("service `{}` has nothing to flatten", service.name);
+                cx.problems.warning(
+                    service.span,
+                    what,
+                    "no endpoint of it has a host name: leave `flatten` out",
+                );
+            }
+            Some(false)
+        }
     }
 }

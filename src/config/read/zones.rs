@@ -171,7 +171,7 @@ fn steered(
         cx.error(
             name.span,
             format!("the zone's own name cannot be steered by `{}`: it answers CNAME", shortened(text.value)),
-            "the SOA and NS records stand there too: use a service whose endpoints have addresses",
+            "the SOA and NS records stand there too: set flatten = true in the service, or use one whose endpoints have addresses",
         );
     }
     Some(SteeredName { name: name.text.to_owned(), span: name.span, service: ServiceId(number as u32) })

@@ -367,6 +367,12 @@ pub static PROBES: Shape = Shape {
             "none",
             "TCP ports elsewhere that are as good as always there: when all fail together with every region, this node is to blame.",
         ),
+        optional(
+            "resolve_interval",
+            Kind::Span(s(5), s(3600)),
+            r#""30s""#,
+            "How often host names are looked up whose addresses stand in answers (`flatten`).",
+        ),
     ],
     exactly_one: &[],
 };

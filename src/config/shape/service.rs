@@ -48,6 +48,12 @@ pub static SERVICE: Shape = Shape {
             "The longest networks that are decided apart; one length is for IPv4.",
         ),
         optional(
+            "flatten",
+            Kind::Flag,
+            "false",
+            "Whether endpoints with host names are answered with the addresses of these, instead of CNAME; then also at a zone's own name.",
+        ),
+        optional(
             "testing_names",
             Kind::Flag,
             "false",

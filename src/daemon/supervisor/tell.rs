@@ -92,7 +92,7 @@ impl Supervisor {
             News::DistrustBegun { .. } => (What::Freeze, "*".to_owned()),
             News::DistrustEnded { .. } => (What::Thaw, "*".to_owned()),
             // A way back is remembered, and its steps are for the log.
-            News::Failback { .. } => return self.keeping.hurry(),
+            News::Failback { .. } | News::Resolved { .. } => return self.keeping.hurry(),
             News::OverrideSet(_)
             | News::OverrideEnded { .. }
             | News::Approved { .. }

@@ -7,6 +7,7 @@
 mod commands;
 mod draws;
 mod feeds;
+mod hosts;
 mod latency;
 mod memory;
 mod push;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 
 use self::feeds::Feeds;
+use self::hosts::Resolved;
 use self::memory::{Change, Memory, State};
 use self::schedule::{Finished, Probed, Schedule};
 use self::service_time::Group;
@@ -113,6 +115,8 @@ pub struct Board {
     groups: Vec<Group>,
     /// Loads and errors as load balancers tell them (H12).
     feeds: Feeds,
+    /// Addresses of host names, the last good ones.
+    hosts: Resolved,
     overrides: Overrides,
     /// By endpoint: what the overrides come to.
     words: Vec<Word>,
@@ -147,6 +151,7 @@ impl Board {
             memories,
             restored: false,
             feeds: Feeds::new(&spec),
+            hosts: Resolved::default(),
             overrides: Overrides::default(),
             words: vec![Word::NONE; spec.endpoints.len()],
             standings: Standings::new(&spec, |target| unknown(&spec, target)),
@@ -191,6 +196,7 @@ impl Board {
         };
         let standings = Standings::new(&spec, health);
         let mut next = Board {
+            hosts: std::mem::take(&mut self.hosts).succeed(&self.spec, &spec),
             feeds,
             untried: memories.iter().filter(|memory| !memory.tried).count(),
             memories,
@@ -340,7 +346,13 @@ impl Board {
             memory.last_failure = observation.outcome.err().or(memory.last_failure);
             return;
         };
-        let is_feed = matches!(target.check, Check::Load(_));
+        if !observation.resolved.is_empty()
+            && let Some(news) = self.hosts.take(&self.spec, id, &observation.resolved)
+        {
+            self.generation += 1;
+            self.events.push_back(Event::Notice(Box::new(Notice { news, at: now })));
+        }
+        let is_aside = matches!(target.check, Check::Load(_) | Check::Resolve);
         let before = memory.health(&target.cadence);
         let change = memory.take(&outcome, &target.cadence, now.monotonic);
         let changed = memory.health(&target.cadence) != before;
@@ -350,8 +362,8 @@ impl Board {
         if changed {
             self.target_changed(id, now);
         }
-        // How quickly an exporter answers says nothing of the service.
-        if !is_feed {
+        // How quickly an exporter or a resolver answers says nothing of the service.
+        if !is_aside {
             self.update_service_time(index);
         }
     }
@@ -404,6 +416,7 @@ impl Board {
             endpoints: endpoints.collect(),
             frozen: Arc::clone(&self.standings.frozen),
             service_times: self.groups.iter().filter_map(Group::entry).collect(),
+            hosts: self.hosts.table(),
         }
     }
 

@@ -9,6 +9,7 @@ use foldhash::fast::FixedState;
 use siphasher::sip::SipHasher24;
 
 use super::Board;
+use super::hosts::Resolved;
 use super::latency::Averages;
 use super::memory::{Memory, STALE_INTERVALS, State};
 use super::standings::Standings;
@@ -56,6 +57,7 @@ impl Board {
                 .collect(),
             returning: returning.collect(),
             removals: removals.collect(),
+            hosts: self.hosts.remember(&self.spec),
         }
     }
 
@@ -100,6 +102,7 @@ impl Board {
     pub fn restore(&mut self, left: &Remembered, now: Now) {
         let away = now.wall.saturating_sub(left.at_wall);
         self.restore_targets(&left.targets, away, now);
+        self.hosts = Resolved::restore(&self.spec, &left.hosts);
         let (spec, memories) = (Arc::clone(&self.spec), &self.memories);
         let health = |target: TargetId| {
             Some(memories.get(target.index())?.health(&spec.targets.get(target.index())?.cadence))

@@ -3,7 +3,7 @@
 use crate::health::{Forced, HealthTable, Share, Verdict};
 use crate::ids::{AddressId, EndpointId, Family, RegionId};
 use crate::steer::decision::Mix;
-use crate::steer::plan::{Endpoint, Families, Lane, MinHealthy, Node, Rule, Trickle};
+use crate::steer::plan::{Endpoint, EndpointAddress, Families, Lane, MinHealthy, Node, Rule, Trickle};
 
 use super::gates::{Passes, percent, told};
 use super::told::TOO_FEW;
@@ -115,6 +115,10 @@ impl<'a> Walk<'a, '_> {
                 continue;
             }
             let mut well = false;
+            if let (Some(_), Some(bound)) = (&endpoint.alias, self.inputs.plan.flatten) {
+                // The host may have other addresses after the next look-up.
+                self.ttl_bound_s = Some(self.ttl_bound_s.map_or(bound, |all| all.min(bound)));
+            }
             for address in self.addresses(endpoint, lane) {
                 if let (Regard::Health | Regard::Unshared, Forced::Not) =
                     (regard, self.inputs.health.forced(id))
@@ -252,16 +256,42 @@ impl<'a> Walk<'a, '_> {
     ) -> impl Iterator<Item = AddressId> + use<'a> {
         let empty = lane == Lane::Addresses(Family::V6)
             && self.inputs.plan.without_ipv6.binary_search(&endpoint.region).is_ok();
-        lane_addresses(endpoint, if empty { Lane::Addresses(Family::V4) } else { lane })
+        self.lane_addresses(endpoint, if empty { Lane::Addresses(Family::V4) } else { lane })
+    }
+
+    /// What says how an endpoint is in a lane: its addresses, or its host name.
+    pub(super) fn lane_addresses(
+        &self,
+        endpoint: &'a Endpoint,
+        lane: Lane,
+    ) -> impl Iterator<Item = AddressId> + use<'a> {
+        let alias = endpoint.alias.as_ref().map(|(_, id)| *id);
+        let alias = alias.filter(|id| lane == Lane::Alias || self.flattened(*id, lane).next().is_some());
+        endpoint.addresses.iter().filter(move |own| lane.has(own.address)).map(|own| own.id).chain(alias)
+    }
+
+    /// What an endpoint has to answer with in a lane: its addresses, or those of its host name, which share
+    /// the host's health.
+    pub(super) fn data(
+        &self,
+        endpoint: &'a Endpoint,
+        lane: Lane,
+    ) -> impl Iterator<Item = EndpointAddress> + use<'a> {
+        let of_host = endpoint.alias.as_ref().map(|(_, id)| self.flattened(*id, lane));
+        let own = endpoint.addresses.iter().copied().filter(move |own| lane.has(own.address));
+        own.chain(of_host.into_iter().flatten())
+    }
+
+    fn flattened(&self, host: AddressId, lane: Lane) -> impl Iterator<Item = EndpointAddress> + use<'a> {
+        let found = match self.inputs.plan.flatten {
+            Some(_) => self.inputs.health.resolved(host),
+            None => &[],
+        };
+        let in_lane = found.iter().copied().filter(move |address| lane.has(*address));
+        in_lane.map(move |address| EndpointAddress { address, id: host })
     }
 
     pub(super) fn in_region(&self, id: EndpointId, only: Option<RegionId>) -> bool {
         only.is_none_or(|only| self.inputs.fleet.endpoint(id).is_some_and(|endpoint| endpoint.region == only))
     }
-}
-
-/// The addresses that an endpoint has in a lane.
-pub(super) fn lane_addresses(endpoint: &Endpoint, lane: Lane) -> impl Iterator<Item = AddressId> + '_ {
-    let alias = endpoint.alias.as_ref().filter(|_| lane == Lane::Alias).map(|(_, id)| *id);
-    endpoint.addresses.iter().filter(move |own| lane.has(own.address)).map(|own| own.id).chain(alias)
 }

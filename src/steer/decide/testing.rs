@@ -5,7 +5,7 @@ use crate::steer::decision::{Decision, Mode};
 use crate::steer::plan::Lane;
 use crate::steer::trace::Trace;
 
-use super::members::{Regard, lane_addresses};
+use super::members::Regard;
 use super::{Inputs, Outcome, Walk};
 
 /// One of the region's endpoints by weight. Monitors, shares and schedules are ignored, operators are not:
@@ -36,7 +36,7 @@ impl Walk<'_, '_> {
         let served = members.filter(|id| {
             let endpoint = self.inputs.fleet.endpoint(*id).filter(|endpoint| endpoint.region == region);
             endpoint.is_some_and(|endpoint| {
-                lane_addresses(endpoint, self.lane).any(|address| self.well(*id, address, regard))
+                self.lane_addresses(endpoint, self.lane).any(|address| self.well(*id, address, regard))
             })
         });
         served.collect()
