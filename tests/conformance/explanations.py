@@ -1,0 +1,185 @@
+"""What the entries of differences.toml check: each function says whether it is exactly that difference."""
+
+import struct
+
+import wire
+
+CHAIN_MAX = 8
+
+
+class World:
+    """The zones as both sides got them."""
+
+    def __init__(self, owners):
+        """`owners`: {origin: [owner]} in wire form."""
+        self.owners, self.nodes = {}, {}
+        for origin, names in owners.items():
+            origin = origin.translate(wire.LOWER)
+            held = {name.translate(wire.LOWER) for name in names}
+            nodes = set(held)
+            for name in held:
+                while name != origin:
+                    name = above(name)
+                    nodes.add(name)
+            self.owners[origin], self.nodes[origin] = held, nodes
+
+    def origin_of(self, name):
+        """The zone that a name is in; `None` if in none."""
+        while name not in self.nodes:
+            if name == b"\0":
+                return None
+            name = above(name)
+        return name
+
+    def is_written(self, name):
+        return any(name in held for held in self.owners.values())
+
+    def is_node_elsewhere(self, name, origin):
+        """Whether another zone than `origin` has something at a name."""
+        return any(name in nodes for other, nodes in self.nodes.items() if other != origin)
+
+    def source_of_synthesis(self, name):
+        """The wildcard that answers for a name that does not exist, if there is one (RFC 4592 section 3.3.1)."""
+        origin = self.origin_of(name)
+        nodes = self.nodes.get(origin, set())
+        while name not in nodes:
+            name = above(name)
+        wildcard = b"\x01*" + name
+        return wildcard if wildcard in nodes else None
+
+
+class Asked:
+    """A question."""
+
+    def __init__(self, world, transport, packet, shown):
+        self.world, self.transport, self.packet, self.shown = world, transport, packet, shown
+        name, at = wire.read_name(packet, 12)
+        self.name = name.translate(wire.LOWER)
+        self.rtype, self.rclass = struct.unpack_from("!HH", packet, at)
+        self.origin = world.origin_of(self.name)
+        self.flags, = struct.unpack_from("!H", packet, 2)
+
+
+def limit(packet):
+    """The longest reply to a query over UDP."""
+    _, at = wire.read_name(packet, 12)
+    opt = packet[at + 4:]
+    return min(1232, max(512, struct.unpack_from("!H", opt, 3)[0])) if opt else 512
+
+
+def above(name):
+    return name[1 + name[0]:]
+
+
+def aliases(reply):
+    return {owner: rdata for owner, rtype, _, _, rdata in reply.answer if rtype == 5}
+
+
+def end_of_chain(asked, reply):
+    """Where a reply's CNAMEs lead to from the name asked for, and over how many of them."""
+    links, name, steps = aliases(reply), asked.name, 0
+    while name in links and steps < 100:
+        name, steps = links[name], steps + 1
+    return name, steps
+
+
+def other_zone(asked, ours, theirs):
+    """The chain leaves the zone; the peer goes on where it leads, if that is in another of its zones."""
+    end, steps = end_of_chain(asked, ours)
+    leaves = steps > 0 and asked.world.origin_of(end) not in (asked.origin, None)
+    # The other zone may be a child: then we refer to it.
+    refers = all(rtype == 2 and owner != asked.origin for owner, rtype, *_ in ours.authority)
+    return leaves and ours.answer <= theirs.answer and refers
+
+
+def chain_ends_sooner(asked, ours, theirs):
+    """The peer follows fewer aliases than we do."""
+    _, steps = end_of_chain(asked, theirs)
+    return theirs.answer < ours.answer and not theirs.authority and theirs.rcode == 0 and steps >= 4
+
+
+def chain_ends_later(asked, ours, theirs):
+    """The peer follows more aliases than we do."""
+    _, steps = end_of_chain(asked, ours)
+    return ours.answer <= theirs.answer and steps >= CHAIN_MAX and not ours.authority
+
+
+def any_type(asked, ours, theirs):
+    """Each picks another RRset, or gives all."""
+    if asked.rtype != 255:
+        return False
+    rrsets = {(owner, rtype) for owner, rtype, *_ in ours.answer}
+    return ours.rcode == theirs.rcode and len(rrsets) == 1 and bool(theirs.answer)
+
+
+def type_zero(asked, ours, theirs):
+    return asked.rtype == 0 and theirs.rcode == 4
+
+
+def class_any(asked, ours, theirs):
+    return asked.rclass == 255 and ours.rcode == 5 and ours.octets <= theirs.octets
+
+
+def class_none_of_ours(asked, ours, theirs):
+    """Nobody answers, with different words."""
+    return asked.rclass not in (1, 255) and ours.rcode == 5 and not theirs.answer and not theirs.aa
+
+
+def error_without_question(asked, ours, theirs):
+    return theirs.question == b"" and ours.rcode == theirs.rcode and ours.rcode in (1, 4, 5)
+
+
+def badvers_header(asked, ours, theirs):
+    """The peer's BADVERS is without DO, or with CD."""
+    return ours.rcode == theirs.rcode == 16
+
+
+def signature_at_alias(asked, ours, theirs):
+    """RRSIG and NSEC may stand beside a CNAME; here nothing does, and the peer stops at the name."""
+    return asked.rtype in (46, 47) and bool(aliases(ours)) and theirs.answer < ours.answer
+
+
+def additional_from_wildcard(asked, ours, theirs):
+    """The peer synthesises addresses of a server or target from a wildcard."""
+    more = theirs.additional - ours.additional
+    return bool(more) and ours.additional <= theirs.additional and all(
+        not asked.world.is_written(owner) and asked.world.source_of_synthesis(owner) for owner, *_ in more)
+
+
+def additional_of_other_zone(asked, ours, theirs):
+    """The peer adds addresses that another of its zones has."""
+    more = theirs.additional - ours.additional
+    return bool(more) and ours.additional <= theirs.additional and all(
+        asked.world.origin_of(owner) != asked.origin for owner, *_ in more)
+
+
+def empty_wildcard(asked, ours, theirs):
+    """The source of synthesis is an empty non-terminal: it exists, so the name does, and has no data."""
+    end, _ = end_of_chain(asked, ours)
+    source = asked.world.source_of_synthesis(end)
+    return (ours.rcode, theirs.rcode) == (0, 3) and source is not None and not asked.world.is_written(source)
+
+
+def glue_of_parent(asked, ours, theirs):
+    """The parent's zone has glue at or above the name, where the child's has nothing."""
+    end, _ = end_of_chain(asked, ours)
+    if {ours.rcode, theirs.rcode} != {0, 3}:
+        return False
+    name, nodes = end, asked.world.nodes.get(asked.origin, set())
+    while name != asked.origin and name != b"\0":
+        if name not in nodes and asked.world.is_node_elsewhere(name, asked.origin):
+            return True
+        name = above(name)
+    return False
+
+
+def additional_left_out(asked, ours, theirs):
+    """Optional data that does not fit into a datagram: one side leaves it out."""
+    less, more = sorted((ours.additional, theirs.additional), key=len)
+    return asked.transport == "udp" and less < more and max(ours.octets, theirs.octets) > limit(asked.packet)
+
+
+def negative_without_soa(asked, ours, theirs):
+    """The SOA of a negative answer does not fit: the peer leaves it out, and says nothing of it by TC."""
+    return asked.transport == "udp" and not theirs.authority and ours.octets > limit(asked.packet) and \
+        [rtype for _, rtype, *_ in ours.authority] == [6]
