@@ -4,7 +4,13 @@ CARGO ?= cargo
 # What tests and the demo use besides Rust: clients we did not write, and real HTTP servers.
 TOOLS = dig:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils haproxy:haproxy nginx:nginx-light promtool:prometheus
 
-.PHONY: help build test demo lint simulate mutants deny bench bench-probes docker tools
+# What the conformance runs use besides: peers on the same zones, and the field's testers. dnsviz brings dnspython.
+TOOLS_CONFORMANCE = knotd:knot nsd:nsd dnsviz:dnsviz zonemaster-cli:zonemaster-cli ldns-verify-zone:ldnsutils \
+	delv:bind9-dnsutils unbound:unbound unshare:util-linux ip:iproute2
+# Debian's, because its dnspython is.
+PYTHON ?= /usr/bin/python3
+
+.PHONY: help build test demo lint simulate mutants conformance fuzz deny bench bench-probes docker tools tools-conformance
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +35,14 @@ simulate: ## 100,000 drawn worlds in virtual time; see tests/simulation/README.m
 mutants: ## plants every bug of tests/simulation/mutations and shows who catches it
 	$(CARGO) test --test simulation every_planted_bug -- --ignored --nocapture
 
+conformance: tools tools-conformance ## 100,000 questions also to Knot and NSD, and public testers; see tests/conformance/README.md
+	$(CARGO) build --quiet
+	$(PYTHON) tests/conformance/differential.py
+	$(PYTHON) tests/conformance/public.py
+
+fuzz: ## every fuzz target for FUZZ_SECONDS each (1800); see docs/decisions/0014-fuzzing.md
+	sh scripts/fuzz.sh
+
 deny: ## licences, bans, duplicates and sources of all dependencies
 	sh scripts/deny.sh
 
@@ -43,3 +57,6 @@ docker: ## the server's image from scratch, tested
 
 tools: ## installs what tests need and this machine lacks
 	@sh scripts/tools.sh $(TOOLS)
+
+tools-conformance: ## installs what the conformance runs need and this machine lacks
+	@sh scripts/tools.sh $(TOOLS_CONFORMANCE)

@@ -122,6 +122,10 @@ class Zone:
                 return f"{name()} {name()}"
             case "NAPTR":
                 return f'{dice.randrange(10)} {dice.randrange(10)} "u" "E2U+sip" "!^.*$!sip:x@y!" {name()}'
+            case "LOC":
+                return f"{dice.randrange(90)} {dice.randrange(60)} 23.000 N {dice.randrange(180)} 53 32.000 E {dice.randrange(-99, 999)}.00m 1m 10000m 10m"
+            case "URI":
+                return f'{dice.randrange(9)} {dice.randrange(9)} "https://www.example.com/{dice.randrange(99)}"'
             case "TXT" | "SPF":
                 return " ".join(string(40) for _ in range(dice.randrange(1, 4)))
             case "HINFO":
@@ -157,10 +161,10 @@ class Zone:
         return "".join(char.upper() if self.dice.random() < 0.5 else char.lower() for char in text)
 
     def plain(self, node):
-        types = ["A", "AAAA", "TXT", "MX", "SRV", "PTR", "CAA", "NAPTR", "SVCB", "HTTPS", "TLSA", "SSHFP", "HINFO",
-                 "TYPE65400", "TYPE65401", "TYPE1234"]
+        types = ["A", "AAAA", "TXT", "MX", "SRV", "PTR", "CAA", "NAPTR", "SVCB", "HTTPS", "TLSA", "SSHFP", "HINFO", "RP",
+                 "AFSDB", "LOC", "URI", "TYPE65400", "TYPE65401", "TYPE1234"]
         for rtype in self.dice.sample(types, self.dice.choice([1, 1, 2, 3, 6])):
-            single = rtype in ("HINFO",)
+            single = rtype in ("HINFO", "LOC")
             self.put(node, rtype, 1 if single else self.dice.choice([1, 1, 2, 5]))
 
     def grow(self, nodes, share):
@@ -298,7 +302,8 @@ def zones(seed, nodes=150):
         if origin == "cuts.test.":
             # A child that is served here too: the parent answers for its DS alone.
             zone.make_cut(zone.add(["sub"], "cut"))
-        zone.grow(nodes, SHARES.get(origin, MIXED))
+        # Its answers are large, so that its names can be few.
+        zone.grow(nodes // 3 if origin == "big.test." else nodes, SHARES.get(origin, MIXED))
         texts[origin] = zone.text()
         owners = {line.split(" ", 1)[0] for line in texts[origin].splitlines()}
         targets = {word for line in texts[origin].splitlines() if " NS " in line or " CNAME " in line
