@@ -37,7 +37,12 @@ fn answers_are_those_of_knot_and_nsd() {
     for line in answers.lines() {
         let [transport, query, hash] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
         let transport = if transport == "tcp" { Transport::Tcp } else { Transport::Udp };
-        let asked = Asked { source: "192.0.2.7".parse().unwrap(), transport, class: ClientClass::DEFAULT, idle_timeout: None };
+        let asked = Asked {
+            source: "192.0.2.7".parse().unwrap(),
+            transport,
+            class: ClientClass::DEFAULT,
+            idle_timeout: None,
+        };
         let packet = octets(query);
         let Outcome::Reply { length, .. } = respond(&view, &asked, now, 0, &packet, &mut buffer) else {
             panic!("no reply to {line}")
