@@ -28,6 +28,9 @@ const TAG_ZONE: u8 = 2;
 const TAG_MAP: u8 = 3;
 /// A zone of a class of clients: length of the class's name (u32), the name, then as [`TAG_ZONE`].
 const TAG_CLASS_ZONE: u8 = 4;
+/// What a zone file includes: numbers of the including and the included file (u32, u32), the name that
+/// the first uses for the second.
+const TAG_INCLUDED: u8 = 5;
 
 /// What an archive holds.
 pub struct Archive {
@@ -86,6 +89,12 @@ impl Archive {
                 push(&mut body, TAG_CLASS_ZONE, &section);
             }
         }
+        for ((by, name), file) in &sources.included {
+            let mut section = by.0.to_le_bytes().to_vec();
+            section.extend_from_slice(&file.0.to_le_bytes());
+            section.extend_from_slice(name.as_bytes());
+            push(&mut body, TAG_INCLUDED, &section);
+        }
         for map in maps {
             push(&mut body, TAG_MAP, &map.to_bytes());
         }
@@ -134,6 +143,11 @@ impl Archive {
                     Some((last, zones)) if *last == class => zones.push(files),
                     _ => self.sources.class_zones.push((class, vec![files])),
                 }
+            }
+            TAG_INCLUDED => {
+                let by = FileId(u32::from_le_bytes(array(&mut section)?));
+                let file = FileId(u32::from_le_bytes(array(&mut section)?));
+                self.sources.included.insert((by, utf8(section)?), file);
             }
             TAG_MAP => {
                 let map = LocationMap::from_bytes(section).map_err(ArchiveError::Map)?;
@@ -197,6 +211,7 @@ mod tests {
                 "inside".into(),
                 vec![("a".into(), Some(FileId(1)), None), ("b".into(), None, None)],
             )],
+            included: [((FileId(1), "common.inc".into()), FileId(0))].into(),
         }
     }
 

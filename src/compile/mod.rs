@@ -159,14 +159,11 @@ fn zones(
                 testing: testing.get(name.service.index()).map_or(&[], Vec::as_slice),
             })
             .collect();
-        let text = match written.secondary {
-            Some(_) => secondary::STAND_IN,
-            None => match sources.file(written.file) {
-                Some(file) => &file.bytes,
-                None => continue,
-            },
-        };
-        zones.extend(zonefile::read_zone(&written.origin, written.file, text, &steered, problems));
+        let (origin, file) = (&written.origin, written.file);
+        zones.extend(match written.secondary {
+            Some(_) => zonefile::read_zone(origin, file, secondary::STAND_IN, &steered, problems),
+            None => zonefile::read_zone_of(origin, file, sources, &steered, problems),
+        });
     }
     zones
 }

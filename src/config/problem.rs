@@ -1,5 +1,7 @@
 //! Problems with their place, and the files they are in.
 
+use std::collections::BTreeMap;
+
 /// A file's number in [`Sources`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FileId(pub u32);
@@ -36,6 +38,8 @@ pub struct Sources {
     pub zones: Vec<ZoneFiles>,
     /// The zones of each class of clients, by its name.
     pub class_zones: Vec<(String, Vec<ZoneFiles>)>,
+    /// What zone files include: by the including file and the name that it uses.
+    pub included: BTreeMap<(FileId, String), FileId>,
 }
 
 impl Sources {

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config, FileId, Problem, Problems, Severity, SourceFile, Sources};
 
+mod included;
+
 #[cfg(test)]
 mod tests;
 
@@ -166,6 +168,7 @@ impl Reading {
             );
             names.truncate(ZONES_MAX);
         }
+        let mut own = Vec::new();
         for ZoneFiles { origin, zone, names } in names {
             let mut read = |present: bool, ending: &str, octets_max| {
                 let path = folder.join(format!("{origin}.{ending}"));
@@ -175,12 +178,14 @@ impl Reading {
             };
             let zone_id = read(zone, "zone", ZONE_OCTETS_MAX);
             let names_id = read(names, "toml", CONFIG_OCTETS_MAX);
+            own.extend(zone_id);
             // A zone whose file is there but not readable has been reported; without it nothing more
             // can be said of its names.
             if zone_id.is_some() || !zone {
                 zones.push((origin, zone_id, names_id));
             }
         }
+        self.included(folder, own);
         zones
     }
 

@@ -86,3 +86,51 @@ fn pipes_and_devices_are_not_read() {
         Err("it is a pipe or a device, not a file".to_owned())
     );
 }
+
+/// A zone that includes `name`, with these files beside it.
+fn including(name: &str, files: &[(&str, &str)]) -> Vec<String> {
+    let zone = format!("$TTL 60\n@ SOA ns.example.net. h 1 2 3 4 5\n@ NS ns.example.net.\n$INCLUDE {name}\n");
+    let mut all = vec![("meridian.toml", ""), ("zones/a.zone", zone.as_str())];
+    all.extend(files);
+    messages(&all)
+}
+
+#[test]
+fn what_zones_include_lies_in_their_folder() {
+    let none: [&str; 0] = [];
+    assert_eq!(including("common.inc", &[("zones/common.inc", "x TXT y\n")]), none);
+    assert_eq!(
+        including("sub/b.zone", &[("zones/sub/b.zone", "$INCLUDE sub/c\n"), ("zones/sub/c", "")]),
+        none
+    );
+    assert_eq!(including("gone", &[]), ["`gone` cannot be read: it is not there"]);
+    assert_eq!(
+        including("sub", &[("zones/sub/x", "")]),
+        ["`sub` cannot be read: it is a folder, not a file"]
+    );
+    for outside in ["../meridian.toml", "/etc/passwd", "sub/../../x", "./../x", "\"\""] {
+        let said = including(outside, &[("x", "")]);
+        let name = outside.trim_matches('"');
+        assert_eq!(said, [format!("`{name}` leads out of the zones folder")], "{outside}");
+    }
+    assert_eq!(including("b.zone", &[("zones/b.zone", "")])[0], "`b.zone` is a zone of its own");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_out_of_the_folder_are_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let zones = folder.path().join("zones");
+    fs::create_dir_all(zones.join("..data")).unwrap();
+    fs::write(folder.path().join("secret"), "x TXT secret\n").unwrap();
+    fs::write(zones.join("..data/inside"), "y TXT inside\n").unwrap();
+    std::os::unix::fs::symlink("../secret", zones.join("out")).unwrap();
+    std::os::unix::fs::symlink("..data/inside", zones.join("in")).unwrap();
+    fs::write(zones.join("a.zone"), "$INCLUDE in\n$INCLUDE out\n").unwrap();
+    fs::write(folder.path().join("meridian.toml"), "").unwrap();
+    let (sources, problems) = sources(&folder.path().join("meridian.toml"));
+    let said: Vec<_> = problems.0.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(said, ["`out` leads out of the zones folder by a symbolic link"]);
+    assert_eq!(sources.included.len(), 1);
+    assert!(sources.files.iter().all(|file| !file.bytes.ends_with(b"secret\n")));
+}

@@ -197,7 +197,7 @@ fn read(design: &Design, generation: u64, counters: &mut Counters) -> Result<Rea
         file("zones/example.com.toml", design.names()),
     ];
     let zones = vec![("example.com".to_owned(), Some(FileId(1)), Some(FileId(2)))];
-    let sources = Sources { files, zones, class_zones: Vec::new() };
+    let sources = Sources { files, zones, ..Sources::default() };
     let mut counter = |service: &str, endpoint: &str| {
         let next = CounterId(counters.len() as u32);
         *counters.entry((service.to_owned(), endpoint.to_owned())).or_insert(next)

@@ -52,8 +52,8 @@ pub(super) fn judge(
     let zone = builder.build();
     for record in &sorted {
         match record.rtype {
-            Rtype::NS => server_address(&zone, file, records, record, problems),
-            Rtype::CNAME => circle(&zone, file, records, record, problems),
+            Rtype::NS => server_address(&zone, records, record, problems),
+            Rtype::CNAME => circle(&zone, records, record, problems),
             _ => {}
         }
     }
@@ -92,7 +92,7 @@ impl<'r> Judge<'r, '_> {
         let Some(name) = Name::from_wire(wire) else { return };
         if self.repeats_origin(&name) {
             let message = format!("{} repeats the zone's name", name_text(wire));
-            self.problems.warning(first.span(self.file), message, "add the final dot, or leave the zone out");
+            self.problems.warning(first.span, message, "add the final dot, or leave the zone out");
         }
         let mut facts = OwnerFacts::default();
         for rrset in group.chunk_by(|a, b| a.rtype == b.rtype) {
@@ -118,8 +118,8 @@ impl<'r> Judge<'r, '_> {
         for record in rrset {
             if let Some(same) = seen.insert(self.records.rdata(record), record) {
                 let message = format!("this {} record is in the zone twice", record.rtype);
-                self.problems.warning(record.span(self.file), message, "remove one");
-                self.problems.also(same.span(self.file), "the same as this");
+                self.problems.warning(record.span, message, "remove one");
+                self.problems.also(same.span, "the same as this");
             } else {
                 kept.push(record);
             }
@@ -127,24 +127,24 @@ impl<'r> Judge<'r, '_> {
         let is_single = matches!(first.rtype, Rtype::SOA | Rtype::CNAME | Rtype::DNAME);
         if is_single && let Some(second) = kept.get(1) {
             let message = format!("{} has more than one {}", name_text(name.octets()), first.rtype);
-            self.problems.error(second.span(self.file), message, "keep one");
-            self.problems.also(first.span(self.file), "the first one");
+            self.problems.error(second.span, message, "keep one");
+            self.problems.also(first.span, "the first one");
         }
         if let Some(other) = rrset.iter().find(|record| record.ttl_s != first.ttl_s) {
             let message = format!("the TTLs of this {} RRset differ", first.rtype);
             let hint = "records of one name and type have one TTL (RFC 2181); the lowest is used";
-            self.problems.warning(other.span(self.file), message, hint);
-            self.problems.also(first.span(self.file), "the first of the RRset");
+            self.problems.warning(other.span, message, hint);
+            self.problems.also(first.span, "the first of the RRset");
         }
         let octets: usize = kept.iter().map(|record| 12 + self.records.rdata(record).len()).sum();
         if octets > RRSET_OCTETS_MAX {
             let message = format!("this {} RRset does not fit into a message", first.rtype);
-            self.problems.error(first.span(self.file), message, "keep an RRset below 64 KiB");
+            self.problems.error(first.span, message, "keep an RRset below 64 KiB");
         }
         let ttl_s = rrset.iter().map(|record| record.ttl_s).min().unwrap_or(0);
         let rdata = kept.iter().map(|record| self.records.rdata(record));
         if self.builder.rrset(name, first.rtype, ttl_s, rdata).is_err() {
-            self.problems.error(first.span(self.file), "the zone is too large", "split it by delegation");
+            self.problems.error(first.span, "the zone is too large", "split it by delegation");
         }
     }
 
@@ -157,8 +157,8 @@ impl<'r> Judge<'r, '_> {
             let text = name_text(name.octets());
             let message = format!("{text} has a CNAME beside other data");
             let hint = "a name with a CNAME can have nothing else";
-            self.problems.error(cname.span(self.file), message, hint);
-            self.problems.also(other.span(self.file), format!("the other data: {}", other.rtype));
+            self.problems.error(cname.span, message, hint);
+            self.problems.also(other.span, format!("the other data: {}", other.rtype));
         }
     }
 
@@ -181,21 +181,21 @@ impl<'r> Judge<'r, '_> {
         let is_wildcard = !is_apex && name.label(0) == b"*";
         if let Some(soa) = facts.soa.filter(|_| !is_apex) {
             let message = format!("an SOA below the top of the zone, at {}", name_text(name.octets()));
-            self.problems.error(soa.span(self.file), message, "a zone has one SOA, at its origin");
+            self.problems.error(soa.span, message, "a zone has one SOA, at its origin");
         }
         if let Some(ns) = facts.ns.filter(|_| is_wildcard) {
             let message = "NS at a wildcard delegates nothing";
-            self.problems.warning(ns.span(self.file), message, "delegate each name by itself (RFC 4592)");
+            self.problems.warning(ns.span, message, "delegate each name by itself (RFC 4592)");
         }
         let Some(dname) = facts.dname else { return };
         if is_wildcard {
             let hint = "put it at the name itself (RFC 6672)";
-            self.problems.error(dname.span(self.file), "a DNAME at a wildcard is not supported", hint);
+            self.problems.error(dname.span, "a DNAME at a wildcard is not supported", hint);
         }
         if let Some(ns) = facts.ns.filter(|_| !is_apex) {
             let message = format!("{} has a DNAME and is delegated", name_text(name.octets()));
-            self.problems.error(dname.span(self.file), message, "keep one of them");
-            self.problems.also(ns.span(self.file), "delegated here");
+            self.problems.error(dname.span, message, "keep one of them");
+            self.problems.also(ns.span, "delegated here");
         }
     }
 
@@ -288,12 +288,12 @@ impl<'r> Judge<'r, '_> {
             Some(Above::Cut(ns)) => {
                 let message = format!("{text} is steered and delegated away");
                 self.problems.error(owner.span, message, "steer it in the zone it is delegated to");
-                self.problems.also(ns.span(self.file), "delegated here");
+                self.problems.also(ns.span, "delegated here");
             }
             Some(Above::Redirect(dname)) => {
                 let message = format!("{text} is steered and redirected by a DNAME");
                 self.problems.error(owner.span, message, "keep one of them");
-                self.problems.also(dname.span(self.file), "redirected here");
+                self.problems.also(dname.span, "redirected here");
             }
             None => {}
         }
@@ -329,19 +329,15 @@ impl<'r> Judge<'r, '_> {
         match self.above(&name) {
             Some(Above::Redirect(dname)) => {
                 let message = format!("{text} is below a DNAME");
-                self.problems.error(
-                    first.span(self.file),
-                    message,
-                    "nothing can be below a DNAME (RFC 6672)",
-                );
-                self.problems.also(dname.span(self.file), "the DNAME");
+                self.problems.error(first.span, message, "nothing can be below a DNAME (RFC 6672)");
+                self.problems.also(dname.span, "the DNAME");
             }
             Some(Above::Cut(ns)) => {
                 if let Some(record) = group.iter().find(|record| !is_glue(record)) {
                     let message =
                         format!("{text} is below a delegation: its {} is never served", record.rtype);
-                    self.problems.warning(record.span(self.file), message, "move it to the delegated zone");
-                    self.problems.also(ns.span(self.file), "delegated here");
+                    self.problems.warning(record.span, message, "move it to the delegated zone");
+                    self.problems.also(ns.span, "delegated here");
                 }
             }
             None if &name != self.origin && name.label(0) != b"*" => {
@@ -353,8 +349,8 @@ impl<'r> Judge<'r, '_> {
                 };
                 if let Some(record) = group.iter().find(|record| !known(record)) {
                     let message = format!("{text} is delegated: its {} is never served", record.rtype);
-                    self.problems.warning(record.span(self.file), message, "move it to the delegated zone");
-                    self.problems.also(ns.span(self.file), "delegated here");
+                    self.problems.warning(record.span, message, "move it to the delegated zone");
+                    self.problems.also(ns.span, "delegated here");
                 }
             }
             None => {}
@@ -366,7 +362,7 @@ impl<'r> Judge<'r, '_> {
         let is_steered_zone = !self.steered.is_empty();
         for rrset in group.chunk_by(|a, b| a.rtype == b.rtype) {
             let Some(record) = rrset.first() else { continue };
-            let span = record.span(self.file);
+            let span = record.span;
             if is_steered_zone && matches!(record.rtype, Rtype::NSEC | Rtype::NSEC3 | Rtype::NSEC3PARAM) {
                 let message = format!("a static {} in a zone with steered names", record.rtype);
                 self.problems.error(span, message, "denials of steered names are made on the fly: remove it");
@@ -391,14 +387,14 @@ impl<'r> Judge<'r, '_> {
 }
 
 /// A chain of CNAMEs that comes back to where it began answers nobody.
-fn circle(zone: &Zone, file: FileId, records: &Records, record: &Record, problems: &mut Problems) {
+fn circle(zone: &Zone, records: &Records, record: &Record, problems: &mut Problems) {
     let start = records.owner(record);
     let mut next = Name::from_wire(records.rdata(record));
     for _ in 0..CHAIN_MAX {
         let Some(name) = next.filter(|name| zone.contains(name)) else { return };
         if name.octets().eq_ignore_ascii_case(start) {
             let message = format!("the CNAME of {} leads back to it", name_text(start));
-            problems.warning(record.span(file), message, "let it end at a name with addresses");
+            problems.warning(record.span, message, "let it end at a name with addresses");
             return;
         }
         let Lookup::Alias(rrset) = zone.lookup(&name, Rtype::A) else { return };
@@ -407,7 +403,7 @@ fn circle(zone: &Zone, file: FileId, records: &Records, record: &Record, problem
 }
 
 /// A server named inside the zone must be found in it.
-fn server_address(zone: &Zone, file: FileId, records: &Records, record: &Record, problems: &mut Problems) {
+fn server_address(zone: &Zone, records: &Records, record: &Record, problems: &mut Problems) {
     let Some(server) = Name::from_wire(records.rdata(record)) else { return };
     if !zone.contains(&server) || zone.addresses(&server).iter().any(Option::is_some) {
         return;
@@ -417,6 +413,6 @@ fn server_address(zone: &Zone, file: FileId, records: &Records, record: &Record,
     };
     if !found(Rtype::A) && !found(Rtype::AAAA) {
         let message = format!("the server {} has no address in this zone", name_text(server.octets()));
-        problems.warning(record.span(file), message, "add its A or AAAA record");
+        problems.warning(record.span, message, "add its A or AAAA record");
     }
 }

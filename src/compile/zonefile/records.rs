@@ -1,14 +1,17 @@
 //! Entries read one by one into records: directives, owners, TTLs, classes, types.
 
-use super::entries::{Entries, Entry, Fault};
-use super::{PROBLEMS_MAX, rdata};
+use super::entries::{Entries, Entry, Fault, Token};
+use super::{PROBLEMS_MAX, Texts, ZONE_OCTETS_MAX, generate, is_text, rdata};
 use crate::config::{FileId, Problems, Span};
 use crate::wire::{Name, NameTextError, Rtype, name_text, parse_name};
 
 /// RFC 2181 section 8: the upper bit is not used.
 const TTL_S_MAX: u32 = i32::MAX as u32;
 
-/// What a file held, in its order.
+/// Files that lead from one to the next: more than people keep in their heads.
+pub(super) const INCLUDE_DEPTH_MAX: usize = 10;
+
+/// What a zone's files held, in their order.
 #[derive(Default)]
 pub(super) struct Records {
     pub(super) list: Vec<Record>,
@@ -23,8 +26,8 @@ pub(super) struct Record {
     pub(super) rtype: Rtype,
     pub(super) ttl_s: u32,
     rdata: (u32, u16),
-    start: u32,
-    end: u32,
+    /// Where it is written.
+    pub(super) span: Span,
 }
 
 impl Records {
@@ -51,13 +54,6 @@ impl Records {
     }
 }
 
-impl Record {
-    /// Where it is written.
-    pub(super) fn span(&self, file: FileId) -> Span {
-        Span { file, start: self.start, end: self.end }
-    }
-}
-
 /// The owner that an indented entry takes over.
 enum LastOwner {
     /// There was none yet.
@@ -68,72 +64,127 @@ enum LastOwner {
     Bad,
 }
 
-/// Reads every entry.
-pub(super) fn read_records(origin: &Name, file: FileId, text: &[u8], problems: &mut Problems) -> Records {
+/// Reads every entry of a zone's file and of those that it includes.
+pub(super) fn read_records(
+    origin: &Name,
+    file: FileId,
+    texts: &dyn Texts,
+    problems: &mut Problems,
+) -> Records {
     let mut reader = Reader {
         zone: origin,
-        file,
-        text,
+        texts,
         origin: *origin,
         default_ttl_s: None,
         last_ttl_s: None,
         last_owner: LastOwner::None,
         records: Records::default(),
+        including: Vec::new(),
+        octets: 0,
+        generated: 0,
         problems,
     };
-    for entry in Entries::new(text) {
-        reader.entry(&entry);
-        if reader.problems.0.len() > PROBLEMS_MAX {
-            let place = entry.tokens.last().map_or(0, |token| token.range.end) as u32;
-            let span = Span { file, start: place, end: place };
-            reader.problems.error(span, "too many problems: reading stopped here", "");
-            break;
-        }
-    }
+    reader.file(file);
     reader.records
 }
 
-struct Reader<'t> {
+/// One entry with its words, whether they stand in a file or were generated.
+pub(super) struct Line<'t> {
+    pub(super) words: Vec<(&'t [u8], Span)>,
+    pub(super) indented: bool,
+}
+
+impl<'t> Line<'t> {
+    fn of(entry: &Entry, file: FileId, text: &'t [u8]) -> Line<'t> {
+        let word = |token: &Token| {
+            let octets = text.get(token.range.clone()).unwrap_or(&[]);
+            (octets, Span { file, start: token.range.start as u32, end: token.range.end as u32 })
+        };
+        Line { words: entry.tokens.iter().map(word).collect(), indented: entry.indented }
+    }
+
+    pub(super) fn word(&self, index: usize) -> &'t [u8] {
+        self.words.get(index).map_or(&[], |(octets, _)| octets)
+    }
+
+    pub(super) fn word_span(&self, index: usize) -> Span {
+        self.words.get(index).map_or_else(|| self.span(), |(_, span)| *span)
+    }
+
+    /// From the first word to the last.
+    pub(super) fn span(&self) -> Span {
+        let none = Span { file: FileId(0), start: 0, end: 0 };
+        let first = self.words.first().map_or(none, |(_, span)| *span);
+        Span { end: self.words.last().map_or(first.end, |(_, span)| span.end), ..first }
+    }
+}
+
+pub(super) struct Reader<'t> {
     zone: &'t Name,
-    file: FileId,
-    text: &'t [u8],
-    origin: Name,
+    texts: &'t dyn Texts,
+    pub(super) origin: Name,
     default_ttl_s: Option<u32>,
     last_ttl_s: Option<u32>,
     last_owner: LastOwner,
     records: Records,
-    problems: &'t mut Problems,
+    /// The files that led here, and where each was included.
+    including: Vec<(FileId, Option<Span>)>,
+    /// Of all files read so far, each as often as it was included.
+    octets: usize,
+    /// Records made by $GENERATE so far.
+    pub(super) generated: u64,
+    pub(super) problems: &'t mut Problems,
 }
 
 /// What stands between owner and data.
-struct Head {
+pub(super) struct Head {
     ttl_s: Option<u32>,
     rtype: Rtype,
-    /// The tokens used up.
-    tokens: usize,
+    /// The words used up.
+    pub(super) words: usize,
 }
 
-impl<'t> Reader<'t> {
-    fn entry(&mut self, entry: &Entry) {
+impl Reader<'_> {
+    /// Reads a file's entries; the state of the reader goes through it.
+    fn file(&mut self, file: FileId) {
+        let Some(text) = self.texts.text(file) else { return };
+        self.octets = self.octets.saturating_add(text.len());
+        for entry in Entries::new(text) {
+            self.entry(&entry, file, text);
+            if self.is_too_much() {
+                let place = entry.tokens.last().map_or(0, |token| token.range.end) as u32;
+                let span = Span { file, start: place, end: place };
+                self.problems.error(span, "too many problems: reading stopped here", "");
+                break;
+            }
+        }
+    }
+
+    pub(super) fn is_too_much(&self) -> bool {
+        self.problems.0.len() > PROBLEMS_MAX
+    }
+
+    fn entry(&mut self, entry: &Entry, file: FileId, text: &[u8]) {
         if let Some((fault, place)) = &entry.fault {
             let (message, hint) = match fault {
                 Fault::OpenQuote => ("this quoted string does not end on its line", "close it with `\"`"),
                 Fault::OpenParenthesis => ("this parenthesis is never closed", "close it with `)`"),
                 Fault::StrayParenthesis => ("this parenthesis was never opened", ""),
             };
-            self.problems.error(self.span(place.start, place.end), message, hint);
+            let span = Span { file, start: place.start as u32, end: place.end as u32 };
+            self.problems.error(span, message, hint);
             return;
         }
-        let first = self.token(entry, 0);
-        match first {
-            [b'$', ..] if !entry.indented => self.directive(entry, first),
-            _ => self.record(entry),
+        let line = Line::of(entry, file, text);
+        match line.word(0) {
+            [b'$', ..] if !line.indented => self.directive(&line, line.word(0)),
+            _ => self.record(&line),
         }
     }
 
-    fn directive(&mut self, entry: &Entry, name: &[u8]) {
-        let argument = self.token(entry, 1);
-        let span = self.token_span(entry, 1);
+    fn directive(&mut self, line: &Line<'_>, name: &[u8]) {
+        let argument = line.word(1);
+        let span = line.word_span(1);
         match name.to_ascii_uppercase().as_slice() {
             b"$ORIGIN" if !argument.is_empty() => match self.name(argument) {
                 Ok(origin) => self.origin = origin,
@@ -147,84 +198,137 @@ impl<'t> Reader<'t> {
                     "write seconds, or a number with s, m, h, d or w: `3600`, `1h`",
                 ),
             },
-            b"$ORIGIN" | b"$TTL" => {
+            b"$GENERATE" => return generate::generate(self, line),
+            b"$INCLUDE" if !argument.is_empty() => return self.include(line),
+            b"$ORIGIN" | b"$TTL" | b"$INCLUDE" => {
                 let message = format!("{} needs a value", shown(name));
-                self.problems.error(self.token_span(entry, 0), message, "");
-                return;
-            }
-            b"$INCLUDE" => {
-                let hint = "put the records into this file";
-                self.problems.error(self.entry_span(entry), "$INCLUDE is not supported yet", hint);
+                self.problems.error(line.word_span(0), message, "");
                 return;
             }
             _ => {
                 let message = format!("`{}` is no directive", shown(name));
-                let hint = "directives are $ORIGIN and $TTL";
-                self.problems.error(self.token_span(entry, 0), message, hint);
+                let hint = "directives are $ORIGIN, $TTL, $INCLUDE and $GENERATE";
+                self.problems.error(line.word_span(0), message, hint);
                 return;
             }
         }
-        if entry.tokens.len() > 2 {
-            let span = self.token_span(entry, 2);
-            self.problems.error(span, format!("{} takes one value", shown(name)), "");
+        if line.words.len() > 2 {
+            self.problems.error(line.word_span(2), format!("{} takes one value", shown(name)), "");
         }
     }
 
-    fn record(&mut self, entry: &Entry) {
-        let owned = self.owner(entry);
-        let first = usize::from(!entry.indented);
-        let Some(head) = self.head(entry, first) else { return };
-        let tokens: Vec<&[u8]> = (head.tokens..entry.tokens.len()).map(|i| self.token(entry, i)).collect();
-        let data = match rdata::read(head.rtype, &tokens, &self.origin) {
+    /// `$INCLUDE file [origin]` (RFC 1035 section 5.1). Origin and owner are the including file's again
+    /// behind it; a $TTL inside goes on to hold, as BIND has it.
+    fn include(&mut self, line: &Line<'_>) {
+        let origin = match line.word(2) {
+            [] => Ok(self.origin),
+            word => self.name(word),
+        };
+        let origin = match origin {
+            Ok(origin) => origin,
+            Err(error) => return self.bad_name(line.word_span(2), line.word(2), error),
+        };
+        if line.words.len() > 3 {
+            self.problems.error(line.word_span(3), "$INCLUDE takes a file and an origin", "");
+            return;
+        }
+        let by = line.span().file;
+        let Some(file) = self.texts.included(by, line.word(1)) else {
+            self.problems.error(line.word_span(1), "this file was not read", "");
+            return;
+        };
+        if !self.may_include(file, by, line) {
+            return;
+        }
+        let owner = std::mem::replace(&mut self.last_owner, LastOwner::None);
+        let outer = std::mem::replace(&mut self.origin, origin);
+        let known = self.problems.0.len();
+        self.including.push((by, Some(line.span())));
+        self.file(file);
+        self.including.pop();
+        (self.last_owner, self.origin) = (owner, outer);
+        for problem in self.problems.0.iter_mut().skip(known) {
+            problem.also.get_or_insert_with(|| (line.span(), "included here".to_owned()));
+        }
+    }
+
+    /// Whether one more file can be read: no circle, not too deep, not too much.
+    fn may_include(&mut self, file: FileId, by: FileId, line: &Line<'_>) -> bool {
+        let open = || self.including.iter().map(|(open, _)| *open).chain([by]);
+        if let Some(first) = open().position(|open| open == file) {
+            let circle: Vec<_> = open().skip(first).chain([file]).map(|file| self.texts.path(file)).collect();
+            let message = format!("this file includes itself: {}", circle.join(" -> "));
+            self.problems.error(line.word_span(1), message, "");
+            return false;
+        }
+        if self.including.len() >= INCLUDE_DEPTH_MAX {
+            let message = format!("files include each other more than {INCLUDE_DEPTH_MAX} deep");
+            self.problems.error(line.word_span(1), message, "include them from the zone's own file");
+            return false;
+        }
+        let text = self.texts.text(file).unwrap_or(&[]);
+        if !is_text(file, text, self.problems) {
+            self.problems.also(line.span(), "included here");
+            return false;
+        }
+        let octets = text.len();
+        if self.octets.saturating_add(octets) > ZONE_OCTETS_MAX {
+            let message = "the zone with all that it includes is larger than 1 GiB";
+            self.problems.error(line.word_span(1), message, "split the zone by delegation");
+            return false;
+        }
+        true
+    }
+
+    pub(super) fn record(&mut self, line: &Line<'_>) {
+        let owned = self.owner(line);
+        let Some(head) = self.head(line) else { return };
+        let words: Vec<&[u8]> = (head.words..line.words.len()).map(|i| line.word(i)).collect();
+        let data = match rdata::read(head.rtype, &words, &self.origin) {
             Ok(data) => data,
             Err(objection) => {
                 let what = format!("this {} record cannot be read: {}", head.rtype, objection.what);
-                let span = match head.tokens + objection.token {
-                    token if token < entry.tokens.len() => self.token_span(entry, token),
-                    _ => self.entry_span(entry),
+                let span = match head.words + objection.token {
+                    word if word < line.words.len() => line.word_span(word),
+                    _ => line.span(),
                 };
                 self.problems.error(span, what, "");
                 return;
             }
         };
-        let ttl_s = self.ttl(entry, &head);
+        let ttl_s = self.ttl(line, &head);
         let Some(owner) = owned else { return };
+        let span = line.span();
         let Some(start) = self.records.store(&data) else {
-            self.problems.error(self.entry_span(entry), "the zone has more than 4 GiB of data", "");
+            self.problems.error(span, "the zone has more than 4 GiB of data", "");
             return;
         };
-        let span = self.entry_span(entry);
         self.records.list.push(Record {
             owner,
             rtype: head.rtype,
             ttl_s,
             rdata: (start, data.len() as u16),
-            start: span.start,
-            end: span.end,
+            span,
         });
     }
 
     /// The owner of an entry; `None` if its record is not to be kept. All problems of it are reported.
-    fn owner(&mut self, entry: &Entry) -> Option<(u32, u8)> {
-        if entry.indented {
+    fn owner(&mut self, line: &Line<'_>) -> Option<(u32, u8)> {
+        if line.indented {
             return match self.last_owner {
                 LastOwner::Known(start, length) => Some((start, length)),
                 LastOwner::Bad => None,
                 LastOwner::None => {
                     let hint = "a line that begins with white space takes the owner of the one before";
-                    self.problems.error(
-                        self.token_span(entry, 0),
-                        "there is no owner before this record",
-                        hint,
-                    );
+                    self.problems.error(line.word_span(0), "there is no owner before this record", hint);
                     self.last_owner = LastOwner::Bad;
                     None
                 }
             };
         }
         self.last_owner = LastOwner::Bad;
-        let token = self.token(entry, 0);
-        let span = self.token_span(entry, 0);
+        let token = line.word(0);
+        let span = line.word_span(0);
         let name = match self.name(token) {
             Ok(name) => name,
             Err(error) => {
@@ -252,14 +356,14 @@ impl<'t> Reader<'t> {
     }
 
     /// TTL and class in either order, then the type.
-    fn head(&mut self, entry: &Entry, first: usize) -> Option<Head> {
+    pub(super) fn head(&mut self, line: &Line<'_>) -> Option<Head> {
         let (mut ttl_s, mut class_seen) = (None, false);
-        let mut index = first;
+        let mut index = usize::from(!line.indented);
         loop {
-            let token = self.token(entry, index);
-            let span = self.token_span(entry, index);
+            let token = line.word(index);
+            let span = line.word_span(index);
             if token.is_empty() {
-                self.problems.error(self.entry_span(entry), "this record has no type", "");
+                self.problems.error(line.span(), "this record has no type", "");
                 return None;
             }
             if ttl_s.is_none()
@@ -275,7 +379,7 @@ impl<'t> Reader<'t> {
                 }
             } else {
                 let rtype = self.rtype(token, span)?;
-                return Some(Head { ttl_s, rtype, tokens: index + 1 });
+                return Some(Head { ttl_s, rtype, words: index + 1 });
             }
             index += 1;
         }
@@ -299,14 +403,14 @@ impl<'t> Reader<'t> {
     }
 
     /// The record's own TTL, or $TTL, or the one stated last (RFC 1035 section 5.1, RFC 2308 section 4).
-    fn ttl(&mut self, entry: &Entry, head: &Head) -> u32 {
+    fn ttl(&mut self, line: &Line<'_>, head: &Head) -> u32 {
         if head.ttl_s.is_some() {
             self.last_ttl_s = head.ttl_s;
         }
         let ttl_s = head.ttl_s.or(self.default_ttl_s).or(self.last_ttl_s);
         if ttl_s.is_none() {
             let hint = "put `$TTL 3600` at the head of the file, or a TTL before the type";
-            self.problems.error(self.entry_span(entry), "this record has no TTL", hint);
+            self.problems.error(line.span(), "this record has no TTL", hint);
             // Once is enough.
             self.last_ttl_s = Some(0);
         }
@@ -331,27 +435,6 @@ impl<'t> Reader<'t> {
 
     fn bad_name(&mut self, span: Span, text: &[u8], error: NameTextError) {
         self.problems.error(span, format!("`{}` is {error}", shown(text)), "");
-    }
-
-    fn token(&self, entry: &Entry, index: usize) -> &'t [u8] {
-        entry.tokens.get(index).and_then(|token| self.text.get(token.range.clone())).unwrap_or(&[])
-    }
-
-    fn token_span(&self, entry: &Entry, index: usize) -> Span {
-        match entry.tokens.get(index) {
-            Some(token) => self.span(token.range.start, token.range.end),
-            None => self.entry_span(entry),
-        }
-    }
-
-    /// From the first token to the last.
-    fn entry_span(&self, entry: &Entry) -> Span {
-        let start = entry.tokens.first().map_or(0, |token| token.range.start);
-        self.span(start, entry.tokens.last().map_or(start, |token| token.range.end))
-    }
-
-    fn span(&self, start: usize, end: usize) -> Span {
-        Span { file: self.file, start: start as u32, end: end as u32 }
     }
 }
 
@@ -396,7 +479,7 @@ fn is_class(text: &[u8]) -> bool {
 }
 
 /// A token in a message: never long, never anything a terminal obeys.
-fn shown(token: &[u8]) -> String {
+pub(super) fn shown(token: &[u8]) -> String {
     const SHOWN_OCTETS_MAX: usize = 60;
     let cut = token.get(..SHOWN_OCTETS_MAX).unwrap_or(token);
     let text: String = String::from_utf8_lossy(cut).chars().flat_map(char::escape_debug).collect();

@@ -139,8 +139,8 @@ fn syntax_errors_have_their_place_and_do_not_hide_each_other() {
 
 #[test]
 fn directives_are_read_or_named() {
-    check("$INCLUDE other.zone\n", &["5:1: error: $INCLUDE is not supported yet"]);
-    check("$GENERATE 1-10 a$ A 192.0.2.$\n", &["5:1: error: `$GENERATE` is no directive"]);
+    check("$INCLUDE other.inc\n", &["5:10: error: this file was not read"]);
+    check("$INCLUDE\n", &["5:1: error: $INCLUDE needs a value"]);
     check(
         "$TTL x\n$TTL\n$ORIGIN a..b\n$TTL 1 2\n",
         &[
@@ -155,6 +155,169 @@ fn directives_are_read_or_named() {
         &["8:1: error: `a.example.net` is outside the zone example.com"],
     );
     check("$TTL 1h30m\na A 192.0.2.1\nb 1D IN A 192.0.2.1\nc IN 2w A 192.0.2.1\n", &[]);
+}
+
+/// The addresses that a generated zone holds, by name.
+fn generated(text: &str) -> Vec<String> {
+    let (zone, lines) = report(format!("{HEAD}{text}").as_bytes(), &[]);
+    assert_eq!(lines, [""; 0], "{text}");
+    let mut all = Vec::new();
+    let zone = zone.unwrap();
+    zone.walk(&mut |name, held| {
+        let crate::zone::Held::Rrset(rtype) = held else { return };
+        if matches!(rtype, Rtype::SOA | Rtype::NS) || name.octets().starts_with(b"\x03ns1") {
+            return;
+        }
+        let (Lookup::Answer(rrset) | Lookup::Alias(rrset)) = zone.lookup(name, rtype) else { return };
+        for rdata in rrset.rdata() {
+            let shown = match rtype {
+                Rtype::A => rdata.iter().map(u8::to_string).collect::<Vec<_>>().join("."),
+                Rtype::PTR | Rtype::CNAME => name_text(rdata),
+                _ => String::from_utf8_lossy(rdata).escape_debug().to_string(),
+            };
+            all.push(format!("{} {rtype} {shown}", name_text(name.octets())));
+        }
+    });
+    all
+}
+
+#[test]
+fn generate_makes_what_bind_makes() {
+    let check = |text: &str, expected: &[&str]| assert_eq!(generated(text), expected, "{text:?}");
+    check(
+        "$GENERATE 1-3 host$ A 192.0.2.$\n",
+        &["host1.example.com A 192.0.2.1", "host2.example.com A 192.0.2.2", "host3.example.com A 192.0.2.3"],
+    );
+    check(
+        "$GENERATE 0-4/2 h-${10,3} 60 IN CNAME t${0,4,x}.example.net.\n",
+        &[
+            "h-010.example.com CNAME t0000.example.net",
+            "h-012.example.com CNAME t0002.example.net",
+            "h-014.example.com CNAME t0004.example.net",
+        ],
+    );
+    check("$GENERATE 5-5 a${-3} IN 60 A 192.0.2.${1,0,d}\n", &["a2.example.com A 192.0.2.6"]);
+    check("$GENERATE 255-255 a${0,0,X} TXT x${0,4,o}\n", &["aff.example.com TXT \\u{5}x0377"]);
+    check("$GENERATE 10-10 ${0,8,n}ip6 PTR a$$b\n", &["a.0.0.0.ip6.example.com PTR a\\$b.example.com"]);
+    check("$GENERATE 171-171 ${0,3,N} PTR a\\$b\n", &["b.a.example.com PTR a\\$b.example.com"]);
+    check("$GENERATE 1-1 t TXT \"one $\"\n", &["t.example.com TXT \\u{3}one\\u{1}1"]);
+    check("$GENERATE 1-1 t TXT one \"two $\"\n", &["t.example.com TXT \\u{3}one\\u{5}two 1"]);
+    check(
+        "$GENERATE 1-1 m MX \"10 mail$\"\n",
+        &["m.example.com MX \\0\\n\\u{5}mail1\\u{7}example\\u{3}com\\0"],
+    );
+}
+
+#[test]
+fn generate_says_what_is_wrong_once() {
+    check("$GENERATE 3-1 a$ A 192.0.2.$\n", &["5:11: error: `3-1` is no range of numbers"]);
+    check("$GENERATE 1-3/0 a$ A 192.0.2.$\n", &["5:11: error: `1-3/0` is no range of numbers"]);
+    check("$GENERATE\n", &["5:1: error: `` is no range of numbers"]);
+    check("$GENERATE 1-2\n", &["5:1: error: $GENERATE lacks an owner"]);
+    check("$GENERATE 1-2 a$\n", &["5:15: error: this record has no type"]);
+    check(
+        "$GENERATE 254-300 a$ A 192.0.2.$\n",
+        &["5:24: error: this A record cannot be read: expected IPv4 address (5:11: with 256 for `$`)"],
+    );
+    check(
+        "$GENERATE 0-9 a${0,x} A 192.0.2.$\n",
+        &[
+            "5:15: error: `0,x` is not `offset,width,base` with a base of d, o, x, X, n or N (5:11: with 0 for `$`)",
+        ],
+    );
+    check(
+        "$GENERATE 0-9 a${-1} A 192.0.2.$\n",
+        &["5:15: error: 0 with an offset of -1 is below 0 (5:11: with 0 for `$`)"],
+    );
+    check("$GENERATE 0-9 a${0 A 192.0.2.$\n", &["5:15: error: a `{` is not closed (5:11: with 0 for `$`)"]);
+    check(
+        "$GENERATE 0-9 a${0,64} A 192.0.2.$\n",
+        &["5:15: error: a width is at most 63 (5:11: with 0 for `$`)"],
+    );
+    check(
+        "$GENERATE 1-2000000 a$ A 192.0.2.1\n",
+        &["5:11: error: the zone generates more than 1048576 records"],
+    );
+    let long = format!("$GENERATE 1-2 a TXT {}\n", "${0,60}".repeat(60));
+    check(&long, &["5:21: error: this becomes longer than 2048 octets (5:11: with 1 for `$`)"]);
+}
+
+/// A zone with the files it includes, by name; problems as `file:start: message (file: why)`.
+fn included(files: &[(&str, &str)]) -> (Option<Zone>, Vec<String>) {
+    let mut sources = Sources::default();
+    for (path, text) in files {
+        let file = crate::config::SourceFile { path: (*path).to_owned(), bytes: text.as_bytes().to_vec() };
+        sources.files.push(file);
+    }
+    for (number, (_, text)) in files.iter().enumerate() {
+        let by = FileId(number as u32);
+        for include in includes(by, text.as_bytes()) {
+            let file = files.iter().position(|(path, _)| *path == include.name).unwrap();
+            sources.included.insert((by, include.name), FileId(file as u32));
+        }
+    }
+    let mut problems = Problems::default();
+    let zone = read_zone_of("example.com", FileId(0), &sources, &[], &mut problems);
+    let at = |span: Span| {
+        let file = &sources.files[span.file.0 as usize];
+        let line = file.bytes[..span.start as usize].iter().filter(|octet| **octet == b'\n').count() + 1;
+        format!("{}:{line}", file.path)
+    };
+    let said = problems.0.iter().map(|problem| {
+        let also =
+            problem.also.as_ref().map_or(String::new(), |(span, why)| format!(" ({}: {why})", at(*span)));
+        format!("{}: {}{also}", problem.span.map_or("-".to_owned(), at), problem.message)
+    });
+    (zone, said.collect())
+}
+
+#[test]
+fn rfc1035_5_1_an_included_file_has_its_own_origin_and_leaves_the_other_alone() {
+    let zone = format!(
+        "{HEAD}$ORIGIN sub\nx A 192.0.2.9\n$INCLUDE \"a.inc\" other ; comment\n TXT still-x\nb A 192.0.2.10\n$include a.inc\n"
+    );
+    let (zone, said) =
+        included(&[("zone", &zone), ("a.inc", "@ TXT apex\na A 192.0.2.1\n$ORIGIN deep\nc A 192.0.2.2\n")]);
+    assert_eq!(said, [""; 0]);
+    let zone = zone.unwrap();
+    for name in ["a.other.sub", "c.deep.other.sub", "b.sub", "a.sub", "c.deep.sub"] {
+        assert_eq!(data(&zone, name, Rtype::A).len(), 1, "{name}");
+    }
+    assert_eq!(data(&zone, "x.sub", Rtype::TXT), [b"\x07still-x"]);
+    assert_eq!(data(&zone, "other.sub", Rtype::TXT), [b"\x04apex"]);
+}
+
+#[test]
+fn errors_in_an_included_file_have_their_place_in_it() {
+    let zone = format!("{HEAD}\n$INCLUDE a.inc\nlast A 1.2\n");
+    let (none, said) = included(&[("zone", &zone), ("a.inc", "ok A 192.0.2.1\nbad A 192.0.2.256\n")]);
+    assert!(none.is_none());
+    assert_eq!(
+        said,
+        [
+            "zone:7: this A record cannot be read: expected IPv4 address",
+            "a.inc:2: this A record cannot be read: expected IPv4 address (zone:6: included here)",
+        ]
+    );
+    let (_, said) = included(&[("zone", &zone.replace("last A 1.2\n", "")), ("a.inc", "\0")]);
+    assert_eq!(said, ["a.inc:1: this is no text file: it has an octet 0 (zone:6: included here)"]);
+}
+
+#[test]
+fn files_that_include_themselves_are_named() {
+    let zone = format!("{HEAD}$INCLUDE a\n");
+    let (_, said) = included(&[("zone", &zone), ("a", "$INCLUDE b\n"), ("b", "$INCLUDE a\n")]);
+    assert_eq!(said, ["b:1: this file includes itself: a -> b -> a (a:1: included here)"]);
+    let (_, said) = included(&[("zone", &format!("{HEAD}$INCLUDE zone\n"))]);
+    assert_eq!(said, ["zone:5: this file includes itself: zone -> zone"]);
+    let deep: Vec<(String, String)> =
+        (0..12).map(|i| (format!("f{i}"), format!("{HEAD}$INCLUDE f{}\n", (i + 1).min(11)))).collect();
+    let deep: Vec<(&str, &str)> = deep.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    let (_, said) = included(&deep);
+    assert!(
+        said.iter().any(|line| line.contains("f10:5: files include each other more than 10 deep")),
+        "{said:?}"
+    );
 }
 
 #[test]
