@@ -8,7 +8,7 @@ use crate::ids::{CounterId, Family};
 
 pub(super) fn run(args: &CheckArgs) -> Exit {
     let path = args.config.path();
-    let reading = read(&path);
+    let reading = read(&path).strict();
     let exit = if reading.prepared.is_some() { Exit::Done } else { Exit::Refused };
     if args.json {
         print_json(&config::json(&reading.sources, &reading.problems));

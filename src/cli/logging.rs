@@ -11,9 +11,13 @@ use super::LogFormat;
 /// metrics goes on.
 const PANICS_LOGGED_MAX: u32 = 100;
 
+/// What is logged unless `RUST_LOG` says otherwise. The libraries under QUIC tell of every query and every
+/// connection that breaks, in words that clients choose.
+const USUAL: &str = "info,hickory_server=off,hickory_net=off,hickory_proto=off,quinn=off,quinn_proto=off,quinn_udp=error,h3=off";
+
 /// Sets up the log for the rest of the process, and lets panics go there too.
 pub(super) fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL));
     let lines =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // A line that cannot be written (full disk, reader gone) is lost. To complain of it, on standard error

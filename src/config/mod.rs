@@ -14,6 +14,7 @@ mod schema;
 mod secondary;
 pub mod shape;
 mod suggest;
+mod transports;
 mod types;
 
 pub use problem::{FileId, Problem, Problems, Severity, SourceFile, Sources, Span, ZoneFiles};
@@ -21,6 +22,7 @@ pub use read::{class_folders, control_listen, duration, read, spell_duration, zo
 pub use render::{Style, json, summary, text};
 pub use schema::{main_schema, zone_schema};
 pub use secondary::{Primary, PrimaryTls, Secondary};
+pub use transports::*;
 pub use types::*;
 
 #[cfg(test)]

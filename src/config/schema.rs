@@ -73,7 +73,9 @@ fn tables(kind: &'static Kind, found: &mut Vec<&'static Shape>) {
 
 fn definition(shape: &Shape) -> String {
     // Blanks are not possible in a reference.
-    shape.name.trim_matches(['[', ']']).replace(' ', "-")
+    // A section and a table below another may have one name: `[https]`, and a monitor's `https`.
+    let kind = if shape.name.starts_with('[') { "-section" } else { "" };
+    format!("{}{kind}", shape.name.trim_matches(['[', ']']).replace(' ', "-"))
 }
 
 fn table(shape: &'static Shape) -> Map<String, Value> {

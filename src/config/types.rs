@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{FileId, Secondary, Span};
+use super::{FileId, Https, Quic, Secondary, Span, Tls};
 use crate::dnssec::Algorithm;
 use crate::geo::{Coordinates, GeoKey, ScopeFloor};
 use crate::health::load::LoadLimits;
@@ -24,6 +24,12 @@ use crate::wire::SvcParamKey;
 pub struct Config {
     /// `[server]`
     pub server: Server,
+    /// `[tls]`; `None`: off.
+    pub tls: Option<Tls>,
+    /// `[https]`; `None`: off.
+    pub https: Option<Https>,
+    /// `[quic]`; `None`: off.
+    pub quic: Option<Quic>,
     /// `[control]`
     pub control: Control,
     /// `[geoip]`

@@ -4,7 +4,9 @@
 //! supervisor is the only one that publishes views, so everything that changes an answer is an input
 //! of its loop.
 
+mod certificates;
 mod command;
+mod entrances;
 mod notify;
 mod operated;
 mod prepare;
@@ -38,10 +40,11 @@ use crate::health::Board;
 use crate::probe::Prober;
 use crate::probe::exec::{Commands as ExecCommands, Helper};
 use crate::publish::Cell;
-use crate::server::{self, Bound, Clock, Draws, Entrances};
+use crate::server::{Clock, Draws, Entrances};
 use crate::telemetry::Telemetry;
 use crate::view::View;
 
+use certificates::Certificates;
 use privileges::{DropError, Privileges, drop_privileges, identity, raise_descriptor_limit};
 use supervisor::{OBSERVATIONS_WAITING_MAX, Parts, Supervisor};
 
@@ -102,7 +105,7 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
     let source = Source { path: path.to_owned() };
     let reading = source
         .read(1, &EarlierMaps::default(), &mut |service, endpoint| telemetry.counter(service, endpoint));
-    let prepared = reading.outcome().map_err(Failed::Refused)?;
+    let prepared = reading.strict().outcome().map_err(Failed::Refused)?;
     if !prepared.warnings.is_empty() {
         tracing::warn!("{}", prepared.warnings.trim_end());
     }
@@ -111,8 +114,8 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
     let config = &prepared.config.server;
     let workers =
         config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
-    let sockets =
-        server::bind(&config.listen, workers).map_err(|(address, error)| Failed::Bind(address, error))?;
+    let opened = entrances::open(&prepared.config, workers)
+        .map_err(|(address, error)| Failed::Bind(address, error))?;
     let control = match prepared.config.control.listen {
         Some(address) => Some(control::bind(address).map_err(|error| Failed::Bind(address, error))?),
         None => None,
@@ -130,13 +133,27 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
     let privileges = drop_privileges(config.user.as_deref(), config.group.as_deref());
     tell_privileges(&privileges.map_err(Failed::Privileges)?, path);
     let descriptors = raise_descriptor_limit();
+    let certificates = Certificates::new(&prepared.certificates, telemetry.clone());
+    certificates.tell_unreadable();
+    opened.tell();
+    let entrances = opened.entrances(&prepared.config, &certificates, descriptors);
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("runtime")
         .enable_all()
         .build()
         .map_err(Failed::System)?;
-    let start = Start { source, prepared, sockets, control, telemetry, hangup, descriptors, state, helper };
+    let start = Start {
+        source,
+        prepared,
+        entrances,
+        certificates,
+        control,
+        telemetry,
+        hangup,
+        state,
+        helper,
+    };
     let outcome = runtime.block_on(supervise(start));
     // Probes and control connections under way are not waited for.
     runtime.shutdown_background();
@@ -147,17 +164,17 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
 struct Start {
     source: Source,
     prepared: Prepared,
-    sockets: Vec<Bound>,
+    entrances: Entrances,
+    certificates: Certificates,
     control: Option<std::net::TcpListener>,
     telemetry: Arc<Telemetry>,
     hangup: SigSet,
-    descriptors: Option<u64>,
     state: Option<PathBuf>,
     helper: Option<Helper>,
 }
 
 async fn supervise(start: Start) -> io::Result<()> {
-    let Start { source, prepared, sockets, control, telemetry, hangup, descriptors, state, helper } = start;
+    let Start { source, prepared, entrances, certificates, control, telemetry, hangup, state, helper } = start;
     let clock = Clock::start();
     let now = clock.now();
     let (keeper, kept) = remember::open(state.as_deref(), now)?;
@@ -190,7 +207,8 @@ async fn supervise(start: Start) -> io::Result<()> {
     let prober = Prober::new(prepared.probe_limits(), exec, observations_sender);
     let supervisor = Supervisor::new(Parts {
         source,
-        entrances: Entrances { dns: sockets, limits: prepared.connection_limits(descriptors), tls: None },
+        entrances,
+        certificates: certificates.clone(),
         prepared,
         board,
         view,
@@ -203,6 +221,7 @@ async fn supervise(start: Start) -> io::Result<()> {
         commands,
         keeper: keeper.clone(),
     })?;
+    tokio::spawn(certificates.watch());
     hangup.thread_unblock()?;
     let outcome = supervisor.run().await;
     tokio::task::block_in_place(|| keeper.finish());

@@ -5,21 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use super::certificates::{self, Readings};
 use super::progress::Progress;
 use crate::compile::floors::{self, FloorShare};
 use crate::compile::locations::{Atlas, Database, Overrides};
 use crate::compile::{Inputs, compile};
-use crate::config::{self, Config, FileId, Geoip, Problems, Severity, SourceFile, Sources, Span, Style};
+use crate::config::{self, Config, FileId, Geoip, Https, Problems, Quic, Severity, SourceFile, Sources, Span, Style};
 use crate::geo::{ClientPrefix, LocationMap, Row};
 use crate::health::BoardLimits;
 use crate::ids::CounterId;
 use crate::load;
 use crate::probe::ProbeLimits;
-use crate::server::ConnectionLimits;
 use crate::view::Snapshot;
-
-/// Descriptors kept for the control listener's connections, our sockets, the log, and files of a reload.
-const DESCRIPTORS_RESERVED: usize = 256;
 
 /// Where configurations come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +35,10 @@ pub struct Prepared {
     pub warnings: String,
     /// What the location maps were made from.
     files: Arc<LocationFiles>,
+    /// The certificates of the encrypted transports.
+    pub certificates: Readings,
+    /// What is wrong with them, where that does not keep the rest from being put in force.
+    pub certificate_problems: String,
 }
 
 /// A reading of the configuration: every problem, and what came of it where none of them forbids.
@@ -48,6 +49,9 @@ pub struct Reading {
     pub problems: Problems,
     /// `None` exactly where a problem is an error.
     pub prepared: Option<Prepared>,
+    /// What is wrong with certificates: an error among these keeps nothing but the certificate from being put in
+    /// force, unless the reading is taken strictly.
+    pub certificate_problems: Problems,
 }
 
 /// A configuration that was refused.
@@ -89,10 +93,15 @@ impl Source {
     ) -> Reading {
         let loaded = load::configuration(&self.path);
         let (mut sources, mut problems) = (loaded.sources, loaded.problems);
+        let mut certificate_problems = Problems::default();
+        let certificates = loaded.config.as_ref().map_or_else(Readings::default, |config| {
+            certificates::read(&self.path, config, &mut certificate_problems)
+        });
         let prepared = loaded.config.and_then(|config| {
             self.compile(config, &mut sources, generation, earlier, counter, &mut problems)
         });
-        Reading { sources, problems, prepared }
+        let prepared = prepared.map(|prepared| Prepared { certificates, ..prepared });
+        Reading { sources, problems, prepared, certificate_problems }
     }
 
     fn compile(
@@ -123,7 +132,9 @@ impl Source {
         let warnings = config::text(sources, problems, Style::Plain);
         let (source, geoip) = (self.clone(), config.geoip.clone());
         let files = Arc::new(LocationFiles { source, geoip, places, asked: Mutex::new(()) });
-        Some(Prepared { config, snapshot: Arc::new(snapshot), warnings, files })
+        let (certificates, certificate_problems) = (Readings::default(), String::new());
+        let snapshot = Arc::new(snapshot);
+        Some(Prepared { config, snapshot, warnings, files, certificates, certificate_problems })
     }
 
     /// What the scope floors of a reading cost (E6); compiles it once more, without them.
@@ -217,12 +228,6 @@ impl Source {
     }
 }
 
-/// How many connections leave enough descriptors for the rest; never less than a quarter of all.
-fn connections_possible(descriptors: Option<u64>, probes: usize) -> usize {
-    let all = descriptors.map_or(usize::MAX, |all| usize::try_from(all).unwrap_or(usize::MAX));
-    all.saturating_sub(probes.saturating_add(DESCRIPTORS_RESERVED)).max(all / 4)
-}
-
 impl LocationFiles {
     /// What they say of a client. Reads whole files: not for a thread that others wait for.
     ///
@@ -259,26 +264,6 @@ impl Prepared {
         }
     }
 
-    /// What connections are held to by a process that may open so many descriptors: clients must not take
-    /// those that probes and the control listener need.
-    pub fn connection_limits(&self, descriptors: Option<u64>) -> ConnectionLimits {
-        let server = &self.config.server;
-        let configured = server.tcp_connections_max;
-        let room = connections_possible(descriptors, self.config.probes.concurrency_max);
-        if room < configured {
-            tracing::warn!(
-                descriptors,
-                "room for {room} TCP connections, not {configured}: raise the limit on open files (ulimit -n)"
-            );
-        }
-        ConnectionLimits {
-            connections_max: configured.min(room),
-            connections_per_client_max: server.tcp_connections_per_client_max,
-            idle_timeout: server.tcp_idle_timeout,
-            message_timeout: server.tcp_message_timeout,
-        }
-    }
-
     /// Its maps, for the next reading.
     pub fn maps(&self) -> EarlierMaps {
         let maps = self.snapshot.maps.iter().map(|(map, _)| map.clone()).collect();
@@ -292,13 +277,28 @@ impl Prepared {
 }
 
 impl Reading {
+    /// The same, refused where a certificate cannot be used: for a start, which has no other to show.
+    pub fn strict(mut self) -> Reading {
+        self.problems.0.append(&mut self.certificate_problems.0);
+        self.prepared = self.prepared.filter(|_| !self.problems.has_errors());
+        if let Some(prepared) = &mut self.prepared {
+            prepared.warnings = config::text(&self.sources, &self.problems, Style::Plain);
+        }
+        self
+    }
+
     /// What can be put in force, or every problem as text.
     ///
     /// # Errors
     /// When a problem is an error.
     pub fn outcome(self) -> Result<Prepared, Refused> {
-        let problems = || config::text(&self.sources, &self.problems, Style::Plain);
-        self.prepared.ok_or_else(|| Refused { problems: problems() })
+        let text = |problems| config::text(&self.sources, problems, Style::Plain);
+        match self.prepared {
+            Some(prepared) => {
+                Ok(Prepared { certificate_problems: text(&self.certificate_problems), ..prepared })
+            }
+            None => Err(Refused { problems: text(&self.problems) }),
+        }
     }
 }
 
@@ -318,26 +318,25 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("server.tcp_idle_timeout", was.tcp_idle_timeout != is.tcp_idle_timeout),
         ("server.tcp_message_timeout", was.tcp_message_timeout != is.tcp_message_timeout),
+        ("tls", differs(&old.tls, &new.tls, |tls| (tls.listen.clone(), tls.limits))),
+        ("https", differs(&old.https, &new.https, https_in_force)),
+        ("quic", differs(&old.quic, &new.quic, quic_in_force)),
         ("the first monitor with exec", !old.runs_commands() && new.runs_commands()),
         ("control.listen", old.control.listen != new.control.listen),
     ];
     settings.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether a transport has been switched on or off, or what it is held to has changed. Other files of a
+/// certificate are taken over at once.
+fn differs<T, U: PartialEq>(old: &Option<T>, new: &Option<T>, in_force: impl Fn(&T) -> U) -> bool {
+    old.as_ref().map(&in_force) != new.as_ref().map(&in_force)
+}
 
-    #[test]
-    fn connections_leave_descriptors_for_the_rest() {
-        let check = |descriptors, probes, expected| {
-            assert_eq!(connections_possible(descriptors, probes), expected, "{descriptors:?} {probes}");
-        };
-        check(None, 256, usize::MAX - 512);
-        check(Some(1 << 20), 256, (1 << 20) - 512);
-        check(Some(1024), 256, 512);
-        check(Some(1024), 65_536, 256);
-        check(Some(64), 256, 16);
-        check(Some(0), 256, 0);
-    }
+fn https_in_force(https: &Https) -> impl PartialEq + use<> {
+    Https { files: None, ..https.clone() }
+}
+
+fn quic_in_force(quic: &Quic) -> impl PartialEq + use<> {
+    (quic.listen.clone(), quic.http3_listen.clone(), quic.idle_timeout)
 }

@@ -135,6 +135,12 @@ impl Certificate {
         Certificate { current: ArcSwap::new(credentials.key.clone()) }
     }
 
+    /// What tells one from another: the first certificate's octets.
+    #[cfg(test)]
+    pub fn fingerprint(&self) -> Vec<u8> {
+        self.current.load().cert.first().map(|own| own.to_vec()).unwrap_or_default()
+    }
+
     /// Shows others from the next handshake on; connections that stand go on.
     pub fn replace(&self, credentials: &Credentials) {
         self.current.store(credentials.key.clone());

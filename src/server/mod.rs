@@ -6,6 +6,8 @@ mod certificates;
 mod clock;
 mod connections;
 mod draw;
+mod https;
+mod quic;
 mod session;
 mod socket;
 mod stream;
@@ -24,12 +26,13 @@ use tokio::task::JoinHandle;
 pub use certificates::{Certificate, Credentials, Part, Unusable};
 pub use clock::Clock;
 pub use draw::Draws;
-pub use socket::{Bound, Listening};
+pub use socket::{Bound, Datagrams, Listening};
 
 use crate::publish::Cell;
 use crate::respond::Transport;
 use crate::telemetry::{Telemetry, WorkerCounters, Writers};
 use connections::Connections;
+use https::Resource;
 use session::Service;
 use tcp::Protocol;
 use tls::Security;
@@ -59,6 +62,34 @@ pub struct TlsEntrance {
     pub handshake_timeout: Duration,
 }
 
+/// Where DNS over HTTPS comes in.
+pub struct HttpsEntrance {
+    /// The opened sockets for connections with TLS, and what is shown on them.
+    pub secured: Option<(Vec<Listening>, Arc<Certificate>)>,
+    /// The opened sockets for connections of a proxy.
+    pub plain: Vec<Listening>,
+    /// The path of the resource.
+    pub path: String,
+    /// Requests at once on one connection of HTTP/2.
+    pub streams_max: u32,
+    /// What connections are held to.
+    pub limits: ConnectionLimits,
+    /// A handshake is complete within this.
+    pub handshake_timeout: Duration,
+}
+
+/// Where DNS over QUIC and over HTTP/3 comes in.
+pub struct QuicEntrance {
+    /// The opened sockets for DNS over QUIC.
+    pub quic: Vec<Datagrams>,
+    /// The opened sockets for DNS over HTTP/3.
+    pub http3: Vec<Datagrams>,
+    /// What is shown.
+    pub certificate: Arc<Certificate>,
+    /// A connection without a request for this long is closed.
+    pub idle_timeout: Duration,
+}
+
 /// Every way into the server.
 pub struct Entrances {
     /// DNS over UDP and TCP.
@@ -67,6 +98,10 @@ pub struct Entrances {
     pub limits: ConnectionLimits,
     /// DNS over TLS.
     pub tls: Option<TlsEntrance>,
+    /// DNS over HTTPS.
+    pub https: Option<HttpsEntrance>,
+    /// DNS over QUIC and over HTTP/3.
+    pub quic: Option<QuicEntrance>,
 }
 
 /// Opens all sockets, so many datagram sockets per address. Nothing is answered yet. On a machine without IPv6
@@ -106,6 +141,24 @@ pub fn listen(addresses: &[SocketAddr]) -> Result<Vec<Listening>, (SocketAddr, i
     Ok(sockets)
 }
 
+/// Opens sockets for QUIC, likewise.
+///
+/// # Errors
+/// The first address that could not be opened, and why.
+pub fn listen_for_datagrams(addresses: &[SocketAddr]) -> Result<Vec<Datagrams>, (SocketAddr, io::Error)> {
+    let mut sockets = Vec::new();
+    for &address in addresses {
+        match socket::one_for_datagrams(address) {
+            Ok(datagrams) => sockets.push(datagrams),
+            Err(error) if addresses.len() > 1 && lacks_ipv6(address, &error) => {
+                tracing::warn!(%address, "this machine has no IPv6: passed over");
+            }
+            Err(error) => return Err((address, error)),
+        }
+    }
+    Ok(sockets)
+}
+
 fn lacks_ipv6(address: SocketAddr, error: &io::Error) -> bool {
     let absent = matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL));
     absent && address.is_ipv6() && address.ip().is_unspecified()
@@ -134,6 +187,7 @@ impl Inside {
 pub struct Server {
     workers: Vec<udp::Worker>,
     listeners: Vec<JoinHandle<()>>,
+    quic: Option<quic::Thread>,
     stop: watch::Sender<bool>,
 }
 
@@ -149,7 +203,7 @@ impl Server {
         telemetry: &Telemetry,
     ) -> io::Result<Server> {
         let (stop, stopped) = watch::channel(false);
-        let mut server = Server { workers: Vec::new(), listeners: Vec::new(), stop };
+        let mut server = Server { workers: Vec::new(), listeners: Vec::new(), quic: None, stop };
         let inside = Inside { cell: cell.clone(), clock, stopped };
         // Limits hold for all addresses of a transport together.
         let tcp = inside.transport(Transport::Tcp, entrances.limits, telemetry);
@@ -177,7 +231,41 @@ impl Server {
                 server.listen(connections, written, protocol.clone(), &transport, &inside)?;
             }
         }
+        if let Some(https) = entrances.https {
+            server.start_https(https, &inside, telemetry)?;
+        }
+        if let Some(quic) = entrances.quic {
+            let counters = telemetry.worker(Transport::Quic, Writers::Many);
+            server.quic = Some(quic::Thread::start(quic, cell.clone(), clock, counters)?);
+        }
         Ok(server)
+    }
+
+    fn start_https(
+        &mut self,
+        https: HttpsEntrance,
+        inside: &Inside,
+        telemetry: &Telemetry,
+    ) -> io::Result<()> {
+        let resource =
+            Arc::new(Resource { path: https.path.into_boxed_str(), streams_max: https.streams_max });
+        let transport = inside.transport(Transport::Https, https.limits, telemetry);
+        if let Some((listeners, certificate)) = https.secured {
+            let security = Security::new(certificate, tls::HTTP, https.handshake_timeout);
+            let protocol = Protocol::DnsOverHttps(security.map_err(io::Error::other)?, resource.clone());
+            for Listening { written, connections, .. } in listeners {
+                self.listen(connections, written, protocol.clone(), &transport, inside)?;
+            }
+        }
+        // All of a proxy's connections come from one address: it is the proxy that limits its clients.
+        let limits =
+            ConnectionLimits { connections_per_client_max: https.limits.connections_max, ..https.limits };
+        let transport = (Arc::new(Connections::new(limits)), transport.1);
+        for Listening { written, connections, .. } in https.plain {
+            let protocol = Protocol::DnsOverHttp(resource.clone());
+            self.listen(connections, written, protocol, &transport, inside)?;
+        }
+        Ok(())
     }
 
     fn listen(
@@ -203,14 +291,18 @@ impl Server {
     /// Takes nothing new, answers what has been received, and returns when that is done.
     pub async fn stop(self) {
         self.workers.iter().for_each(udp::Worker::stop);
+        self.quic.iter().for_each(quic::Thread::stop);
         let _ = self.stop.send(true);
         for listener in self.listeners {
             if listener.await.is_err() {
                 tracing::error!("a listener ended by a panic");
             }
         }
-        let workers = self.workers;
-        let joined = tokio::task::spawn_blocking(|| workers.into_iter().for_each(udp::Worker::join));
+        let (workers, quic) = (self.workers, self.quic);
+        let joined = tokio::task::spawn_blocking(|| {
+            workers.into_iter().for_each(udp::Worker::join);
+            quic.into_iter().for_each(quic::Thread::join);
+        });
         if joined.await.is_err() {
             tracing::error!("the UDP workers could not be awaited");
         }

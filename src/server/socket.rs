@@ -41,6 +41,28 @@ pub struct Listening {
     pub connections: TcpListener,
 }
 
+/// The socket of one address that takes datagrams of QUIC.
+pub struct Datagrams {
+    /// The address as it was asked for.
+    pub written: SocketAddr,
+    /// The address, with the port that was given if 0 was asked for.
+    pub address: SocketAddr,
+    /// For datagrams.
+    pub socket: UdpSocket,
+}
+
+/// Opens the socket of one address that takes datagrams of QUIC.
+pub fn one_for_datagrams(address: SocketAddr) -> io::Result<Datagrams> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    let socket = UdpSocket::from(socket);
+    Ok(Datagrams { written: address, address: socket.local_addr()?, socket })
+}
+
 /// Opens the socket of one address that takes connections alone.
 pub fn listen(address: SocketAddr) -> io::Result<Listening> {
     let listener = connections(address)?;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -10,9 +11,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::connections::Place;
+use super::https::{self, Resource};
 use super::session::{Service, Session, wait_for_stop};
 use super::stream::Socket;
-use super::tls::Security;
+use super::tls::{Security, http_version};
 use crate::telemetry::Event;
 
 /// A pause when the system has no more descriptors or memory for connections.
@@ -27,6 +29,10 @@ pub enum Protocol {
     Dns,
     /// DNS within TLS (RFC 7858).
     DnsOverTls(Security),
+    /// HTTP within TLS (RFC 8484).
+    DnsOverHttps(Security, Arc<Resource>),
+    /// HTTP without TLS, from a proxy on this machine.
+    DnsOverHttp(Arc<Resource>),
 }
 
 /// Accepts and serves until `stopped`; then finishes what has been received and returns.
@@ -114,6 +120,15 @@ impl Visitor {
                 if let Some(stream) = security.handshake(stream, &place, &service.counters).await {
                     Session::new(stream, source, place, service).run(stopped).await;
                 }
+            }
+            Protocol::DnsOverHttps(security, resource) => {
+                if let Some(stream) = security.handshake(stream, &place, &service.counters).await {
+                    let version = http_version(&stream);
+                    https::serve(stream, version, resource, (source, place), service, stopped).await;
+                }
+            }
+            Protocol::DnsOverHttp(resource) => {
+                https::serve(stream, https::Version::One, resource, (source, place), service, stopped).await;
             }
         }
     }

@@ -41,7 +41,7 @@ impl Running {
         let address = sockets[0].address;
         let cell = Arc::new(Cell::new(view(1)));
         let telemetry = Arc::new(Telemetry::default());
-        let entrances = Entrances { dns: sockets, limits, tls: None };
+        let entrances = Entrances { dns: sockets, limits, tls: None, https: None, quic: None };
         let server = runtime.block_on(async { Server::start(entrances, &cell, Clock::start(), &telemetry) });
         Running { address, telemetry, cell, server: Some(server.unwrap()), runtime }
     }

@@ -11,11 +11,23 @@ use tokio_rustls::server::TlsStream;
 
 use super::certificates::Certificate;
 use super::connections::Place;
+use super::https::Version;
 use super::stream::Socket;
 use crate::telemetry::{Event, WorkerCounters};
 
 /// What a connection speaks within TLS, by its name in ALPN.
 pub const DOT: &[&[u8]] = &[b"dot"];
+
+/// Both versions of HTTP, the better one first.
+pub const HTTP: &[&[u8]] = &[b"h2", b"http/1.1"];
+
+/// The version of HTTP that was agreed on; a client that names none speaks the older one.
+pub fn http_version(stream: &TlsStream<Socket>) -> Version {
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Version::Two,
+        _ => Version::One,
+    }
+}
 
 /// How a listener's connections are secured.
 #[derive(Clone)]

@@ -1,5 +1,6 @@
 //! What the server counts and how it is shown. Workers count for themselves; sums are made when asked.
 
+mod certificates;
 mod counters;
 mod exposition;
 mod registry;
@@ -7,11 +8,14 @@ mod samples;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 pub use counters::{Event, WorkerCounters, Writers};
 pub use exposition::{Exposition, Kind};
 pub use registry::{Identity, Registry};
 pub use samples::{SAMPLED_ONE_IN, Sample, Samples};
+
+use certificates::Certificates;
 
 use crate::ids::CounterId;
 use crate::respond::Transport;
@@ -25,6 +29,7 @@ pub struct Telemetry {
     workers: RwLock<Vec<Arc<WorkerCounters>>>,
     /// By endpoint: the region in the generation in force.
     regions: RwLock<HashMap<String, String>>,
+    certificates: Certificates,
 }
 
 impl Telemetry {
@@ -51,6 +56,16 @@ impl Telemetry {
     pub fn place<'n>(&self, regions: impl Iterator<Item = (&'n str, &'n str)>) {
         let mut known = self.regions.write().unwrap_or_else(PoisonError::into_inner);
         known.extend(regions.map(|(endpoint, region)| (endpoint.to_owned(), region.to_owned())));
+    }
+
+    /// Says when the certificate that a transport shows ends, since the Unix epoch.
+    pub fn certificate(&self, transport: Transport, ends: Option<Duration>) {
+        self.certificates.shown(transport, ends);
+    }
+
+    /// A changed certificate could not be used, and the old one stayed.
+    pub fn certificate_refused(&self) {
+        self.certificates.refused();
     }
 
     /// Everything counted so far, in Prometheus' text form.
@@ -95,6 +110,7 @@ impl Telemetry {
                 to.sample(&labels, sum(transport, &|worker| worker.event(event)) as f64);
             }
         }
+        self.certificates.expose(to);
         to.family("meridian_panics_total", Kind::Counter, "Queries answered SERVFAIL because of a defect.");
         to.sample(&[], workers.iter().map(|worker| worker.panics()).sum::<u64>() as f64);
 

@@ -5,6 +5,7 @@
 mod binding;
 mod compression;
 mod edns;
+mod freshness;
 mod name;
 mod query;
 mod types;
@@ -12,6 +13,7 @@ mod writer;
 
 pub use binding::{ServiceBinding, SvcParamKey};
 pub use edns::{ClientSubnet, Edns, EdnsOption, ExtendedError, Keepalive, OptionCode};
+pub use freshness::freshness;
 pub use name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX, Name, NameTextError, name_octets, name_text, parse_name};
 pub use query::{Header, Malformed, Parsed, Query, Question, Rejected, Silence};
 pub use types::{Class, Opcode, Rcode, Rtype};

@@ -219,7 +219,7 @@ impl<'p> Body<'p> {
 }
 
 /// The question that `octets` begin with. Its name cannot be compressed: nothing comes before it.
-fn split_question(octets: &[u8]) -> Option<(Question<'_>, &[u8])> {
+pub(super) fn split_question(octets: &[u8]) -> Option<(Question<'_>, &[u8])> {
     let (name, rest) = octets.split_at_checked(name_octets(octets)?)?;
     let (fixed, rest) = rest.split_first_chunk::<4>()?;
     let [type_high, type_low, class_high, class_low] = *fixed;
@@ -227,16 +227,20 @@ fn split_question(octets: &[u8]) -> Option<(Question<'_>, &[u8])> {
     Some((Question { name, rtype, class: Class(u16::from_be_bytes([class_high, class_low])) }, rest))
 }
 
-struct Record<'p> {
+/// A record as sent.
+pub(super) struct Record<'p> {
     owner: &'p [u8],
-    rtype: Rtype,
+    /// TYPE
+    pub rtype: Rtype,
     class: u16,
-    ttl: u32,
-    rdata: &'p [u8],
+    /// TTL
+    pub ttl: u32,
+    /// RDATA
+    pub rdata: &'p [u8],
 }
 
 /// The record at the end of `packet` that `octets` begin with.
-fn split_record<'p>(packet: &'p [u8], octets: &'p [u8]) -> Option<(Record<'p>, &'p [u8])> {
+pub(super) fn split_record<'p>(packet: &'p [u8], octets: &'p [u8]) -> Option<(Record<'p>, &'p [u8])> {
     let owner_length = match octets.first()? {
         0 => 1,
         _ => owner_octets(packet, packet.len() - octets.len())?,

@@ -12,8 +12,13 @@ use super::{scalar, server};
 use crate::config::shape::CLASS;
 use crate::config::{Class, Server, Span};
 
-/// `[classes.*]` in the order written. Their zones are not read yet.
-pub fn classes(cx: &mut Context, directory: &Directory, server: &Server) -> Vec<Class> {
+/// `[classes.*]` in the order written. `entrances` are all addresses that are listened on. Their zones are not read yet.
+pub fn classes(
+    cx: &mut Context,
+    directory: &Directory,
+    server: &Server,
+    entrances: &[SocketAddr],
+) -> Vec<Class> {
     let mut taken = Taken::default();
     let mut classes = Vec::new();
     for (name, value) in &directory.entries {
@@ -27,7 +32,7 @@ pub fn classes(cx: &mut Context, directory: &Directory, server: &Server) -> Vec<
         };
         if let Some(table) = Table::open(cx, *value, &CLASS, Some(name.span)) {
             class.networks = networks(cx, &table, &mut taken);
-            class.listen = listen(cx, &table, server, &mut taken);
+            class.listen = listen(cx, &table, entrances, &mut taken);
             if let Some(folder) = table.text(cx, "zones") {
                 class.folder = PathBuf::from(folder.value);
                 if class.folder == server.zones {
@@ -80,13 +85,13 @@ fn networks(cx: &mut Context, table: &Table, taken: &mut Taken) -> Vec<IpNet> {
     networks
 }
 
-fn listen(cx: &mut Context, table: &Table, server: &Server, taken: &mut Taken) -> Vec<SocketAddr> {
+fn listen(cx: &mut Context, table: &Table, entrances: &[SocketAddr], taken: &mut Taken) -> Vec<SocketAddr> {
     let mut listen = Vec::new();
     let Some((values, _)) = table.one_or_many("listen") else { return listen };
     for value in values {
         let Some(socket) = server::socket(cx, value, "listen") else { continue };
-        if !server.listen.contains(&socket) {
-            let known: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
+        if !entrances.contains(&socket) {
+            let known: Vec<String> = entrances.iter().map(ToString::to_string).collect();
             cx.error(
                 value.span,
                 format!("the server does not listen on {socket}"),

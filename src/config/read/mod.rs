@@ -22,6 +22,7 @@ mod secondary;
 mod secret;
 mod server;
 mod services;
+mod transports;
 mod tree;
 mod zones;
 
@@ -119,6 +120,8 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
     let main = Table::root(cx, FileId(0), root, &MAIN);
 
     let server = server::server(cx, &main);
+    let transports = transports::transports(cx, &main, &server);
+    let entrances = transports.entrances(&server);
     let control = server::control(cx, &main);
     let geoip = server::geoip(cx, &main);
     let dnssec = dnssec::dnssec(cx, &main);
@@ -163,7 +166,7 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
 
     let zones = zones::zones(cx, sources, &sources.zones, &mut service_names, &services, folder);
     let class_names = section(cx, &main, "classes", "class", CLASSES_MAX);
-    let mut classes = classes::classes(cx, &class_names, &server);
+    let mut classes = classes::classes(cx, &class_names, &server, &entrances);
     for class in &mut classes {
         let own = sources.class_zones.iter().find(|(name, _)| *name == class.name);
         let own = own.map_or(&[][..], |(_, zones)| zones);
@@ -182,6 +185,9 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
 
     Some(Config {
         server,
+        tls: transports.tls,
+        https: transports.https,
+        quic: transports.quic,
         control,
         geoip,
         dnssec,

@@ -27,7 +27,7 @@ pub fn server(cx: &mut Context, main: &Table) -> Server {
     let Some(table) = table else { return default_server() };
     let default = default_server();
     Server {
-        listen: listen(cx, &table).unwrap_or(default.listen),
+        listen: listen(cx, &table, "listen").unwrap_or(default.listen),
         workers: table.integer(cx, "workers").map(|at| at.value as usize),
         udp_payload_max: table
             .integer(cx, "udp_payload")
@@ -80,14 +80,15 @@ fn default_server() -> Server {
     }
 }
 
-fn listen(cx: &mut Context, table: &Table) -> Option<Vec<SocketAddr>> {
-    let (values, span) = table.one_or_many("listen")?;
+/// Addresses with ports, each once.
+pub fn listen(cx: &mut Context, table: &Table, key: &str) -> Option<Vec<SocketAddr>> {
+    let (values, span) = table.one_or_many(key)?;
     if values.is_empty() {
-        cx.error(span, "`listen` is empty", "name at least one ADDRESS:PORT, or leave the key out");
+        cx.error(span, format!("`{key}` is empty"), "name at least one ADDRESS:PORT, or leave the key out");
     }
     let mut sockets: Vec<(SocketAddr, Span)> = Vec::new();
     for value in values {
-        let Some(socket) = socket(cx, value, "listen") else { continue };
+        let Some(socket) = socket(cx, value, key) else { continue };
         let earlier = sockets.iter().find(|(other, _)| *other == socket && socket.port() != 0);
         match earlier {
             Some((_, first)) => {
@@ -113,11 +114,13 @@ pub fn socket(cx: &mut Context, value: Value, key: &str) -> Option<SocketAddr> {
     }
 }
 
-fn count(cx: &mut Context, table: &Table, key: &str, default: usize) -> usize {
+/// A number, or the default.
+pub fn count(cx: &mut Context, table: &Table, key: &str, default: usize) -> usize {
     table.integer(cx, key).and_then(|at| usize::try_from(at.value).ok()).unwrap_or(default)
 }
 
-fn duration(cx: &mut Context, table: &Table, key: &str, default: Duration) -> Duration {
+/// A duration, or the default.
+pub fn duration(cx: &mut Context, table: &Table, key: &str, default: Duration) -> Duration {
     table.duration(cx, key).map_or(default, |at| at.value)
 }
 

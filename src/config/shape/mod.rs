@@ -11,6 +11,7 @@ mod protection;
 mod schedule;
 mod secondary;
 mod service;
+mod transports;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub use protection::{FAILBACK, GOVERNOR};
 pub use schedule::{SCHEDULE, WINDOW};
 pub use secondary::{PRIMARY, SECONDARY};
 pub use service::{BINDING, SCOPE_FLOOR, SERVICE, TTL_BOUNDS};
+pub use transports::{HTTPS_SERVER, QUIC, TLS};
 
 /// A table of the written form.
 pub struct Shape {
@@ -124,6 +126,9 @@ pub static MAIN: Shape = Shape {
             "every default",
             "Sockets, limits and life of the DNS server.",
         ),
+        optional("tls", Kind::Table(&TLS), "off", "DNS over TLS."),
+        optional("https", Kind::Table(&HTTPS_SERVER), "off", "DNS over HTTPS."),
+        optional("quic", Kind::Table(&QUIC), "off", "DNS over QUIC and over HTTP/3."),
         optional(
             "control",
             Kind::Table(&CONTROL),
@@ -530,7 +535,7 @@ pub static CLASS: Shape = Shape {
             "listen",
             Kind::Either(&[SOCKET, Kind::List(&SOCKET)]),
             "none",
-            "Where their queries come in: some of [server] listen. Networks count first.",
+            "Where their queries come in: some of what [server], [tls], [https] and [quic] listen on. Networks count first.",
         ),
     ],
     exactly_one: &[],
@@ -575,6 +580,9 @@ static ALL: &[&Shape] = &[
     &MAIN,
     &ZONE,
     &SERVER,
+    &TLS,
+    &HTTPS_SERVER,
+    &QUIC,
     &CONTROL,
     &GEOIP,
     &PROBES,

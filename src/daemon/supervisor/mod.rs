@@ -17,6 +17,7 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use super::certificates::Certificates;
 use super::command::{Command, ReloadCounts};
 use super::prepare::{LocationFiles, Prepared, Refused, Source};
 use crate::health::{Board, Observation};
@@ -70,6 +71,8 @@ pub struct Parts {
     pub prepared: Prepared,
     /// The ways in, opened.
     pub entrances: Entrances,
+    /// What the encrypted ones show.
+    pub certificates: Certificates,
     /// The state of health.
     pub board: Board,
     /// The first view.
@@ -100,6 +103,7 @@ pub struct Supervisor {
     /// The view in force.
     view: Arc<View>,
     cell: Arc<Cell>,
+    certificates: Certificates,
     locations: Arc<ArcSwap<LocationFiles>>,
     clock: Clock,
     telemetry: Arc<Telemetry>,
@@ -158,6 +162,7 @@ impl Supervisor {
             board: parts.board,
             view: parts.view,
             cell: parts.cell,
+            certificates: parts.certificates,
             locations: parts.locations,
             clock: parts.clock,
             telemetry: parts.telemetry,

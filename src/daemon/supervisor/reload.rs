@@ -123,6 +123,11 @@ impl Supervisor {
         if !remarks.is_empty() {
             tracing::warn!("{}", remarks.trim_end());
         }
+        remarks.push_str(&prepared.certificate_problems);
+        if !prepared.certificate_problems.is_empty() {
+            tracing::error!("{}", prepared.certificate_problems.trim_end());
+        }
+        self.certificates.take_over(&prepared.certificates);
         self.prepared = prepared;
         self.locations.store(self.prepared.location_files());
         self.tell_places();
