@@ -85,9 +85,12 @@ impl Pair {
         };
         let mut bytes = |part| {
             let (path, span) = at(part);
-            let hint = "paths are relative to the configuration file; the server's user must be able to read them";
+            let hint =
+                "paths are relative to the configuration file; the server's user must be able to read them";
             let read = load::read_bytes(path, PEM_OCTETS_MAX);
-            read.map_err(|why| problems.error(span, format!("{} cannot be read: {why}", path.display()), hint))
+            read.map_err(|why| {
+                problems.error(span, format!("{} cannot be read: {why}", path.display()), hint)
+            })
         };
         let (certificate, key) = (bytes(Part::Certificate), bytes(Part::Key));
         let (Ok(certificate), Ok(key)) = (certificate, key) else {
@@ -342,7 +345,9 @@ mod tests {
         let World { pair, certificates, .. } = world();
         let first = certificates.of(Transport::Tls).unwrap().fingerprint();
         let key = write(&pair);
-        for (certificate, key) in [(Some("not a certificate"), Some(key.as_str())), (None, Some("x")), (None, None)] {
+        for (certificate, key) in
+            [(Some("not a certificate"), Some(key.as_str())), (None, Some("x")), (None, None)]
+        {
             match certificate {
                 Some(text) => std::fs::write(&pair.certificate, text).unwrap(),
                 None => drop(std::fs::remove_file(&pair.certificate)),

@@ -143,17 +143,8 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
         .enable_all()
         .build()
         .map_err(Failed::System)?;
-    let start = Start {
-        source,
-        prepared,
-        entrances,
-        certificates,
-        control,
-        telemetry,
-        hangup,
-        state,
-        helper,
-    };
+    let start =
+        Start { source, prepared, entrances, certificates, control, telemetry, hangup, state, helper };
     let outcome = runtime.block_on(supervise(start));
     // Probes and control connections under way are not waited for.
     runtime.shutdown_background();
@@ -174,7 +165,8 @@ struct Start {
 }
 
 async fn supervise(start: Start) -> io::Result<()> {
-    let Start { source, prepared, entrances, certificates, control, telemetry, hangup, state, helper } = start;
+    let Start { source, prepared, entrances, certificates, control, telemetry, hangup, state, helper } =
+        start;
     let clock = Clock::start();
     let now = clock.now();
     let (keeper, kept) = remember::open(state.as_deref(), now)?;

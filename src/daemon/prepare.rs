@@ -10,7 +10,9 @@ use super::progress::Progress;
 use crate::compile::floors::{self, FloorShare};
 use crate::compile::locations::{Atlas, Database, Overrides};
 use crate::compile::{Inputs, compile};
-use crate::config::{self, Config, FileId, Geoip, Https, Problems, Quic, Severity, SourceFile, Sources, Span, Style};
+use crate::config::{
+    self, Config, FileId, Geoip, Https, Problems, Quic, Severity, SourceFile, Sources, Span, Style,
+};
 use crate::geo::{ClientPrefix, LocationMap, Row};
 use crate::health::BoardLimits;
 use crate::ids::CounterId;

@@ -10,11 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use hickory_proto::op::{Edns, Message};
+use hickory_proto::op::Message;
+use hickory_proto::rr::Record;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
+use hickory_proto::serialize::binary::BinEncoder;
 use hickory_server::net::runtime::Time;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo, Server};
-use hickory_server::zone_handler::MessageResponseBuilder;
+use hickory_server::zone_handler::{MessageResponse, MessageResponseBuilder};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -123,17 +125,9 @@ impl RequestHandler for Handler {
         request: &Request,
         mut response_handle: R,
     ) -> ResponseInfo {
-        let answer = self.answer(request);
-        let mut parts = answer.unwrap_or_else(|| failed(request));
-        // The octets are composed anew, so their number is known only now.
-        let edns = parts.edns.take().map(|edns| padded(&parts, edns));
-        let response = MessageResponseBuilder::new(&request.queries, edns.as_ref()).build(
-            parts.metadata,
-            &parts.answers,
-            &parts.authorities,
-            &[],
-            &parts.additionals,
-        );
+        let mut parts = self.answer(request).unwrap_or_else(|| failed(request));
+        pad_anew(&mut parts, request);
+        let response = composed(&parts, request);
         match response_handle.send_response(response).await {
             Ok(info) => info,
             // What cannot be sent concerns the client alone.
@@ -167,21 +161,34 @@ fn failed(request: &Request) -> Message {
     )
 }
 
-/// The options with padding that fits the message as it will be, where the answer had any.
-fn padded(message: &Message, edns: Edns) -> Edns {
+/// The parts as hickory-server composes them.
+fn composed<'p>(
+    parts: &'p Message,
+    request: &'p Request,
+) -> MessageResponse<'p, 'p, Records<'p>, Records<'p>, Records<'p>, Records<'p>> {
+    MessageResponseBuilder::new(&request.queries, parts.edns.as_ref()).build(
+        parts.metadata,
+        &parts.answers,
+        &parts.authorities,
+        &[],
+        &parts.additionals,
+    )
+}
+
+type Records<'p> = std::slice::Iter<'p, Record>;
+
+/// Where the answer was padded: pads it to what it has become, because hickory-server compresses fewer names.
+fn pad_anew(parts: &mut Message, request: &Request) {
     let code = EdnsCode::from(OptionCode::PADDING.0);
-    if edns.option(code).is_none() {
-        return edns;
-    }
-    let mut edns = edns;
+    let Some(edns) = parts.edns.as_mut().filter(|edns| edns.option(code).is_some()) else { return };
     edns.options_mut().remove(code);
-    let mut bare = message.clone();
-    bare.edns = Some(edns.clone());
-    let Ok(octets) = bare.to_vec() else { return edns };
+    let mut octets = Vec::new();
+    if composed(parts, request).destructive_emit(&mut BinEncoder::new(&mut octets)).is_err() {
+        return;
+    }
     let begun = octets.len() + OPTION_HEAD_OCTETS;
     let end = begun.next_multiple_of(PADDED_TO_OCTETS).min(usize::from(u16::MAX));
-    if let Some(padding) = end.checked_sub(begun) {
+    if let (Some(padding), Some(edns)) = (end.checked_sub(begun), parts.edns.as_mut()) {
         edns.options_mut().insert(EdnsOption::Unknown(OptionCode::PADDING.0, vec![0; padding]));
     }
-    edns
 }

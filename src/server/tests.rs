@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Clock, ConnectionLimits, Entrances, Server, bind};
 use crate::health::HealthTable;
 use crate::publish::Cell;
-use crate::steer::{Calendar, Fleet};
+use crate::steer::Calendar;
 use crate::telemetry::{Event, Telemetry};
 use crate::view::{ResponderSettings, Snapshot, View};
 use crate::wire::{Name, Rcode, Rtype, parse_name};
