@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use meridian::compile::locations::{Atlas, Overrides};
 use meridian::config::{FileId, Problems, SourceFile, Sources};
+use meridian::dnssec::{OnlineLimits, OnlineSignatures};
 use meridian::health::HealthTable;
 use meridian::ids::CounterId;
 use meridian::now::Now;
@@ -238,6 +239,7 @@ fn no_query_allocates() {
     ];
     let now = Now { monotonic: Duration::from_secs(1), wall: Duration::from_secs(1_700_000_000) };
     let mut buffer = vec![0; 65_535];
+    let mut online = OnlineSignatures::new(OnlineLimits::DEFAULT, [7; 16]);
     let mut asked_count = 0u64;
     let mut steered = 0;
     for (name, rcode) in NAMES_ASKED {
@@ -250,7 +252,8 @@ fn no_query_allocates() {
                         let idle_timeout = (transport == Transport::Tls).then_some(Duration::from_secs(10));
                         let asked = Asked { source, transport, class: ClientClass::DEFAULT, idle_timeout };
                         let before = ALLOCATIONS.get();
-                        let outcome = respond(&view, &asked, now, asked_count, &packet, &mut buffer);
+                        let outcome =
+                            respond(&view, &asked, now, asked_count, &packet, &mut buffer, &mut online);
                         let allocated = ALLOCATIONS.get() - before;
                         assert_eq!(allocated, 0, "{name} {rtype} with options {number} from {source}");
                         let Outcome::Reply { note, .. } = outcome else { panic!("{name}: {outcome:?}") };
@@ -288,13 +291,22 @@ fn no_rejected_packet_allocates() {
     let now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
     let sound = query("near.example.com", 1, Some(&[0, 8, 0, 7, 0, 1, 24, 0, 203, 0, 113]));
     let mut buffer = vec![0; 1232];
+    let mut online = OnlineSignatures::new(OnlineLimits::DEFAULT, [7; 16]);
     for place in 0..sound.len() {
         for octet in [0, 1, 0x40, 0x80, 0xc0, 0xff] {
             let mut packet = sound.clone();
             packet[place] = octet;
             let before = ALLOCATIONS.get();
-            let _ = std::hint::black_box(respond(&view, &asked, now, 0, &packet, &mut buffer));
-            let _ = std::hint::black_box(respond(&view, &asked, now, 0, &sound[..place], &mut buffer));
+            let _ = std::hint::black_box(respond(&view, &asked, now, 0, &packet, &mut buffer, &mut online));
+            let _ = std::hint::black_box(respond(
+                &view,
+                &asked,
+                now,
+                0,
+                &sound[..place],
+                &mut buffer,
+                &mut online,
+            ));
             assert_eq!(ALLOCATIONS.get() - before, 0, "octet {place} as {octet}");
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meridian::daemon::{EarlierMaps, Source};
+use meridian::dnssec::{OnlineLimits, OnlineSignatures};
 use meridian::health::{HealthTable, Standing, Verdict};
 use meridian::ids::CounterId;
 use meridian::now::Now;
@@ -64,12 +65,13 @@ pub fn answer(config: &Path, queries: &mut Queries, count: usize, begin: Begin) 
 #[inline(never)]
 fn answer_all(view: &View, queries: &Queries, count: usize) -> usize {
     let mut buffer = [0; 1232];
+    let mut online = OnlineSignatures::new(OnlineLimits::DEFAULT, [0; 16]);
     let mut chance = Chance::seeded(3);
     let now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
     let mut octets = 0;
     for (index, _) in (0..queries.len()).cycle().zip(0..count) {
         if let Outcome::Reply { length, .. } =
-            respond(view, &asked(), now, chance.next(), queries.octets(index), &mut buffer)
+            respond(view, &asked(), now, chance.next(), queries.octets(index), &mut buffer, &mut online)
         {
             octets += length;
         }
@@ -81,8 +83,9 @@ fn answer_all(view: &View, queries: &Queries, count: usize) -> usize {
 fn check(view: &View, queries: &Queries) -> Result<()> {
     let now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
     let mut buffer = [0; 1232];
+    let mut online = OnlineSignatures::new(OnlineLimits::DEFAULT, [0; 16]);
     for index in 0..queries.len() {
-        let outcome = respond(view, &asked(), now, 0, queries.octets(index), &mut buffer);
+        let outcome = respond(view, &asked(), now, 0, queries.octets(index), &mut buffer, &mut online);
         let Outcome::Reply { length, .. } = outcome else { return Err("a query without a reply".into()) };
         let reply = buffer.get(..length).ok_or("a length past the buffer")?;
         queries.check(index, reply)?;

@@ -72,6 +72,7 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
     let snapshot = Snapshot {
         generation: inputs.generation,
         catalog,
+        signed: Box::default(),
         fleet: Arc::new(fleet),
         regions: config.regions.iter().map(|region| region.coordinates).collect(),
         plans: plans.plans.into(),

@@ -1,6 +1,7 @@
 //! A question's way through its zone: the chain of aliases, and what stands at its end.
 
 use super::{Answered, Steering, why};
+use crate::dnssec::OnlineSignatures;
 use crate::ids::ZoneId;
 use crate::now::Now;
 use crate::steer::Client;
@@ -22,6 +23,7 @@ pub(super) struct Answering<'v, 'q, S> {
     /// When, and by what chance.
     pub(super) moment: (Now, u64),
     pub(super) answered: Answered<'v>,
+    pub(super) online: &'q mut OnlineSignatures,
 }
 
 /// A name of the chain.
@@ -64,7 +66,13 @@ impl Offsets {
 }
 
 impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
-    pub(super) fn new(steering: &'v S, query: &'q Query<'q>, client: Client, moment: (Now, u64)) -> Self {
+    pub(super) fn new(
+        steering: &'v S,
+        query: &'q Query<'q>,
+        client: Client,
+        moment: (Now, u64),
+        online: &'q mut OnlineSignatures,
+    ) -> Self {
         let answered = Answered {
             verdict: Verdict { rcode: Rcode::NoError, authoritative: true, truncated: false },
             error: None,
@@ -74,7 +82,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             steered: None,
             mode: None,
         };
-        Answering { steering, query, client, moment, answered }
+        Answering { steering, query, client, moment, answered, online }
     }
 
     /// Writes the sections; what does not fit sets TC.

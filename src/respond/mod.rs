@@ -12,6 +12,7 @@ mod tests;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::dnssec::{OnlineSignatures, Signed};
 use crate::geo::ClientPrefix;
 use crate::ids::{CounterId, RegionId, ServiceId, ZoneId};
 use crate::now::Now;
@@ -141,7 +142,7 @@ pub enum EdnsSeen {
 }
 
 /// Answers one packet into `buffer`. `draw` is uniform over u64 and decides among equals. Allocates
-/// nothing.
+/// nothing. `online` is the worker's own: signatures of what cannot be signed ahead.
 pub fn respond<'v>(
     view: &'v View,
     asked: &Asked,
@@ -149,8 +150,9 @@ pub fn respond<'v>(
     draw: u64,
     packet: &[u8],
     buffer: &mut [u8],
+    online: &mut OnlineSignatures,
 ) -> Outcome<'v> {
-    respond_from(view, asked, (now, draw), packet, buffer)
+    respond_from(view, asked, (now, draw), packet, buffer, online)
 }
 
 /// What an answer is made of: the view, or a stand-in where tests need answers no policy gives.
@@ -162,6 +164,7 @@ trait Steering {
     fn account(&self, service: ServiceId, client: &Client, moment: (Now, u64)) -> Option<Vec<u8>>;
     fn is_alias(&self, service: ServiceId) -> bool;
     fn binding(&self, service: ServiceId, rtype: Rtype) -> Option<&ServiceBinding>;
+    fn signed(&self, zone: ZoneId) -> Option<&Signed>;
 }
 
 impl Steering for View {
@@ -198,6 +201,10 @@ impl Steering for View {
     fn binding(&self, service: ServiceId, rtype: Rtype) -> Option<&ServiceBinding> {
         View::binding(self, service, rtype)
     }
+
+    fn signed(&self, zone: ZoneId) -> Option<&Signed> {
+        View::signed(self, zone).map(|signed| &**signed)
+    }
 }
 
 fn respond_from<'v>(
@@ -206,9 +213,10 @@ fn respond_from<'v>(
     moment: (Now, u64),
     packet: &[u8],
     buffer: &mut [u8],
+    online: &mut OnlineSignatures,
 ) -> Outcome<'v> {
     let outcome = match Parsed::from_packet(packet) {
-        Parsed::Query(query) => answered(steering, asked, moment, &query, buffer),
+        Parsed::Query(query) => answered(steering, asked, moment, &query, buffer, online),
         Parsed::Rejected(rejected) => reject(steering.settings(), asked, &rejected, buffer),
         Parsed::Silent(Silence::Short) => return Outcome::Drop(DropReason::Short),
         Parsed::Silent(Silence::Response) => return Outcome::Drop(DropReason::Response),
@@ -222,6 +230,7 @@ fn answered<'v>(
     moment: (Now, u64),
     query: &Query<'_>,
     buffer: &mut [u8],
+    online: &mut OnlineSignatures,
 ) -> Option<Outcome<'v>> {
     let settings = steering.settings();
     let edns = query.edns.as_ref();
@@ -230,7 +239,7 @@ fn answered<'v>(
     }
     let mut opt = edns.map(|edns| opt(settings, asked, edns));
     let mut writer = begin(settings, asked, edns, opt.as_ref(), Some(&query.question), buffer)?;
-    let answering = Answering::new(steering, query, client(asked, edns), moment);
+    let answering = Answering::new(steering, query, client(asked, edns), moment, online);
     let answer = answering.answer(asked.class, &mut writer);
     if let Some(opt) = opt.as_mut() {
         opt.error = answer.error;

@@ -1,12 +1,14 @@
 //! From octets to octets for every transport: the one place that calls the responder, counts what came
 //! of it, and turns a defect into SERVFAIL.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::draw::Draws;
+use crate::dnssec::{OnlineLimits, OnlineSignatures};
 use crate::now::Now;
 use crate::respond::{Asked, DropReason, Note, Outcome, Size, respond};
 use crate::telemetry::{Event, SAMPLED_ONE_IN, Sample, WorkerCounters};
@@ -19,6 +21,18 @@ pub struct Answerer {
     idle_timeout: Option<Duration>,
     counters: Arc<WorkerCounters>,
     draws: Draws,
+}
+
+thread_local! {
+    /// Signatures made when asked for: each thread's own, shared by its connections, because an answer is
+    /// made without waiting.
+    static ONLINE: RefCell<OnlineSignatures> = RefCell::new(online());
+}
+
+fn online() -> OnlineSignatures {
+    let mut draws = Draws::seeded();
+    let secret = (u128::from(draws.draw()) << 64 | u128::from(draws.draw())).to_be_bytes();
+    OnlineSignatures::new(OnlineLimits::DEFAULT, secret)
 }
 
 impl Answerer {
@@ -53,7 +67,9 @@ impl Answerer {
             idle_timeout: self.idle_timeout,
         };
         let draw = self.draws.draw();
-        match respond(view, &asked, now, draw, packet, buffer) {
+        let outcome =
+            ONLINE.with_borrow_mut(|online| respond(view, &asked, now, draw, packet, buffer, online));
+        match outcome {
             Outcome::Reply { length, note } => {
                 self.count(view, draw, &note);
                 Some(length)

@@ -93,6 +93,7 @@ fn view_of(zone: Zone) -> View {
     let snapshot = Snapshot {
         generation: 1,
         catalog: Catalog::new(vec![zone]),
+        signed: Box::default(),
         fleet: Arc::default(),
         regions: Arc::default(),
         plans: Arc::default(),

@@ -5,13 +5,15 @@ mod assume;
 mod carry;
 mod emptied;
 mod explain;
+mod possible;
 mod snapshot;
 
 use std::sync::Arc;
 
+use crate::dnssec::Signed;
 use crate::geo::ClientPrefix;
 use crate::health::{EndpointState, HealthTable};
-use crate::ids::{RegionId, ServiceId};
+use crate::ids::{RegionId, ServiceId, ZoneId};
 use crate::now::Now;
 use crate::steer::{
     Answer, Calendar, Client, ClientSubnetUse, Decision, Inputs, Lane, Mode, Pick, Plan, Selection,
@@ -35,6 +37,8 @@ pub struct View {
     pub calendar: Calendar,
     /// By [`ServiceId`].
     tables: Box<[Arc<ServiceTable>]>,
+    /// By [`ZoneId`].
+    signed: Box<[Option<Arc<Signed>>]>,
 }
 
 impl View {
@@ -63,7 +67,27 @@ impl View {
             let remembered = remembered.map_or(&[][..], |remembered| remembered);
             Arc::new(ServiceTable::new(inputs, snapshot.map_of(plan), remembered))
         });
-        View { tables: tables.collect(), snapshot: Arc::clone(&snapshot), health: health.clone(), calendar }
+        let tables = tables.collect();
+        // Signatures of answers are found by what these say: those of the view before are as good.
+        let signed = same.map_or_else(|| snapshot.signed.clone(), |view| view.signed.clone());
+        View { tables, snapshot: Arc::clone(&snapshot), health: health.clone(), calendar, signed }
+    }
+
+    /// The same view with other signatures, by [`ZoneId`]: those of zones that are not signed here stay. What
+    /// was made for another zone's data is left out.
+    pub fn with_signed(mut self, signed: &[Option<Arc<Signed>>]) -> View {
+        let zones = self.snapshot.catalog.zones().iter().enumerate();
+        let chosen = zones.map(|(index, zone)| {
+            let new = signed.get(index).and_then(Option::as_ref).filter(|new| Arc::ptr_eq(new.zone(), zone));
+            new.or_else(|| self.snapshot.signed.get(index)?.as_ref()).map(Arc::clone)
+        });
+        self.signed = chosen.collect();
+        self
+    }
+
+    /// A zone's signatures; `None` where it is not signed.
+    pub fn signed(&self, zone: ZoneId) -> Option<&Arc<Signed>> {
+        self.signed.get(zone.index())?.as_ref()
     }
 
     /// A service's answer to a client: a look-up in tables made when the view was. `now` says how long it

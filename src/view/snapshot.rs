@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::dnssec::Signed;
 use crate::geo::{Coordinates, LocationMap};
 use crate::health::BoardSpec;
 use crate::ids::ServiceId;
@@ -19,6 +20,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// The zones.
     pub catalog: Catalog,
+    /// By `ZoneId`: what lies over zones that came signed; empty where there are none.
+    pub signed: Box<[Option<Arc<Signed>>]>,
     /// Endpoints and regions.
     pub fleet: Arc<Fleet>,
     /// Coordinates by `RegionId`.

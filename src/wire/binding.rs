@@ -82,6 +82,29 @@ impl ServiceBinding {
         self.parameters.iter().map(|(key, value)| (*key, &**value))
     }
 
+    /// The RDATA with these addresses as hints.
+    pub fn rdata(&self, addresses: &[IpAddr]) -> Vec<u8> {
+        let mut rdata = Vec::new();
+        let Ok(()) = self.compose(addresses, |octets| -> Result<(), std::convert::Infallible> {
+            rdata.extend_from_slice(octets);
+            Ok(())
+        });
+        rdata
+    }
+
+    /// Whether `rdata` is this record with these addresses as hints. Allocates nothing.
+    pub fn is(&self, addresses: &[IpAddr], rdata: &[u8]) -> bool {
+        let mut rest = rdata;
+        let compared = self.compose(addresses, |octets| match rest.strip_prefix(octets) {
+            Some(after) => {
+                rest = after;
+                Ok(())
+            }
+            None => Err(()),
+        });
+        compared.is_ok() && rest.is_empty()
+    }
+
     /// Writes the RDATA with these addresses as hints, each family's in the order given.
     pub(super) fn compose<E>(
         &self,

@@ -146,6 +146,8 @@ rtypes! {
     EUI48 = 108;
     /// A hardware address (RFC 7043).
     EUI64 = 109;
+    /// "This name does not exist" in a bitmap (RFC 9824 section 2); never asked for.
+    NXNAME = 128;
     /// Incremental zone transfer.
     IXFR = 251;
     /// Zone transfer.

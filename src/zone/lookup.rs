@@ -63,10 +63,25 @@ pub(super) struct Entry {
     pub(super) end: u32,
 }
 
+/// The number of an RRset in its zone: dense, in the order of nodes. Signatures are found by it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct EntryId(pub u32);
+
+/// The number of a name or an empty non-terminal in its zone: dense, parents before their children, the
+/// origin first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NodeId(pub u32);
+
+impl NodeId {
+    /// The origin's.
+    pub const ORIGIN: NodeId = NodeId(ROOT);
+}
+
 /// The records of one owner and type. The owner is not in it: a wildcard's RRset is its asker's.
-/// Signatures, when zones get them, are a second RDATA range of the same entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rrset<'z> {
+    /// Which of the zone's it is.
+    pub id: EntryId,
     /// Their type.
     pub rtype: Rtype,
     /// Their TTL: one for all (RFC 2181 section 5.2).
@@ -75,6 +90,11 @@ pub struct Rrset<'z> {
 }
 
 impl<'z> Rrset<'z> {
+    /// Whether both have the same records in the same order with the same TTL.
+    pub fn same_data(&self, other: &Rrset<'_>) -> bool {
+        (self.rtype, self.ttl_s, self.octets) == (other.rtype, other.ttl_s, other.octets)
+    }
+
     /// The RDATA of each record, uncompressed.
     pub fn rdata(&self) -> Rdata<'z> {
         Rdata { rest: self.octets }
@@ -85,6 +105,13 @@ impl<'z> Rrset<'z> {
 #[derive(Clone, Copy, Debug)]
 pub struct Rdata<'z> {
     rest: &'z [u8],
+}
+
+impl<'z> Rdata<'z> {
+    /// The RDATA that stand in `octets`, each with two octets of length before it.
+    pub fn new(octets: &'z [u8]) -> Rdata<'z> {
+        Rdata { rest: octets }
+    }
 }
 
 impl<'z> Iterator for Rdata<'z> {
@@ -129,6 +156,35 @@ pub enum Lookup<'z> {
     NxDomain,
 }
 
+/// What a zone says of a name and a type, and on what grounds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Located<'z> {
+    /// What it says.
+    pub lookup: Lookup<'z>,
+    /// The node that decided: the name's own, a wildcard, the node where the name's servers or its DNAME
+    /// stand, or the closest encloser of a name that does not exist.
+    pub node: NodeId,
+    /// How the name was matched.
+    pub matched: Matched,
+}
+
+/// How a name was matched in its zone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Matched {
+    /// By a node of its own, or by one above it that leads elsewhere.
+    Exact,
+    /// By a wildcard. The closest encloser is the name from this label on.
+    Wildcard {
+        /// At least 1.
+        encloser: usize,
+    },
+    /// By nothing. The closest encloser is the name from this label on.
+    Nothing {
+        /// At least 1.
+        encloser: usize,
+    },
+}
+
 impl Attached {
     fn lookup<'z>(self) -> Lookup<'z> {
         match self {
@@ -161,24 +217,40 @@ impl Zone {
 
     /// Looks up a name at or below the origin.
     pub fn lookup(&self, name: &Name, rtype: Rtype) -> Lookup<'_> {
+        self.locate(name, rtype).lookup
+    }
+
+    /// Looks up a name at or below the origin, and says on what grounds.
+    pub fn locate(&self, name: &Name, rtype: Rtype) -> Located<'_> {
         let mut number = ROOT;
         let mut index = name.labels().saturating_sub(self.origin.labels());
-        loop {
-            let Some(node) = self.nodes.get(number as usize) else { return Lookup::NxDomain };
+        let (lookup, matched) = loop {
+            let Some(node) = self.nodes.get(number as usize) else {
+                break (Lookup::NxDomain, Matched::Exact);
+            };
             match node.kind {
                 // The parent alone can answer for DS (RFC 4035 section 3.1.4.1).
-                NodeKind::Cut if index > 0 || rtype != Rtype::DS => return self.referral(number, index),
-                NodeKind::Redirect if index > 0 => return self.redirect(number, index),
+                NodeKind::Cut if index > 0 || rtype != Rtype::DS => {
+                    break (self.referral(number, index), Matched::Exact);
+                }
+                NodeKind::Redirect if index > 0 => break (self.redirect(number, index), Matched::Exact),
                 _ => {}
             }
             if index == 0 {
-                return self.at(number, *node, rtype);
+                break (self.at(number, *node, rtype), Matched::Exact);
             }
             match self.tree.child(number, name.label(index - 1)) {
                 Some(child) => (number, index) = (child, index - 1),
-                None => return self.wildcard(number, rtype),
+                None => {
+                    let Some(wildcard) = self.tree.child(number, b"*") else {
+                        break (Lookup::NxDomain, Matched::Nothing { encloser: index });
+                    };
+                    number = wildcard;
+                    break (self.wildcard(wildcard, rtype), Matched::Wildcard { encloser: index });
+                }
             }
-        }
+        };
+        Located { lookup, node: NodeId(number), matched }
     }
 
     /// The A and AAAA records of a name, glue or not: what stands beside NS.
@@ -192,7 +264,7 @@ impl Zone {
         self.nodes.len()
     }
 
-    fn node(&self, name: &Name) -> Option<u32> {
+    pub(super) fn node(&self, name: &Name) -> Option<u32> {
         let depth = name.depth_below(&self.origin)?;
         (0..depth).rev().try_fold(ROOT, |node, index| self.tree.child(node, name.label(index)))
     }
@@ -214,17 +286,16 @@ impl Zone {
 
     /// One RRset for ANY (RFC 8482 section 4.1): the smallest.
     fn any(&self, number: u32, node: Node) -> Lookup<'_> {
-        let smallest = self.entries_of(node).iter().min_by_key(|entry| entry.end - entry.start);
+        let smallest = self.numbered(node).min_by_key(|(_, entry)| entry.end - entry.start);
         match (smallest, self.attached(number)) {
-            (Some(entry), _) => Lookup::Answer(self.rrset(entry)),
+            (Some((id, entry)), _) => Lookup::Answer(self.rrset(id, entry)),
             (None, Some(attached)) => attached.lookup(),
             (None, None) => Lookup::NoData,
         }
     }
 
     /// What the wildcard under the closest encloser says (RFC 4592 section 3.3.1).
-    fn wildcard(&self, encloser: u32, rtype: Rtype) -> Lookup<'_> {
-        let Some(number) = self.tree.child(encloser, b"*") else { return Lookup::NxDomain };
+    fn wildcard(&self, number: u32, rtype: Rtype) -> Lookup<'_> {
         match self.nodes.get(number as usize) {
             Some(node) => self.at(number, *node, rtype),
             None => Lookup::NxDomain,
@@ -258,9 +329,9 @@ impl Zone {
         self.steered.get(position).map(|(_, attached)| *attached)
     }
 
-    fn entry(&self, number: u32, rtype: Rtype) -> Option<Rrset<'_>> {
+    pub(super) fn entry(&self, number: u32, rtype: Rtype) -> Option<Rrset<'_>> {
         let node = self.nodes.get(number as usize)?;
-        self.entries_of(*node).iter().find(|entry| entry.rtype == rtype).map(|entry| self.rrset(entry))
+        self.numbered(*node).find(|(_, entry)| entry.rtype == rtype).map(|(id, entry)| self.rrset(id, entry))
     }
 
     pub(super) fn entries_of(&self, node: Node) -> &[Entry] {
@@ -268,8 +339,12 @@ impl Zone {
         self.entries.get(first..first + usize::from(node.count)).unwrap_or(&[])
     }
 
-    fn rrset(&self, entry: &Entry) -> Rrset<'_> {
+    pub(super) fn numbered(&self, node: Node) -> impl Iterator<Item = (EntryId, &Entry)> {
+        (node.first..).map(EntryId).zip(self.entries_of(node))
+    }
+
+    pub(super) fn rrset(&self, id: EntryId, entry: &Entry) -> Rrset<'_> {
         let octets = self.rdata.get(entry.start as usize..entry.end as usize).unwrap_or(&[]);
-        Rrset { rtype: entry.rtype, ttl_s: entry.ttl_s, octets }
+        Rrset { id, rtype: entry.rtype, ttl_s: entry.ttl_s, octets }
     }
 }

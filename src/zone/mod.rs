@@ -16,5 +16,5 @@ mod walk;
 pub use builder::{OutOfZone, ZoneBuilder};
 pub use catalog::{Catalog, ClientClass, Replacement, Validity};
 pub use classes::{ClassSpec, ClientClasses};
-pub use lookup::{Lookup, Rdata, Rrset, Zone};
-pub use walk::Held;
+pub use lookup::{EntryId, Located, Lookup, Matched, NodeId, Rdata, Rrset, Zone};
+pub use walk::{Held, Standing};

@@ -1,8 +1,8 @@
 //! Everything that a zone holds, one after the other: for comparing whole zones, never for a query.
 
-use super::lookup::Zone;
+use super::lookup::{Attached, NodeId, NodeKind, Rrset, Zone};
 use super::tree::ROOT;
-use crate::ids::ServiceId;
+use crate::ids::{RegionId, ServiceId};
 use crate::wire::{Name, Rtype};
 
 /// One thing that a zone holds.
@@ -14,7 +14,80 @@ pub enum Held {
     Steered(ServiceId),
 }
 
+/// Where a node stands with regard to the zone's own authority.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// The zone speaks for it.
+    Authoritative,
+    /// A delegation begins here: only NS and DS are the zone's, and NS is not signed.
+    Cut,
+    /// It is below a delegation or a DNAME: glue, or nothing at all.
+    Below,
+}
+
 impl Zone {
+    /// The number of RRsets.
+    pub fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The standing of every node, by [`NodeId`].
+    pub fn standings(&self) -> Vec<Standing> {
+        let mut standings: Vec<Standing> = Vec::with_capacity(self.nodes.len());
+        for (number, node) in (0u32..).zip(&self.nodes) {
+            let parent = self.parent(NodeId(number)).map(|parent| parent.0 as usize);
+            let above = parent.map(|parent| (self.nodes.get(parent), standings.get(parent)));
+            standings.push(match above {
+                Some((_, Some(Standing::Cut | Standing::Below))) => Standing::Below,
+                Some((Some(above), _)) if above.kind == NodeKind::Redirect => Standing::Below,
+                _ if node.kind == NodeKind::Cut => Standing::Cut,
+                _ => Standing::Authoritative,
+            });
+        }
+        standings
+    }
+
+    /// The node above another; `None` for the origin.
+    pub fn parent(&self, node: NodeId) -> Option<NodeId> {
+        self.tree.place(node.0).map(|(parent, _)| NodeId(parent))
+    }
+
+    /// The node of the label of `node` of `other` under `parent`: how the nodes of two generations of a
+    /// zone are matched, from the origin down.
+    pub fn counterpart(&self, parent: NodeId, other: &Zone, node: NodeId) -> Option<NodeId> {
+        let (_, label) = other.tree.place(node.0)?;
+        self.tree.child(parent.0, label).map(NodeId)
+    }
+
+    /// Whether anything is at a node, and not only below it.
+    pub fn is_owner(&self, node: NodeId) -> bool {
+        self.nodes.get(node.0 as usize).is_some_and(|own| own.count > 0 || own.kind == NodeKind::Steered)
+    }
+
+    /// The RRsets of a node, by type.
+    pub fn rrsets(&self, node: NodeId) -> impl Iterator<Item = Rrset<'_>> {
+        let node = self.nodes.get(node.0 as usize).copied();
+        node.into_iter().flat_map(|node| self.numbered(node)).map(|(id, entry)| self.rrset(id, entry))
+    }
+
+    /// One RRset of a node.
+    pub fn rrset_at(&self, node: NodeId, rtype: Rtype) -> Option<Rrset<'_>> {
+        self.entry(node.0, rtype)
+    }
+
+    /// The node of a name; a wildcard's by its own name only.
+    pub fn node_of(&self, name: &Name) -> Option<NodeId> {
+        self.node(name).map(NodeId)
+    }
+
+    /// The names that services answer for: with the region where it is a testing name (R11).
+    pub fn steered(&self) -> impl Iterator<Item = (NodeId, ServiceId, Option<RegionId>)> {
+        self.steered.iter().map(|(node, attached)| match *attached {
+            Attached::Service(service) => (NodeId(*node), service, None),
+            Attached::Region(service, region) => (NodeId(*node), service, Some(region)),
+        })
+    }
+
     /// Calls `visit` with every owner (a wildcard as it is written) and each thing that it holds.
     pub fn walk(&self, visit: &mut dyn FnMut(&Name, Held)) {
         for number in 0..self.nodes.len() as u32 {
@@ -22,7 +95,7 @@ impl Zone {
             if held.is_empty() {
                 continue;
             }
-            let Some(name) = self.name_of(number) else { continue };
+            let Some(name) = self.name_of(NodeId(number)) else { continue };
             for held in held {
                 visit(&name, held);
             }
@@ -35,7 +108,9 @@ impl Zone {
         rrsets.chain(self.service(number).map(Held::Steered)).collect()
     }
 
-    fn name_of(&self, mut number: u32) -> Option<Name> {
+    /// The name of a node.
+    pub fn name_of(&self, node: NodeId) -> Option<Name> {
+        let mut number = node.0;
         let mut prefix = Vec::new();
         while number != ROOT {
             let (parent, label) = self.tree.place(number)?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meridian::compile::locations::Atlas;
+use meridian::dnssec::{OnlineLimits, OnlineSignatures};
 use meridian::health::feed::{Amount, FeedProblem, Reading};
 use meridian::health::{
     Board, BoardLimits, Check, Command, Event, Failure, Forced, Observation, OverrideKind, ProbeOrder,
@@ -294,7 +295,8 @@ impl Server for World {
             idle_timeout: None,
         };
         let mut buffer = vec![0; 65535];
-        match respond::respond(&self.view, &asked, self.now, draw, &query, &mut buffer) {
+        let mut unsigned = OnlineSignatures::new(OnlineLimits::NONE, [0; 16]);
+        match respond::respond(&self.view, &asked, self.now, draw, &query, &mut buffer, &mut unsigned) {
             Outcome::Drop(_) => Ok(None),
             Outcome::Reply { length, .. } => {
                 let octets = buffer.get(..length).ok_or("a reply longer than the buffer")?;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use meridian::dnssec::{OnlineLimits, OnlineSignatures};
 use meridian::geo::ClientPrefix;
 use meridian::health::Forced;
 use meridian::ids::{EndpointId, Family, ServiceId};
@@ -415,7 +416,9 @@ fn wire(node: &Node, given: Given<'_>, selection: &Selection<'_>) -> Result<(), 
         idle_timeout: None,
     };
     let mut buffer = [0; 1500];
-    let outcome = respond::respond(&node.view, &asked, node.now, given.draw, &query, &mut buffer);
+    let mut unsigned = OnlineSignatures::new(OnlineLimits::NONE, [0; 16]);
+    let outcome =
+        respond::respond(&node.view, &asked, node.now, given.draw, &query, &mut buffer, &mut unsigned);
     let Outcome::Reply { length, .. } = outcome else { return Err(wrong("no reply".into())) };
     let octets = buffer.get(..length).unwrap_or_default();
     let reply = reply::read(&question, &query, octets).map_err(wrong)?;

@@ -85,8 +85,14 @@ fn small_buffers_are_never_overrun() {
     for seed in seeds() {
         for room in 0..600 {
             let mut buffer = vec![0xee; room];
-            match respond_from(&fixture, &ask("www.example.com A").asked, (super::NOW, 0), &seed, &mut buffer)
-            {
+            match respond_from(
+                &fixture,
+                &ask("www.example.com A").asked,
+                (super::NOW, 0),
+                &seed,
+                &mut buffer,
+                &mut unsigned(),
+            ) {
                 Outcome::Reply { length, .. } => assert!(length <= room),
                 Outcome::Drop(reason) => assert_eq!(reason, DropReason::NoRoom),
             }

@@ -16,6 +16,7 @@ use hickory_proto::rr::rdata::opt::EdnsOption;
 use super::*;
 use crate::compile::zonefile::{SteeredOwner, read_zone};
 use crate::config::{FileId, Problems, Span};
+use crate::dnssec::OnlineLimits;
 use crate::ids::{Family, ServiceId};
 use crate::steer::{Answer, Mode};
 use crate::wire::parse_name;
@@ -103,7 +104,16 @@ const NOW: Now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
 const V4: &[IpAddr] = &[IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 80))];
 const V6: &[IpAddr] = &[IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x80))];
 
+/// Nothing here is signed.
+fn unsigned() -> OnlineSignatures {
+    OnlineSignatures::new(OnlineLimits::NONE, [0; 16])
+}
+
 impl Steering for Fixture {
+    fn signed(&self, _: ZoneId) -> Option<&Signed> {
+        None
+    }
+
     fn catalog(&self) -> &Catalog {
         &self.catalog
     }
@@ -252,7 +262,7 @@ struct Got<'v> {
 
 fn send<'v>(fixture: &'v Fixture, asked: &Asked, packet: &[u8]) -> Result<Got<'v>, DropReason> {
     let mut buffer = vec![0xee; 65_535];
-    match respond_from(fixture, asked, (NOW, 7), packet, &mut buffer) {
+    match respond_from(fixture, asked, (NOW, 7), packet, &mut buffer, &mut unsigned()) {
         Outcome::Reply { length, note } => Ok(Got { octets: buffer[..length].to_vec(), note }),
         Outcome::Drop(reason) => Err(reason),
     }
