@@ -8,6 +8,7 @@ use std::time::Duration;
 use meridian::compile::locations::{Atlas, Overrides};
 use meridian::compile::{Inputs, compile};
 use meridian::config::{FileId, Problems, SourceFile, Sources};
+use meridian::dnssec::{OnlineLimits, OnlineSignatures};
 use meridian::health::HealthTable;
 use meridian::ids::CounterId;
 use meridian::now::Now;
@@ -82,8 +83,9 @@ pub fn ask(transport: Transport, source: IpAddr, packet: &[u8], filling: u8) -> 
     BUFFER.with_borrow_mut(|buffer| {
         buffer.fill(filling);
         let asked = Asked { source, transport, class: ClientClass::DEFAULT, idle_timeout: None };
+        let mut unsigned = OnlineSignatures::new(OnlineLimits::NONE, [0; 16]);
         let now = Now { monotonic: Duration::from_secs(1), wall: Duration::from_secs(1_800_000_000) };
-        match respond(view(), &asked, now, 7, packet, buffer) {
+        match respond(view(), &asked, now, 7, packet, buffer, &mut unsigned) {
             Outcome::Reply { length, .. } => Some(buffer[..length].to_vec()),
             Outcome::Drop(_) => None,
         }
