@@ -17,6 +17,7 @@ use std::time::Duration;
 use meridian::compile::locations::Atlas;
 use meridian::compile::{Inputs, compile};
 use meridian::config::{FileId, SourceFile, Sources};
+use meridian::dnssec::{OnlineLimits, OnlineSignatures};
 use meridian::health::HealthTable;
 use meridian::ids::CounterId;
 use meridian::now::Now;
@@ -33,6 +34,7 @@ fn answers_are_those_of_knot_and_nsd() {
     let now = Now { monotonic: Duration::ZERO, wall: Duration::from_secs(1_800_000_000) };
     let answers = std::fs::read_to_string(Path::new(RECORDED).join("answers.txt")).unwrap();
     let mut buffer = vec![0; 65_535];
+    let mut online = OnlineSignatures::new(OnlineLimits::DEFAULT, [0; 16]);
     let mut replayed = 0;
     for line in answers.lines() {
         let [transport, query, hash] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
@@ -44,7 +46,8 @@ fn answers_are_those_of_knot_and_nsd() {
             idle_timeout: None,
         };
         let packet = octets(query);
-        let Outcome::Reply { length, .. } = respond(&view, &asked, now, 0, &packet, &mut buffer) else {
+        let Outcome::Reply { length, .. } = respond(&view, &asked, now, 0, &packet, &mut buffer, &mut online)
+        else {
             panic!("no reply to {line}")
         };
         let reply = &buffer[..length];
