@@ -14,6 +14,7 @@ pub mod now;
 pub mod respond;
 pub mod secondary;
 pub mod steer;
+pub mod tsig;
 pub mod view;
 pub mod wire;
 pub mod zone;
@@ -43,3 +44,5 @@ pub mod server;
 pub mod state;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod telemetry;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+pub mod transfer;

@@ -62,6 +62,13 @@ impl Transcript<'_> {
                 assert!(message.answers.is_empty() && message.authorities.is_empty());
                 assert!(message.additionals.is_empty());
             }
+            // Nobody has a key here, and nobody's NOTIFY counts.
+            Parsed::Query(query) | Parsed::Notify(query) if query.tsig.is_some() => {
+                let rcode = u16::from(message.metadata.response_code);
+                assert!(matches!(rcode, 1 | 9), "a signed message: {rcode}");
+                assert!(message.answers.is_empty() && message.authorities.is_empty());
+            }
+            Parsed::Notify(_) => assert_eq!(u16::from(message.metadata.response_code), 5),
             Parsed::Query(query) => {
                 let end = HEADER_OCTETS + query.question.name.len() + 4;
                 assert_eq!(reply[HEADER_OCTETS..end], self.packet[HEADER_OCTETS..end], "the question");
@@ -79,7 +86,7 @@ impl Transcript<'_> {
     /// The query's OPT as far as it could be read.
     fn asked_edns(&self) -> Option<Edns<'_>> {
         match &self.parsed {
-            Parsed::Query(query) => query.edns,
+            Parsed::Query(query) | Parsed::Notify(query) => query.edns,
             Parsed::Rejected(rejected) => rejected.edns,
             Parsed::Silent(_) => None,
         }

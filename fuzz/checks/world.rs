@@ -87,6 +87,7 @@ pub fn ask(transport: Transport, source: IpAddr, packet: &[u8], filling: u8) -> 
         let now = Now { monotonic: Duration::from_secs(1), wall: Duration::from_secs(1_800_000_000) };
         match respond(view(), &asked, now, 7, packet, buffer, &mut unsigned) {
             Outcome::Reply { length, .. } => Some(buffer[..length].to_vec()),
+            Outcome::Errand(errand) => panic!("nobody may have anything here: {errand:?}"),
             Outcome::Drop(_) => None,
         }
     })

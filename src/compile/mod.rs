@@ -12,6 +12,7 @@ mod hosts;
 mod loads;
 pub mod locations;
 mod maps;
+mod peers;
 mod plan;
 pub mod secondary;
 pub mod zonefile;
@@ -86,6 +87,7 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
             udp_payload_max: config.server.udp_payload_max,
             nsid: config.server.nsid.as_deref().map(Into::into),
             why: config.server.why.as_slice().into(),
+            peers: peers::peers(config),
         },
     };
     (Some(snapshot), problems)

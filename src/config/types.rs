@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -17,6 +18,7 @@ use crate::health::load::LoadLimits;
 use crate::health::{Cadence, Check, FailbackSpec, GovernorSpec, MinCapacity};
 use crate::ids::{MonitorId, NodeId, PoolId, RegionId, ScheduleId, ServiceId};
 use crate::steer::{self, Aaaa, Families};
+use crate::tsig;
 use crate::wire::SvcParamKey;
 
 /// Everything an operator wrote.
@@ -57,6 +59,8 @@ pub struct Config {
     pub zones: Vec<Zone>,
     /// `[classes.*]`, in the order written.
     pub classes: Vec<Class>,
+    /// `[tsig.*]`, in the order written.
+    pub tsig: Vec<TsigKey>,
 }
 
 impl Config {
@@ -483,6 +487,8 @@ pub struct Zone {
     pub names: Vec<SteeredName>,
     /// How it is signed; `None`: it is not.
     pub dnssec: Option<ZoneDnssec>,
+    /// Its other name servers.
+    pub transfer: Transfer,
 }
 
 /// `[dnssec]` of the main file
@@ -559,6 +565,44 @@ pub enum Announcement {
     Off,
     /// That the parent should have none.
     Delete,
+}
+
+/// `[tsig.NAME]`
+#[derive(Clone, Debug)]
+pub struct TsigKey {
+    /// The name.
+    pub name: String,
+    /// Where the name is written.
+    pub span: Span,
+    /// The key.
+    pub key: Arc<tsig::Key>,
+}
+
+/// `[transfer]` of a zone.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Transfer {
+    /// Who may take the zone. Empty: nobody.
+    pub to: Vec<TransferPeer>,
+    /// Who is told when it has changed.
+    pub notify: Vec<NotifyTarget>,
+}
+
+/// Who may take a zone: all that is said must hold, and something is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TransferPeer {
+    /// Where it asks from; `None`: anywhere.
+    pub network: Option<IpNet>,
+    /// What its messages are signed with: a place in [`Config::tsig`].
+    pub key: Option<usize>,
+}
+
+/// Who is told that a zone has changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotifyTarget {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What messages to it are signed with: a place in [`Config::tsig`].
+    pub key: Option<usize>,
 }
 
 /// A steered name.

@@ -42,6 +42,7 @@ use crate::probe::exec::{Commands as ExecCommands, Helper};
 use crate::publish::Cell;
 use crate::server::{Clock, Draws, Entrances};
 use crate::telemetry::Telemetry;
+use crate::transfer::Desk;
 use crate::view::View;
 
 use certificates::Certificates;
@@ -196,6 +197,7 @@ async fn supervise(start: Start) -> io::Result<()> {
         control::spawn(listener, shared)?;
     }
     let exec = helper.map(ExecCommands::new).transpose()?;
+    let (desk, _changes) = Desk::new();
     let prober = Prober::new(prepared.probe_limits(), exec, observations_sender);
     let supervisor = Supervisor::new(Parts {
         source,
@@ -212,6 +214,7 @@ async fn supervise(start: Start) -> io::Result<()> {
         observations,
         commands,
         keeper: keeper.clone(),
+        desk,
     })?;
     tokio::spawn(certificates.watch());
     hangup.thread_unblock()?;

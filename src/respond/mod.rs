@@ -3,6 +3,8 @@
 //! What the caller is to count or sample comes back as a [`Note`]; nothing here has an effect.
 
 mod answer;
+mod errand;
+mod signed;
 mod steered;
 mod why;
 
@@ -19,12 +21,17 @@ use crate::now::Now;
 use crate::steer::{Client, Lane, Mode, Selection};
 use crate::view::{ResponderSettings, View};
 use crate::wire::{
-    Edns, ExtendedError, Keepalive, MESSAGE_OCTETS_MAX, Malformed, Opt, Parsed, Query, Question, Rcode,
-    Rejected, ResponseWriter, Rtype, ServiceBinding, Silence, UDP_OCTETS_MIN, Verdict,
+    Class, Edns, ExtendedError, Keepalive, MESSAGE_OCTETS_MAX, Malformed, Name, Opt, Owner, Parsed, Query,
+    Question, Rcode, Rejected, ResponseWriter, Rtype, Section, ServiceBinding, Silence, UDP_OCTETS_MIN,
+    Verdict,
 };
-use crate::zone::{Catalog, ClientClass};
+use crate::zone::{Catalog, ClientClass, Zone};
 
 use answer::Answering;
+use errand::Asking;
+use signed::Signature;
+
+pub use errand::{Errand, Wanted};
 
 /// How a query came.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -87,6 +94,8 @@ pub enum Outcome<'v> {
         /// What to count.
         note: Note<'v>,
     },
+    /// Something that only an edge can do.
+    Errand(Errand<'v>),
     /// Send nothing.
     Drop(DropReason),
 }
@@ -215,13 +224,46 @@ fn respond_from<'v>(
     buffer: &mut [u8],
     online: &mut OnlineSignatures,
 ) -> Outcome<'v> {
-    let outcome = match Parsed::from_packet(packet) {
-        Parsed::Query(query) => answered(steering, asked, moment, &query, buffer, online),
-        Parsed::Rejected(rejected) => reject(steering.settings(), asked, &rejected, buffer),
+    let parsed = Parsed::from_packet(packet);
+    let settings = steering.settings();
+    let signature = Signature::of(packet, &parsed, &settings.peers.keys, moment.0);
+    let outcome = match &parsed {
+        Parsed::Query(query) | Parsed::Notify(query) if signature.fault().is_some() => {
+            let rejected = rejected(query, signature.fault().unwrap_or(Malformed::Tsig));
+            reject(settings, asked, &rejected, signature.octets(), buffer)
+        }
+        Parsed::Query(query) => match errand::asking(steering, asked, signature.key(), query, packet) {
+            Asking::Question => {
+                answered(steering, asked, moment, query, (signature.octets(), buffer), online)
+            }
+            Asking::Transfer(zone, wanted) => return Outcome::Errand(Errand::Transfer { zone, wanted }),
+            Asking::Serial(id, zone) => {
+                serial(settings, asked, query, (id, zone), signature.octets(), buffer)
+            }
+            Asking::Senseless => {
+                let rejected = rejected(query, Malformed::Record);
+                reject(settings, asked, &rejected, signature.octets(), buffer)
+            }
+        },
+        Parsed::Notify(query) => notified(settings, asked, query, (packet, &signature), buffer),
+        Parsed::Rejected(rejected) => reject(settings, asked, rejected, signature.octets(), buffer),
         Parsed::Silent(Silence::Short) => return Outcome::Drop(DropReason::Short),
         Parsed::Silent(Silence::Response) => return Outcome::Drop(DropReason::Response),
     };
-    outcome.unwrap_or(Outcome::Drop(DropReason::NoRoom))
+    let no_room = Outcome::Drop(DropReason::NoRoom);
+    match outcome {
+        Some(Outcome::Reply { length, note }) => match signature.append(buffer, length, moment.0) {
+            Some(length) => Outcome::Reply { length, note },
+            None => no_room,
+        },
+        Some(Outcome::Errand(Errand::Notify { length, note, zone, serial })) => {
+            match signature.append(buffer, length, moment.0) {
+                Some(length) => Outcome::Errand(Errand::Notify { length, note, zone, serial }),
+                None => no_room,
+            }
+        }
+        other => other.unwrap_or(no_room),
+    }
 }
 
 fn answered<'v>(
@@ -229,16 +271,18 @@ fn answered<'v>(
     asked: &Asked,
     moment: (Now, u64),
     query: &Query<'_>,
-    buffer: &mut [u8],
+    (kept, buffer): (usize, &mut [u8]),
     online: &mut OnlineSignatures,
 ) -> Option<Outcome<'v>> {
     let settings = steering.settings();
     let edns = query.edns.as_ref();
     if asked.idle_timeout.is_some() && edns.is_some_and(|edns| edns.keepalive == Keepalive::Stated) {
-        return reject(settings, asked, &stated_keepalive(query), buffer);
+        // A client that states a timeout does not know what it says.
+        return reject(settings, asked, &rejected(query, Malformed::Options), kept, buffer);
     }
     let mut opt = edns.map(|edns| opt(settings, asked, edns));
     let mut writer = begin(settings, asked, edns, opt.as_ref(), Some(&query.question), buffer)?;
+    writer.keep(kept);
     let answering = Answering::new(steering, query, client(asked, edns), moment, online);
     let answer = answering.answer(asked.class, &mut writer);
     if let Some(opt) = opt.as_mut() {
@@ -258,10 +302,58 @@ fn answered<'v>(
     Some(Outcome::Reply { length, note })
 }
 
-/// A client that states a timeout does not know what it says.
-fn stated_keepalive<'p>(query: &Query<'p>) -> Rejected<'p> {
+/// The SOA for a question that cannot be answered with a transfer here.
+fn serial<'v>(
+    settings: &ResponderSettings,
+    asked: &Asked,
+    query: &Query<'_>,
+    (id, zone): (ZoneId, &'v Zone),
+    kept: usize,
+    buffer: &mut [u8],
+) -> Option<Outcome<'v>> {
+    let edns = query.edns.as_ref();
+    let opt = edns.map(|edns| opt(settings, asked, edns));
+    let mut writer = begin(settings, asked, edns, opt.as_ref(), Some(&query.question), buffer)?;
+    writer.keep(kept);
+    let soa = zone.soa()?;
+    let written = writer.rrset(Section::Answer, Owner::Question(0), soa.rtype, soa.ttl_s, soa.rdata());
+    let truncated = written.is_err();
+    let verdict = Verdict { rcode: Rcode::NoError, authoritative: true, truncated };
+    let length = writer.finish(&query.header, &verdict, opt.as_ref());
+    let size = if truncated { Size::Truncated } else { Size::Whole };
+    Some(Outcome::Reply { length, note: Note { zone: Some(id), size, ..plain(Rcode::NoError, edns) } })
+}
+
+/// A zone has changed, somebody says: one who is believed gets the query back as an answer (RFC 1996 section
+/// 4.7), everybody else REFUSED.
+fn notified<'v>(
+    settings: &'v ResponderSettings,
+    asked: &Asked,
+    query: &Query<'_>,
+    (packet, signature): (&[u8], &Signature),
+    buffer: &mut [u8],
+) -> Option<Outcome<'v>> {
+    let question = query.question;
+    let origin = Name::from_wire(question.name)
+        .filter(|_| question.rtype == Rtype::SOA && question.class == Class::IN);
+    let zone = origin.and_then(|origin| settings.peers.source(&origin, asked.source, signature.key()));
+    let Some(zone) = zone else {
+        let rejected = rejected(query, Malformed::ForbiddenOpcode);
+        return reject(settings, asked, &rejected, signature.octets(), buffer);
+    };
+    let edns = query.edns.as_ref();
+    let opt = edns.map(|edns| opt(settings, asked, edns));
+    let mut writer = begin(settings, asked, edns, opt.as_ref(), Some(&question), buffer)?;
+    writer.keep(signature.octets());
+    let verdict = Verdict { rcode: Rcode::NoError, authoritative: true, truncated: false };
+    let length = writer.finish(&query.header, &verdict, opt.as_ref());
+    let (note, serial) = (plain(Rcode::NoError, edns), errand::first_serial(packet, query));
+    Some(Outcome::Errand(Errand::Notify { length, note, zone, serial }))
+}
+
+fn rejected<'p>(query: &Query<'p>, why: Malformed) -> Rejected<'p> {
     let (header, question) = (query.header, Some(query.question));
-    Rejected { header, question, edns: query.edns, why: Malformed::Options }
+    Rejected { header, question, edns: query.edns, tsig: query.tsig, why }
 }
 
 /// An error for what cannot be looked up: as much of the query comes back as could be read.
@@ -269,24 +361,22 @@ fn reject<'v>(
     settings: &ResponderSettings,
     asked: &Asked,
     rejected: &Rejected<'_>,
+    kept: usize,
     buffer: &mut [u8],
 ) -> Option<Outcome<'v>> {
     let edns = rejected.edns.as_ref();
     let opt = edns.map(|edns| opt(settings, asked, edns));
     let mut writer = begin(settings, asked, edns, opt.as_ref(), rejected.question.as_ref(), buffer)?;
+    writer.keep(kept);
     let rcode = rejected.why.rcode();
     let verdict = Verdict { rcode, authoritative: false, truncated: false };
     let length = writer.finish(&rejected.header, &verdict, opt.as_ref());
-    let note = Note {
-        rcode,
-        size: Size::Whole,
-        edns: seen(edns),
-        zone: None,
-        counters: &[],
-        steered: None,
-        mode: None,
-    };
-    Some(Outcome::Reply { length, note })
+    Some(Outcome::Reply { length, note: plain(rcode, edns) })
+}
+
+/// What is to be counted of a reply that nothing was looked up for.
+fn plain<'v>(rcode: Rcode, edns: Option<&Edns<'_>>) -> Note<'v> {
+    Note { rcode, size: Size::Whole, edns: seen(edns), zone: None, counters: &[], steered: None, mode: None }
 }
 
 /// A response with its question, and room kept for OPT; `None` where the buffer has no room for them.

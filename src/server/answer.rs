@@ -10,17 +10,30 @@ use std::time::Duration;
 use super::draw::Draws;
 use crate::dnssec::{OnlineLimits, OnlineSignatures};
 use crate::now::Now;
-use crate::respond::{Asked, DropReason, Note, Outcome, Size, respond};
+use crate::respond::{Asked, DropReason, Errand, Note, Outcome, Size, respond};
 use crate::telemetry::{Event, SAMPLED_ONE_IN, Sample, WorkerCounters};
+use crate::transfer::{Changed, Desk, Outgoing};
 use crate::view::View;
 use crate::wire::{HEADER_OCTETS, Rcode};
 
-/// What a worker needs to answer: where queries come in, its counters and its chance.
+/// What a worker needs to answer: where queries come in, its counters, its chance, and where it brings what
+/// it cannot answer itself.
 pub struct Answerer {
     listener: SocketAddr,
     idle_timeout: Option<Duration>,
     counters: Arc<WorkerCounters>,
     draws: Draws,
+    desk: Arc<Desk>,
+}
+
+/// What is to be sent.
+pub enum Answer {
+    /// So many octets of the buffer.
+    Reply(usize),
+    /// A stream of messages, instead of the one that answers everything else.
+    Stream(Box<Outgoing>),
+    /// Nothing.
+    Silence,
 }
 
 thread_local! {
@@ -37,8 +50,8 @@ fn online() -> OnlineSignatures {
 
 impl Answerer {
     /// An answerer for a listen address as it is written in the configuration, that counts here.
-    pub fn new(listener: SocketAddr, counters: Arc<WorkerCounters>) -> Answerer {
-        Answerer { listener, idle_timeout: None, counters, draws: Draws::seeded() }
+    pub fn new(listener: SocketAddr, counters: Arc<WorkerCounters>, desk: Arc<Desk>) -> Answerer {
+        Answerer { listener, idle_timeout: None, counters, draws: Draws::seeded(), desk }
     }
 
     /// The same for a connection that may be idle so long, and whose client may be told so (RFC 7828).
@@ -51,7 +64,8 @@ impl Answerer {
         &self.counters
     }
 
-    /// Writes the reply to one message; returns its length, or `None` for silence.
+    /// Writes the reply to one message; returns its length, or `None` for silence. What is answered by a stream
+    /// comes from [`Answerer::answer_stream`] alone: `respond` gives none to transports that have none.
     pub fn answer(
         &mut self,
         view: &View,
@@ -60,6 +74,20 @@ impl Answerer {
         packet: &[u8],
         buffer: &mut [u8],
     ) -> Option<usize> {
+        match self.answer_any(view, now, source, packet, buffer) {
+            Answer::Reply(length) => Some(length),
+            Answer::Stream(_) | Answer::Silence => None,
+        }
+    }
+
+    fn answer_any(
+        &mut self,
+        view: &View,
+        now: Now,
+        source: SocketAddr,
+        packet: &[u8],
+        buffer: &mut [u8],
+    ) -> Answer {
         let asked = Asked {
             source: source.ip(),
             transport: self.counters.transport,
@@ -72,7 +100,15 @@ impl Answerer {
         match outcome {
             Outcome::Reply { length, note } => {
                 self.count(view, draw, &note);
-                Some(length)
+                Answer::Reply(length)
+            }
+            Outcome::Errand(Errand::Notify { length, note, zone, serial }) => {
+                self.count(view, draw, &note);
+                self.desk.changed(Changed { zone: *zone, serial, from: source.ip() });
+                Answer::Reply(length)
+            }
+            Outcome::Errand(Errand::Transfer { zone, wanted }) => {
+                Answer::Stream(Box::new(self.desk.begin(view, packet, zone, wanted)))
             }
             Outcome::Drop(reason) => {
                 let event = match reason {
@@ -80,7 +116,7 @@ impl Answerer {
                     DropReason::NoRoom => Event::NoRoom,
                 };
                 self.counters.happened(event, 1);
-                None
+                Answer::Silence
             }
         }
     }
@@ -114,6 +150,19 @@ impl Answerer {
         // What the responder leaves half done is the reply's buffer, and that is written anew.
         let caught = catch_unwind(AssertUnwindSafe(|| self.answer(view, now, source, packet, buffer)));
         caught.unwrap_or_else(|_| self.failed(packet, buffer))
+    }
+
+    /// The same for transports in which a message may be answered by many.
+    pub fn answer_stream(
+        &mut self,
+        view: &View,
+        now: Now,
+        source: SocketAddr,
+        packet: &[u8],
+        buffer: &mut [u8],
+    ) -> Answer {
+        let caught = catch_unwind(AssertUnwindSafe(|| self.answer_any(view, now, source, packet, buffer)));
+        caught.unwrap_or_else(|_| self.failed(packet, buffer).map_or(Answer::Silence, Answer::Reply))
     }
 
     /// Counts a panic and writes the reply that stands for it.

@@ -31,6 +31,9 @@ pub use socket::{Bound, Datagrams, Listening};
 use crate::publish::Cell;
 use crate::respond::Transport;
 use crate::telemetry::{Telemetry, WorkerCounters, Writers};
+use crate::transfer::Desk;
+
+use answer::Answerer;
 use connections::Connections;
 use https::Resource;
 use session::Service;
@@ -169,6 +172,7 @@ struct Inside {
     cell: Arc<Cell>,
     clock: Clock,
     stopped: watch::Receiver<bool>,
+    desk: Arc<Desk>,
 }
 
 impl Inside {
@@ -201,24 +205,19 @@ impl Server {
         cell: &Arc<Cell>,
         clock: Clock,
         telemetry: &Telemetry,
+        desk: &Arc<Desk>,
     ) -> io::Result<Server> {
         let (stop, stopped) = watch::channel(false);
         let mut server = Server { workers: Vec::new(), listeners: Vec::new(), quic: None, stop };
-        let inside = Inside { cell: cell.clone(), clock, stopped };
+        let inside = Inside { cell: cell.clone(), clock, stopped, desk: desk.clone() };
         // Limits hold for all addresses of a transport together.
         let tcp = inside.transport(Transport::Tcp, entrances.limits, telemetry);
         for (number, bound) in entrances.dns.into_iter().enumerate() {
             for (core, socket) in bound.datagrams.into_iter().enumerate() {
                 let counters = telemetry.worker(Transport::Udp, Writers::One);
                 let name = format!("udp-{number}-{core}");
-                server.workers.push(udp::Worker::start(
-                    name,
-                    socket,
-                    bound.written,
-                    cell.clone(),
-                    clock,
-                    counters,
-                )?);
+                let answerer = Answerer::new(bound.written, counters, desk.clone());
+                server.workers.push(udp::Worker::start(name, socket, cell.clone(), clock, answerer)?);
             }
             server.listen(bound.connections, bound.written, Protocol::Dns, &tcp, &inside)?;
         }
@@ -236,7 +235,7 @@ impl Server {
         }
         if let Some(quic) = entrances.quic {
             let counters = telemetry.worker(Transport::Quic, Writers::Many);
-            server.quic = Some(quic::Thread::start(quic, cell.clone(), clock, counters)?);
+            server.quic = Some(quic::Thread::start(quic, cell.clone(), clock, counters, desk.clone())?);
         }
         Ok(server)
     }
@@ -283,6 +282,7 @@ impl Server {
             connections: connections.clone(),
             listener: written,
             counters: counters.clone(),
+            desk: inside.desk.clone(),
         };
         self.listeners.push(tokio::spawn(tcp::serve(listener, protocol, service, inside.stopped.clone())));
         Ok(())

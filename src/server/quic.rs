@@ -26,6 +26,7 @@ use super::session::{wait_for_stop, with_reply};
 use super::{Datagrams, QuicEntrance};
 use crate::publish::Cell;
 use crate::telemetry::WorkerCounters;
+use crate::transfer::Desk;
 use crate::wire::OptionCode;
 
 /// How long a stop waits for exchanges under way.
@@ -48,12 +49,13 @@ impl Thread {
         cell: Arc<Cell>,
         clock: Clock,
         counters: Arc<WorkerCounters>,
+        desk: Arc<Desk>,
     ) -> io::Result<Thread> {
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let servers = {
             let _inside = runtime.enter();
-            servers(entrance, &cell, clock, &counters)?
+            servers(entrance, &cell, clock, &counters, &desk)?
         };
         let thread = Builder::new().name("quic".to_owned()).spawn(move || {
             runtime.block_on(run(servers, stopped));
@@ -80,11 +82,12 @@ fn servers(
     cell: &Arc<Cell>,
     clock: Clock,
     counters: &Arc<WorkerCounters>,
+    desk: &Arc<Desk>,
 ) -> io::Result<Vec<Server<Handler>>> {
     let handler = |listener: SocketAddr| Handler {
         cell: cell.clone(),
         clock,
-        answerer: Mutex::new(Answerer::new(listener, counters.clone())),
+        answerer: Mutex::new(Answerer::new(listener, counters.clone(), desk.clone())),
     };
     let mut servers = Vec::new();
     for Datagrams { written, socket, .. } in entrance.quic {

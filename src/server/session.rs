@@ -12,12 +12,13 @@ use tokio::sync::watch;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::answer::Answerer;
+use super::answer::{Answer, Answerer};
 use super::clock::Clock;
 use super::connections::{Connections, Place};
 use super::stream::Stream;
 use crate::publish::Cell;
 use crate::telemetry::{Event, WorkerCounters};
+use crate::transfer::{Desk, Outgoing, Progress};
 
 /// The octets of a message's length.
 const LENGTH_OCTETS: usize = 2;
@@ -55,6 +56,8 @@ pub struct Service {
     pub listener: SocketAddr,
     /// Where to count.
     pub counters: Arc<WorkerCounters>,
+    /// Where errands go.
+    pub desk: Arc<Desk>,
 }
 
 /// Why a connection ends.
@@ -91,7 +94,7 @@ pub struct Session<S> {
 impl<S: Stream> Session<S> {
     /// A connection on which nothing has been read yet.
     pub fn new(stream: S, source: SocketAddr, place: Place, service: Service) -> Session<S> {
-        let answerer = Answerer::new(service.listener, service.counters.clone());
+        let answerer = Answerer::new(service.listener, service.counters.clone(), service.desk.clone());
         Session {
             stream,
             source,
@@ -174,8 +177,16 @@ impl<S: Stream> Session<S> {
             self.place.message(now.monotonic);
             self.last_message = Instant::now();
             let (answerer, source, unsent) = (&mut self.answerer, self.source, &mut self.unsent);
+            let mut stream = None;
             with_reply(
-                |reply| answerer.answer_guarded(&view, now, source, message, reply),
+                |reply| match answerer.answer_stream(&view, now, source, message, reply) {
+                    Answer::Reply(octets) => Some(octets),
+                    Answer::Silence => None,
+                    Answer::Stream(outgoing) => {
+                        stream = Some(outgoing);
+                        None
+                    }
+                },
                 |reply| {
                     if let Ok(length @ 1..) = u16::try_from(reply.len()) {
                         unsent.extend_from_slice(&length.to_be_bytes());
@@ -185,6 +196,9 @@ impl<S: Stream> Session<S> {
             );
             drop(view);
             answered += LENGTH_OCTETS + message.len();
+            if let Some(outgoing) = stream {
+                self.transfer(*outgoing).await?;
+            }
             if self.unsent.len() >= UNSENT_OCTETS_MAX {
                 self.send().await?;
             }
@@ -199,6 +213,22 @@ impl<S: Stream> Session<S> {
             self.received = Vec::new();
         }
         self.send().await
+    }
+
+    /// Sends a stream of messages, each when the one before has been taken. Queries behind it wait, those of
+    /// other connections do not.
+    async fn transfer(&mut self, mut outgoing: Outgoing) -> Result<(), End> {
+        loop {
+            let now = self.service.clock.now();
+            self.place.message(now.monotonic);
+            self.last_message = Instant::now();
+            match outgoing.next(now, &mut self.unsent) {
+                Progress::More => self.send().await?,
+                Progress::Done => return self.send().await,
+                Progress::Broken => return Err(End::Closed),
+            }
+            consume_budget().await;
+        }
     }
 
     async fn send(&mut self) -> Result<(), End> {

@@ -11,7 +11,8 @@ use crate::health::HealthTable;
 use crate::publish::Cell;
 use crate::steer::Calendar;
 use crate::telemetry::{Event, Telemetry};
-use crate::view::{ResponderSettings, Snapshot, View};
+use crate::transfer::Desk;
+use crate::view::{Peers, ResponderSettings, Snapshot, View};
 use crate::wire::{Name, Rcode, Rtype, parse_name};
 use crate::zone::{Catalog, Zone, ZoneBuilder};
 
@@ -42,7 +43,8 @@ impl Running {
         let cell = Arc::new(Cell::new(view(1)));
         let telemetry = Arc::new(Telemetry::default());
         let entrances = Entrances { dns: sockets, limits, tls: None, https: None, quic: None };
-        let server = runtime.block_on(async { Server::start(entrances, &cell, Clock::start(), &telemetry) });
+        let server = runtime
+            .block_on(async { Server::start(entrances, &cell, Clock::start(), &telemetry, &Desk::new().0) });
         Running { address, telemetry, cell, server: Some(server.unwrap()), runtime }
     }
 
@@ -103,7 +105,12 @@ fn view_of(zone: Zone) -> View {
         board: Arc::default(),
         monitors: Arc::default(),
         attributions: Arc::default(),
-        responder: ResponderSettings { udp_payload_max: 1232, nsid: None, why: Box::default() },
+        responder: ResponderSettings {
+            udp_payload_max: 1232,
+            nsid: None,
+            why: Box::default(),
+            peers: Peers::default(),
+        },
     };
     View::new(Arc::new(snapshot), HealthTable::unknown(0, 0), Calendar::default(), None)
 }

@@ -17,7 +17,7 @@ use super::batch::{Batch, Wait};
 use super::clock::Clock;
 use crate::now::Now;
 use crate::publish::Cell;
-use crate::telemetry::{Event, WorkerCounters};
+use crate::telemetry::Event;
 use crate::view::View;
 
 /// A pause after an error of the socket itself, so that a persistent one does not spin a core.
@@ -30,20 +30,18 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker that answers on `socket` from whatever view is in the cell. `listener` is its
-    /// address as written in the configuration.
+    /// Starts a worker that answers on `socket` from whatever view is in the cell.
     pub fn start(
         name: String,
         socket: UdpSocket,
-        listener: SocketAddr,
         cell: Arc<Cell>,
         clock: Clock,
-        counters: Arc<WorkerCounters>,
+        answerer: Answerer,
     ) -> io::Result<Worker> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = Builder::new().name(name).spawn(move || {
-            run(&socket, &cell, clock, Answerer::new(listener, counters), &stopped);
+            run(&socket, &cell, clock, answerer, &stopped);
         })?;
         Ok(Worker { stop, thread })
     }

@@ -5,6 +5,7 @@ mod assume;
 mod carry;
 mod emptied;
 mod explain;
+mod peers;
 mod possible;
 mod snapshot;
 
@@ -25,6 +26,7 @@ use crate::wire::{Rtype, ServiceBinding};
 pub use assume::{Assumed, Subject, assume};
 pub use emptied::{Emptied, Loss};
 pub use explain::{Candidate, DecidedBy, ExplainedAnswer, Explanation, explain, explain_region, lane_type};
+pub use peers::{Peer, Peers, Target, ZonePeers};
 pub use snapshot::{Bindings, ResponderSettings, Snapshot};
 
 /// {snapshot, health table, decisions}: the only thing that the query path reads. Immutable.

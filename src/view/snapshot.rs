@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::peers::Peers;
 use crate::dnssec::Signed;
 use crate::geo::{Coordinates, LocationMap};
 use crate::health::BoardSpec;
@@ -54,7 +55,7 @@ pub struct Bindings {
 }
 
 /// Server-wide settings of answers.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct ResponderSettings {
     /// The largest UDP answer and the size announced in OPT, in octets.
     pub udp_payload_max: u16,
@@ -62,6 +63,8 @@ pub struct ResponderSettings {
     pub nsid: Option<Box<[u8]>>,
     /// Who may ask for the account of an answer at `_why.NAME` (X2); nobody where it is empty.
     pub why: Box<[IpNet]>,
+    /// The other name servers.
+    pub peers: Peers,
 }
 
 impl Snapshot {

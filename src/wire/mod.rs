@@ -14,7 +14,9 @@ mod writer;
 pub use binding::{ServiceBinding, SvcParamKey};
 pub use edns::{ClientSubnet, Edns, EdnsOption, ExtendedError, Keepalive, OptionCode};
 pub use freshness::freshness;
-pub use name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX, Name, NameTextError, name_octets, name_text, parse_name};
+pub use name::{
+    LABEL_OCTETS_MAX, NAME_OCTETS_MAX, Name, NameTextError, name_octets, name_text, parse_name, read_name,
+};
 pub use query::{Header, Malformed, Parsed, Query, Question, Rejected, Silence};
 pub use types::{Class, Opcode, Rcode, Rtype};
 pub use writer::{Full, HEADER_OCTETS, Opt, Owner, ResponseWriter, Section, Verdict};

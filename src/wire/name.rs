@@ -161,6 +161,35 @@ pub fn name_octets(wire: &[u8]) -> Option<usize> {
     }
 }
 
+/// The name that begins at an octet of a message, pointers followed, and where what comes after it begins.
+/// `None` where it is none: every pointer must lead to before the part of the name that it ends (RFC 1035
+/// section 4.1.4: a prior occurrence), so that the walk ends.
+pub fn read_name(message: &[u8], at: usize) -> Option<(Name, usize)> {
+    let (mut wire, mut length) = ([0; NAME_OCTETS_MAX], 0);
+    let (mut part, mut position, mut after) = (at, at, None);
+    loop {
+        match *message.get(position)? {
+            0 => return Some((Name::from_wire(wire.get(..length + 1)?)?, after.unwrap_or(position + 1))),
+            octets @ 1..=63 => {
+                let label = message.get(position..position + 1 + usize::from(octets))?;
+                // The root comes behind it.
+                wire.get_mut(length..length + label.len() + 1)?.split_last_mut()?.1.copy_from_slice(label);
+                length += label.len();
+                position += label.len();
+            }
+            high @ 0xc0.. => {
+                let target = usize::from(u16::from_be_bytes([high & 0x3f, *message.get(position + 1)?]));
+                if target >= part {
+                    return None;
+                }
+                after = after.or(Some(position + 2));
+                (part, position) = (target, target);
+            }
+            _ => return None,
+        }
+    }
+}
+
 /// Why a text is no name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NameTextError {

@@ -36,6 +36,8 @@ pub struct Query<'p> {
     pub question: Question<'p>,
     /// OPT, if there was one.
     pub edns: Option<Edns<'p>>,
+    /// Where TSIG begins, if there was one: the last record.
+    pub tsig: Option<usize>,
 }
 
 /// A packet that is answered with an error, and what could still be read of it.
@@ -47,6 +49,8 @@ pub struct Rejected<'p> {
     pub question: Option<Question<'p>>,
     /// OPT, if it could be read; its options only where all of them were well-formed.
     pub edns: Option<Edns<'p>>,
+    /// Where TSIG begins, if there was one: the last record.
+    pub tsig: Option<usize>,
     /// Why.
     pub why: Malformed,
 }
@@ -77,6 +81,10 @@ pub enum Malformed {
     MisplacedOpt,
     /// A second OPT (RFC 6891 section 6.1.1).
     SecondOpt,
+    /// A TSIG that is not the last record, or cannot be read (RFC 8945 section 5.1).
+    Tsig,
+    /// A TSIG that does not hold (RFC 8945 section 5.2).
+    Unproven,
     /// Octets after the last record.
     TrailingOctets,
     /// An EDNS version above 0.
@@ -93,12 +101,14 @@ impl Malformed {
         match self {
             Malformed::UnknownOpcode => Rcode::NotImp,
             Malformed::ForbiddenOpcode => Rcode::Refused,
+            Malformed::Unproven => Rcode::NotAuth,
             Malformed::Version => Rcode::BadVers,
             Malformed::QuestionCount
             | Malformed::Question
             | Malformed::Record
             | Malformed::MisplacedOpt
             | Malformed::SecondOpt
+            | Malformed::Tsig
             | Malformed::TrailingOctets
             | Malformed::Options
             | Malformed::ClientSubnet => Rcode::FormErr,
@@ -111,6 +121,8 @@ impl Malformed {
 pub enum Parsed<'p> {
     /// To be looked up.
     Query(Query<'p>),
+    /// A zone has changed, somebody says (RFC 1996).
+    Notify(Query<'p>),
     /// To be answered with an error.
     Rejected(Rejected<'p>),
     /// Not to be answered.
@@ -142,15 +154,21 @@ impl<'p> Parsed<'p> {
         let body = Body::parse(packet, rest, &counts);
         let opcode_fault = match header.opcode {
             Opcode::QUERY => None,
+            // One that makes sense may come from a primary.
+            Opcode::NOTIFY if body.fault.is_none() => None,
             Opcode::NOTIFY | Opcode::UPDATE => Some(Malformed::ForbiddenOpcode),
             _ => Some(Malformed::UnknownOpcode),
         };
         match (opcode_fault.or(body.fault), body.question) {
-            (None, Some(question)) => Parsed::Query(Query { header, question, edns: body.edns }),
+            (None, Some(question)) => {
+                let query = Query { header, question, edns: body.edns, tsig: body.tsig };
+                if header.opcode == Opcode::NOTIFY { Parsed::Notify(query) } else { Parsed::Query(query) }
+            }
             (fault, question) => Parsed::Rejected(Rejected {
                 header,
                 question,
                 edns: body.edns,
+                tsig: body.tsig,
                 why: fault.unwrap_or(Malformed::QuestionCount),
             }),
         }
@@ -167,12 +185,13 @@ struct Counts {
 struct Body<'p> {
     question: Option<Question<'p>>,
     edns: Option<Edns<'p>>,
+    tsig: Option<usize>,
     fault: Option<Malformed>,
 }
 
 impl<'p> Body<'p> {
     fn parse(packet: &'p [u8], octets: &'p [u8], counts: &Counts) -> Body<'p> {
-        let mut body = Body { question: None, edns: None, fault: None };
+        let mut body = Body { question: None, edns: None, tsig: None, fault: None };
         body.fault = body.read(packet, octets, counts).err();
         if counts.questions != 1 {
             body.question = None;
@@ -190,13 +209,20 @@ impl<'p> Body<'p> {
         }
         for _ in 0..counts.before_additional {
             let (record, after) = split_record(packet, rest).ok_or(Malformed::Record)?;
-            if record.rtype == Rtype::OPT {
-                return Err(Malformed::MisplacedOpt);
+            match record.rtype {
+                Rtype::OPT => return Err(Malformed::MisplacedOpt),
+                Rtype::TSIG => return Err(Malformed::Tsig),
+                _ => rest = after,
             }
-            rest = after;
         }
         for _ in 0..counts.additional {
             let (record, after) = split_record(packet, rest).ok_or(Malformed::Record)?;
+            if self.tsig.is_some() {
+                return Err(Malformed::Tsig);
+            }
+            if record.rtype == Rtype::TSIG {
+                self.tsig = Some(packet.len() - rest.len());
+            }
             if record.rtype == Rtype::OPT {
                 if self.edns.is_some() {
                     return Err(Malformed::SecondOpt);

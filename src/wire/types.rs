@@ -148,6 +148,8 @@ rtypes! {
     EUI64 = 109;
     /// "This name does not exist" in a bitmap (RFC 9824 section 2); never asked for.
     NXNAME = 128;
+    /// A transaction signature (RFC 8945).
+    TSIG = 250;
     /// Incremental zone transfer.
     IXFR = 251;
     /// Zone transfer.
@@ -230,13 +232,15 @@ pub enum Rcode {
     Refused,
     /// A DNAME leads to a name that is too long (RFC 6672).
     YxDomain,
+    /// Not authoritative for the zone (RFC 5936), or not authorised: a TSIG was not accepted (RFC 8945).
+    NotAuth,
     /// The EDNS version is not known (RFC 6891).
     BadVers,
 }
 
 impl Rcode {
     /// Every response code, in the order in which counters are kept.
-    pub const ALL: [Rcode; 8] = [
+    pub const ALL: [Rcode; 9] = [
         Rcode::NoError,
         Rcode::FormErr,
         Rcode::ServFail,
@@ -244,6 +248,7 @@ impl Rcode {
         Rcode::NotImp,
         Rcode::Refused,
         Rcode::YxDomain,
+        Rcode::NotAuth,
         Rcode::BadVers,
     ];
 
@@ -257,6 +262,7 @@ impl Rcode {
             Rcode::NotImp => 4,
             Rcode::Refused => 5,
             Rcode::YxDomain => 6,
+            Rcode::NotAuth => 9,
             Rcode::BadVers => 16,
         }
     }
@@ -271,6 +277,7 @@ impl Rcode {
             Rcode::NotImp => "NOTIMP",
             Rcode::Refused => "REFUSED",
             Rcode::YxDomain => "YXDOMAIN",
+            Rcode::NotAuth => "NOTAUTH",
             Rcode::BadVers => "BADVERS",
         }
     }

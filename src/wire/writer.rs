@@ -136,6 +136,12 @@ impl<'b> ResponseWriter<'b> {
         self.limit = self.limit.saturating_sub(octets).max(self.end);
     }
 
+    /// Keeps octets for what is appended after the message is finished.
+    pub fn keep(&mut self, octets: usize) {
+        self.limit = self.limit.saturating_sub(octets).max(self.end);
+        self.limit_with_opt = self.limit_with_opt.saturating_sub(octets).max(self.end);
+    }
+
     /// Appends an RRset whole or not at all. RDATA is uncompressed wire form; the names in it are
     /// compressed where RFC 3597 section 4 allows it.
     pub fn rrset<'r>(

@@ -298,6 +298,7 @@ impl Server for World {
         let mut unsigned = OnlineSignatures::new(OnlineLimits::NONE, [0; 16]);
         match respond::respond(&self.view, &asked, self.now, draw, &query, &mut buffer, &mut unsigned) {
             Outcome::Drop(_) => Ok(None),
+            Outcome::Errand(errand) => Err(format!("nobody may have anything here: {errand:?}")),
             Outcome::Reply { length, .. } => {
                 let octets = buffer.get(..length).ok_or("a reply longer than the buffer")?;
                 let reply = reply::read(question, &query, octets)

@@ -22,6 +22,7 @@ mod secondary;
 mod secret;
 mod server;
 mod services;
+mod transfer;
 mod transports;
 mod tree;
 mod zones;
@@ -51,6 +52,8 @@ const SCHEDULES_MAX: usize = 10_000;
 const MONITORS_MAX: usize = 10_000;
 /// Pools, policies and services of each kind, likewise.
 const NAMES_MAX: usize = 100_000;
+/// TSIG keys: one for each pair of servers.
+const TSIG_KEYS_MAX: usize = 10_000;
 /// Classes of clients: each keeps a table of all origins.
 const CLASSES_MAX: usize = 100;
 
@@ -164,13 +167,17 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
     tree::lint_without_places(cx, &nodes, has_places, geoip.asn.is_some());
     let services = judge_services(cx, services_read, &nodes, facts.as_deref());
 
-    let zones = zones::zones(cx, sources, &sources.zones, &mut service_names, &services, folder);
+    let mut tsig_names = section(cx, &main, "tsig", "tsig key", TSIG_KEYS_MAX);
+    let tsig = transfer::keys(cx, &tsig_names);
+    let mut known =
+        zones::Known { services: &services, names: &mut service_names, keys: &mut tsig_names, folder };
+    let zones = zones::zones(cx, sources, &sources.zones, &mut known);
     let class_names = section(cx, &main, "classes", "class", CLASSES_MAX);
     let mut classes = classes::classes(cx, &class_names, &server, &entrances);
     for class in &mut classes {
         let own = sources.class_zones.iter().find(|(name, _)| *name == class.name);
         let own = own.map_or(&[][..], |(_, zones)| zones);
-        class.zones = zones::zones(cx, sources, own, &mut service_names, &services, folder);
+        class.zones = zones::zones(cx, sources, own, &mut known);
     }
     // A misspelt reference makes two problems of one: its own is enough.
     if !cx.problems.has_errors() {
@@ -180,6 +187,7 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
         pool_names.lint_unused(cx, "name it in a policy, or remove it");
         schedule_names.lint_unused(cx, "name it in a policy: schedule = \"...\"");
         policy_names.lint_unused(cx, "name it in a service or another policy, or remove it");
+        tsig_names.lint_unused(cx, "name it in zones/NAME.toml: [transfer] to = [{ key = \"...\" }]");
         service_names.lint_unused(cx, "give it a name in zones/NAME.toml: \"www\" = \"...\"");
     }
 
@@ -201,6 +209,7 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
         schedules,
         zones,
         classes,
+        tsig: tsig.into_iter().flatten().collect(),
     })
 }
 

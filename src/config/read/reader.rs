@@ -313,7 +313,7 @@ impl<'t> Value<'t> {
             cx.error(
                 text.span,
                 format!("`{key}` cannot be read from the environment"),
-                "${VARIABLE} is read in `hash_key` and in the header fields of monitors only",
+                "${VARIABLE} is read in `hash_key`, in secrets and in the header fields of monitors only",
             );
             return None;
         }

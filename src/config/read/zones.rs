@@ -6,20 +6,36 @@ use std::path::Path;
 use super::directory::Directory;
 use super::reader::{At, Context, Name, Table, Value, shortened};
 use super::scalar::{LABEL_OCTETS_MAX, NAME_TEXT_OCTETS_MAX};
-use super::{dnssec, parse, secondary};
+use super::{dnssec, parse, secondary, transfer};
 use crate::config::shape::ZONE;
-use crate::config::{FileId, Secondary, Service, Sources, Span, SteeredName, Zone, ZoneDnssec, ZoneFiles};
+use crate::config::{
+    FileId, Secondary, Service, Sources, Span, SteeredName, Transfer, Zone, ZoneDnssec, ZoneFiles,
+};
 use crate::ids::ServiceId;
 
-/// The zones of a folder and their steered names.
-pub fn zones(
-    cx: &mut Context,
-    sources: &Sources,
-    files: &[ZoneFiles],
-    directory: &mut Directory,
-    services: &[Service],
-    folder: &Path,
-) -> Vec<Zone> {
+/// What the files of zones refer to.
+pub struct Known<'k, 't> {
+    /// The services.
+    pub services: &'k [Service],
+    /// Their names.
+    pub names: &'k mut Directory<'t>,
+    /// The names of TSIG keys.
+    pub keys: &'k mut Directory<'t>,
+    /// The folder of the main file.
+    pub folder: &'k Path,
+}
+
+/// What `ORIGIN.toml` says.
+#[derive(Default)]
+struct Own {
+    names: Vec<SteeredName>,
+    dnssec: Option<ZoneDnssec>,
+    secondary: Option<Secondary>,
+    transfer: Transfer,
+}
+
+/// The zones of a folder, and what their own files say.
+pub fn zones(cx: &mut Context, sources: &Sources, files: &[ZoneFiles], known: &mut Known) -> Vec<Zone> {
     let mut zones = Vec::new();
     let mut seen: HashMap<String, FileId> = HashMap::new();
     for (origin, file, names) in files {
@@ -40,7 +56,7 @@ pub fn zones(
             );
             cx.also(Span { file: earlier, start: 0, end: 0 }, "the first one");
         }
-        let own = names.map(|names| own_file(cx, (sources, names), origin, directory, services, folder));
+        let own = names.map(|names| own_file(cx, (sources, names), origin, known));
         let own = own.unwrap_or_default();
         match (*file, &own.secondary) {
             (None, None) => cx.absent(
@@ -59,8 +75,8 @@ pub fn zones(
             }
             (Some(_), None) | (None, Some(_)) => {}
         }
-        let Own { names, dnssec, secondary } = own;
-        zones.push(Zone { origin: origin.clone(), file: first, secondary, names, dnssec });
+        let Own { names, dnssec, secondary, transfer } = own;
+        zones.push(Zone { origin: origin.clone(), file: first, secondary, names, dnssec, transfer });
     }
     zones
 }
@@ -95,37 +111,16 @@ fn check_label(label: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// What `ORIGIN.toml` says.
-#[derive(Default)]
-struct Own {
-    names: Vec<SteeredName>,
-    dnssec: Option<ZoneDnssec>,
-    secondary: Option<Secondary>,
-}
-
-fn own_file(
-    cx: &mut Context,
-    (sources, file): (&Sources, FileId),
-    origin: &str,
-    directory: &mut Directory,
-    services: &[Service],
-    folder: &Path,
-) -> Own {
+fn own_file(cx: &mut Context, (sources, file): (&Sources, FileId), origin: &str, known: &mut Known) -> Own {
     let Some(parsed) = parse::file(cx, sources, file) else { return Own::default() };
     let table = Table::root(cx, file, parsed.get_ref(), &ZONE);
-    let names = steered_names(cx, &table, origin, directory, services);
+    let names = steered_names(cx, &table, origin, known);
     let dnssec = dnssec::zone_dnssec(cx, &table, !names.is_empty());
-    let secondary = table.get("secondary").and_then(|value| secondary::secondary(cx, value, folder));
-    Own { names, dnssec, secondary }
+    let secondary = table.get("secondary").and_then(|value| secondary::secondary(cx, value, known.folder));
+    Own { names, dnssec, secondary, transfer: transfer::transfer(cx, &table, known.keys) }
 }
 
-fn steered_names(
-    cx: &mut Context,
-    table: &Table,
-    origin: &str,
-    directory: &mut Directory,
-    services: &[Service],
-) -> Vec<SteeredName> {
+fn steered_names(cx: &mut Context, table: &Table, origin: &str, known: &mut Known) -> Vec<SteeredName> {
     let mut seen: HashMap<String, Span> = HashMap::new();
     let mut names = Vec::new();
     for (name, value) in table.names(cx, "names") {
@@ -144,18 +139,12 @@ fn steered_names(
             );
             cx.also(first, "the first one");
         }
-        names.extend(steered(cx, name, value, directory, services));
+        names.extend(steered(cx, name, value, known));
     }
     names
 }
 
-fn steered(
-    cx: &mut Context,
-    name: Name,
-    value: Value,
-    directory: &mut Directory,
-    services: &[Service],
-) -> Option<SteeredName> {
+fn steered(cx: &mut Context, name: Name, value: Value, known: &mut Known) -> Option<SteeredName> {
     if value.toml.is_table() {
         cx.error(
             name.span,
@@ -165,8 +154,8 @@ fn steered(
         return None;
     }
     let text: At<&str> = value.text(cx, &shortened(name.text))?;
-    let number = directory.refer(cx, text)?;
-    let apex_alias = name.text == "@" && services.get(number).is_some_and(|service| service.alias);
+    let number = known.names.refer(cx, text)?;
+    let apex_alias = name.text == "@" && known.services.get(number).is_some_and(|service| service.alias);
     if apex_alias {
         cx.error(
             name.span,

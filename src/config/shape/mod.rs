@@ -11,6 +11,7 @@ mod protection;
 mod schedule;
 mod secondary;
 mod service;
+mod transfer;
 mod transports;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use protection::{FAILBACK, GOVERNOR};
 pub use schedule::{SCHEDULE, WINDOW};
 pub use secondary::{PRIMARY, SECONDARY};
 pub use service::{BINDING, SCOPE_FLOOR, SERVICE, TTL_BOUNDS};
+pub use transfer::{TRANSFER, TRANSFER_NOTIFY, TRANSFER_TO, TSIG};
 pub use transports::{HTTPS_SERVER, QUIC, TLS};
 
 /// A table of the written form.
@@ -196,6 +198,12 @@ pub static MAIN: Shape = Shape {
             Kind::Names("class", &Kind::Table(&CLASS)),
             "none",
             "Clients who see zones of their own.",
+        ),
+        optional(
+            "tsig",
+            Kind::Names("key", &Kind::Table(&TSIG)),
+            "none",
+            "Keys shared with other name servers.",
         ),
     ],
     exactly_one: &[],
@@ -567,6 +575,7 @@ pub static ZONE: Shape = Shape {
             "the zone is in NAME.zone",
             "The zone is transferred from its primaries.",
         ),
+        optional("transfer", Kind::Table(&TRANSFER), "nobody", "The zone's other name servers."),
     ],
     exactly_one: &[],
 };
@@ -618,6 +627,10 @@ static ALL: &[&Shape] = &[
     &SIGNED_ZONE,
     &SECONDARY,
     &PRIMARY,
+    &TSIG,
+    &TRANSFER,
+    &TRANSFER_TO,
+    &TRANSFER_NOTIFY,
     &MIN_HEALTHY_FAMILIES,
 ];
 

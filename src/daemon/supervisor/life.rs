@@ -56,7 +56,7 @@ impl Supervisor {
         }
         self.tell_places();
         self.publish();
-        let server = Server::start(entrances, &self.cell, self.clock, &self.telemetry)?;
+        let server = Server::start(entrances, &self.cell, self.clock, &self.telemetry, &self.desk)?;
         self.life = Life::Serving { server };
         let listen = self.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         tracing::info!(listen, generation = self.view.snapshot.generation, "ready");

@@ -27,6 +27,7 @@ use crate::publish::Cell;
 use crate::server::{Clock, Entrances};
 use crate::state::{Keeper, Kept};
 use crate::telemetry::Telemetry;
+use crate::transfer::Desk;
 use crate::view::View;
 
 use keep::Keeping;
@@ -93,6 +94,8 @@ pub struct Parts {
     pub commands: mpsc::Receiver<Command>,
     /// Keeps what outlives the process.
     pub keeper: Keeper<Kept>,
+    /// Where the server brings its errands.
+    pub desk: Arc<Desk>,
 }
 
 /// The process's state, owned by one task.
@@ -113,6 +116,7 @@ pub struct Supervisor {
     inputs: Inputs,
     keeper: Keeper<Kept>,
     keeping: Keeping,
+    desk: Arc<Desk>,
     /// The reload that is under way, if one is.
     reloading: Option<Reloading>,
     /// What was asked while one was under way: the files may have changed since it began.
@@ -172,6 +176,7 @@ impl Supervisor {
             inputs,
             keeper: parts.keeper,
             keeping: Keeping::since(now),
+            desk: parts.desk,
             reloading: None,
             reload_again: None,
             reloads: ReloadCounts::default(),

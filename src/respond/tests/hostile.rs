@@ -94,6 +94,7 @@ fn small_buffers_are_never_overrun() {
                 &mut unsigned(),
             ) {
                 Outcome::Reply { length, .. } => assert!(length <= room),
+                Outcome::Errand(errand) => panic!("{errand:?}"),
                 Outcome::Drop(reason) => assert_eq!(reason, DropReason::NoRoom),
             }
         }

@@ -19,6 +19,7 @@ use crate::config::{FileId, Problems, Span};
 use crate::dnssec::OnlineLimits;
 use crate::ids::{Family, ServiceId};
 use crate::steer::{Answer, Mode};
+use crate::view::Peers;
 use crate::wire::parse_name;
 
 /// Steered names of `example.com`, and their services.
@@ -88,6 +89,7 @@ impl Fixture {
                 udp_payload_max: 1232,
                 nsid: Some((*b"node-1").into()),
                 why: Box::default(),
+                peers: Peers::default(),
             },
             many: (0..200).map(|i| IpAddr::from([198, 51, 100, i])).collect(),
         }
@@ -264,6 +266,7 @@ fn send<'v>(fixture: &'v Fixture, asked: &Asked, packet: &[u8]) -> Result<Got<'v
     let mut buffer = vec![0xee; 65_535];
     match respond_from(fixture, asked, (NOW, 7), packet, &mut buffer, &mut unsigned()) {
         Outcome::Reply { length, note } => Ok(Got { octets: buffer[..length].to_vec(), note }),
+        Outcome::Errand(errand) => panic!("nobody may have anything here: {errand:?}"),
         Outcome::Drop(reason) => Err(reason),
     }
 }

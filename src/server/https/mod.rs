@@ -218,7 +218,11 @@ impl Client {
             resource,
             source,
             place,
-            answerer: Mutex::new(Answerer::new(service.listener, service.counters.clone())),
+            answerer: Mutex::new(Answerer::new(
+                service.listener,
+                service.counters.clone(),
+                service.desk.clone(),
+            )),
             service,
             last_message: Mutex::new(Instant::now()),
             unsent: Arc::new(Semaphore::new(UNSENT_OCTETS_MAX)),
