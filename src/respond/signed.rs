@@ -11,7 +11,7 @@ pub(super) enum Signature {
     /// It holds: the answer is signed too.
     Proven(Proven),
     /// It does not.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// It cannot be read.
     Malformed,
 }

@@ -84,6 +84,7 @@ pub struct Record<'p> {
 }
 
 /// What a message has of TSIG.
+#[allow(clippy::large_enum_variant, reason = "it stays on the stack of who asks")]
 #[derive(Clone, Copy, Debug)]
 pub enum Found<'p> {
     /// Nothing.

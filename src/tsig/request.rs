@@ -14,7 +14,7 @@ pub enum Checked {
     /// It comes from who has the key, and is of now.
     Proven(Proven),
     /// It does not, or nobody can tell: the answer is NOTAUTH and says why.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// The code's length is one that no code has: FORMERR.
     Malformed,
 }
@@ -55,14 +55,14 @@ pub struct Refusal {
 /// TSIG of `message`.
 pub fn check(message: &[u8], record: &Record<'_>, keys: &Keys, now_s: u64) -> Checked {
     let refusal = |error, proven| {
-        Checked::Refused(Refusal {
+        Checked::Refused(Box::new(Refusal {
             error,
             name: record.name,
             algorithm: record.algorithm,
             time_signed_s: record.time_signed_s,
             original_id: record.original_id,
             proven,
-        })
+        }))
     };
     let known = keys.find(&record.name);
     let Some(key) = known.filter(|key| key.algorithm().wire() == record.algorithm.octets()) else {
