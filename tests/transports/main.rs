@@ -29,6 +29,7 @@ use meridian::server::{
 };
 use meridian::steer::Calendar;
 use meridian::telemetry::{Event, Telemetry};
+use meridian::transfer::Desk;
 use meridian::view::View;
 use rustls::pki_types::CertificateDer;
 
@@ -184,8 +185,9 @@ impl World {
             }),
         };
         let cell = Arc::new(Cell::new(Arc::new(view())));
-        let started =
-            world.runtime.block_on(async { Server::start(entrances, &cell, Clock::start(), &telemetry) });
+        let started = world
+            .runtime
+            .block_on(async { Server::start(entrances, &cell, Clock::start(), &telemetry, &Desk::new().0) });
         world.server = Some(started.unwrap());
         world
     }
