@@ -31,10 +31,9 @@ impl KeyProblem {
                 "permission denied",
                 "the key folder and the files in it must belong to the user that the server runs as",
             ),
-            io::ErrorKind::WouldBlock => (
-                "another process holds it",
-                "a server is running on these keys: ask it, or stop it",
-            ),
+            io::ErrorKind::WouldBlock => {
+                ("another process holds it", "a server is running on these keys: ask it, or stop it")
+            }
             _ => return KeyProblem::new(file, error.to_string(), "see to the disk and its permissions"),
         };
         KeyProblem::new(file, problem, mend)

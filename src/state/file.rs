@@ -117,14 +117,22 @@ fn write_new(path: &std::path::Path, octets: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn encode<T: Serialize>(kept: &T) -> io::Result<Vec<u8>> {
+/// A value with a first line that tells whether it is whole.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn encode<T: Serialize>(kept: &T) -> io::Result<Vec<u8>> {
     let body = serde_json::to_vec(kept)?;
     let mut octets = head(&body).into_bytes();
     octets.extend(body);
     Ok(octets)
 }
 
-fn decode<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Damage> {
+/// What [`encode`] has made.
+///
+/// # Errors
+/// When it is anything else.
+pub fn decode<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Damage> {
     let end = octets.iter().take(HEAD_OCTETS_MAX).position(|octet| *octet == b'\n').ok_or(Damage::Foreign)?;
     let (first, body) = octets.split_at_checked(end + 1).ok_or(Damage::Foreign)?;
     let text = std::str::from_utf8(first).map_err(|_| Damage::Foreign)?;

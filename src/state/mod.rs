@@ -11,7 +11,7 @@ mod kept;
 mod when;
 
 pub use directory::{Directory, prepare};
-pub use file::{Damage, Read};
+pub use file::{Damage, Read, decode, encode};
 pub use journal::{Line, Outcome, What};
 pub use keeper::{Counts, Durable, Keeper};
 pub use kept::Kept;
