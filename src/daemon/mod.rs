@@ -13,6 +13,7 @@ mod prepare;
 mod privileges;
 mod progress;
 mod remember;
+pub mod signing;
 mod status;
 mod supervisor;
 

@@ -122,6 +122,39 @@ impl Signed {
         statics.chain(apex).chain(answers).min_by_key(|expiration_s| expiration_s.wrapping_sub(now_s) as i32)
     }
 
+    /// How many signatures are made ahead.
+    pub fn signatures(&self) -> usize {
+        let statics = self.statics.iter().flat_map(|part| (0..part.len()).map(|own| part.get(own).count()));
+        let apex = self.apex.iter().map(|own| Rdata::new(&own.rrsigs).count());
+        let answers = self.answers.all.iter().map(|own| own.rrsigs().count());
+        statics.chain(apex).chain(answers).sum()
+    }
+
+    /// The serial of the zone's file, whatever is served.
+    pub fn file_serial(&self) -> u32 {
+        let rdata = self.zone.soa().and_then(|soa| soa.rdata().next());
+        // Five numbers end the RDATA, the serial is the first of them.
+        let serial = rdata.and_then(|rdata| rdata.get(rdata.len().checked_sub(20)?..)?.first_chunk::<4>());
+        serial.map_or(0, |octets| u32::from_be_bytes(*octets))
+    }
+
+    /// Whether both say the same of everything that does not change with health: what a transfer would show.
+    pub fn same_content(&self, other: &Signed) -> bool {
+        let same_apex = || {
+            self.apex.len() == other.apex.len()
+                && self.apex.iter().zip(&other.apex).all(|(one, other)| {
+                    (one.rtype, one.ttl_s) == (other.rtype, other.ttl_s)
+                        && (&one.records, &one.rrsigs) == (&other.records, &other.rrsigs)
+                })
+        };
+        let same_part = |(one, other): (&Arc<Slices>, &Arc<Slices>)| Arc::ptr_eq(one, other) || one == other;
+        self.denial == other.denial
+            && self.file_serial() == other.file_serial()
+            && self.statics.len() == other.statics.len()
+            && same_apex()
+            && self.statics.iter().zip(&other.statics).all(same_part)
+    }
+
     /// The memory that signatures take, in octets.
     pub fn octets(&self) -> usize {
         let statics: usize = self.statics.iter().map(|part| part.octets()).sum();

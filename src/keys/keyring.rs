@@ -381,7 +381,11 @@ impl Keyring {
         self.fits(&self.settings)
     }
 
-    fn fits(&self, settings: &Settings) -> Result<(), KeyProblem> {
+    /// Whether settings fit the keys that there are.
+    ///
+    /// # Errors
+    /// When they are of another algorithm.
+    pub fn fits(&self, settings: &Settings) -> Result<(), KeyProblem> {
         let other = self.ring.uses().find(|(id, ..)| id.algorithm != settings.algorithm);
         let Some((id, ..)) = other else { return Ok(()) };
         let word = id.algorithm.mnemonic().to_ascii_lowercase();
