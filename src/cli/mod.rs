@@ -7,6 +7,7 @@ mod explain;
 pub mod geoip;
 mod healthcheck;
 mod journal;
+mod keys;
 mod logging;
 mod operate;
 mod serve;
@@ -99,6 +100,9 @@ enum Verb {
     /// The helper that runs the commands of exec monitors; the server starts it
     #[command(name = crate::probe::exec::HELPER_VERB, hide = true)]
     RunCommands,
+    /// Make, list, import and roll the keys of signed zones
+    #[command(subcommand)]
+    Keys(keys::KeysVerb),
     /// Work on location data
     #[command(subcommand)]
     Geoip(GeoipVerb),
@@ -262,6 +266,7 @@ pub fn main() -> ExitCode {
             Ok(()) => Exit::Done,
             Err(error) => fail(&error),
         },
+        Verb::Keys(verb) => keys::run(&verb),
         Verb::Geoip(GeoipVerb::Pack(args)) => match geoip::pack(&args) {
             Ok(said) => print_text(&format!("{said}\n")),
             Err(error) => fail(&error),

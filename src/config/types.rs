@@ -536,6 +536,26 @@ pub struct ZoneDnssec {
     pub key_folder: Option<PathBuf>,
 }
 
+impl ZoneDnssec {
+    /// What `dnssec = true` means.
+    pub fn usual(span: Span, steered: bool) -> ZoneDnssec {
+        const DAY: Duration = Duration::from_secs(86_400);
+        ZoneDnssec {
+            span,
+            scheme: KeyScheme::Csk,
+            algorithm: Algorithm::EcdsaP256Sha256,
+            denial: if steered { DenialKind::Compact } else { DenialKind::Nsec },
+            signature_validity: 14 * DAY,
+            refresh: 7 * DAY,
+            zsk_lifetime: Some(90 * DAY),
+            propagation_delay: Duration::from_secs(3600),
+            parent_ds_ttl: DAY,
+            cds: Announcement::Publish,
+            key_folder: None,
+        }
+    }
+}
+
 /// Which keys a zone has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyScheme {

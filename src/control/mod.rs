@@ -7,6 +7,7 @@ mod actor;
 mod explain;
 mod guard;
 mod journal;
+mod keys;
 mod metrics;
 mod operate;
 mod page;
@@ -122,6 +123,7 @@ fn router(shared: Shared) -> Router {
         .route("/v1/explain", get(show_explanation))
         .route("/v1/reload", post(reload))
         .merge(operate::routes())
+        .merge(keys::routes())
         .route("/v1/journal", get(journal::show))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {

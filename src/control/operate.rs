@@ -186,7 +186,7 @@ impl Shared {
     }
 }
 
-fn refused(refused: NotOperated) -> Problem {
+pub(super) fn refused(refused: NotOperated) -> Problem {
     let status = match refused.kind {
         Fault::Senseless => StatusCode::BAD_REQUEST,
         Fault::Missing => StatusCode::NOT_FOUND,

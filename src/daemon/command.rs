@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use super::operated::{OperateRequest, OverrideStatus, PostRequest};
+use super::operated::{NotOperated, OperateRequest, OverrideStatus, PostRequest};
+use super::signing::SignedStatus;
+use crate::dnssec::ring::Role;
 
 /// Requests waiting for the supervisor; beyond that, who asks waits.
 pub const COMMANDS_WAITING_MAX: usize = 64;
@@ -16,6 +18,8 @@ pub enum Command {
     Operate(Box<OperateRequest>),
     /// Take in a posted verdict.
     Post(PostRequest),
+    /// Do what an operator asks of a signed zone's keys.
+    Keys(KeysRequest),
     /// Say how things are.
     Status(oneshot::Sender<Box<Status>>),
 }
@@ -28,6 +32,36 @@ pub struct ReloadRequest {
     pub force: bool,
     /// Where the outcome goes.
     pub reply: oneshot::Sender<Reloaded>,
+}
+
+/// What is asked of a signed zone's keys.
+pub struct KeysRequest {
+    /// The zone, in lower case without the final dot.
+    pub zone: String,
+    /// What is asked.
+    pub asked: KeysAsked,
+    /// Who asks.
+    pub actor: String,
+    /// Where the outcome goes.
+    pub reply: oneshot::Sender<Result<KeysDone, NotOperated>>,
+}
+
+/// What can be asked of keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeysAsked {
+    /// Begin a roll-over.
+    Roll(Role),
+    /// The parent has the DS.
+    DsSeen,
+}
+
+/// What was asked was done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KeysDone {
+    /// The zone.
+    pub zone: String,
+    /// The key that it concerns.
+    pub tag: u16,
 }
 
 /// Where commands go.
@@ -96,6 +130,9 @@ pub struct Status {
     pub endpoints: Vec<EndpointStatus>,
     /// The services.
     pub services: Vec<ServiceStatus>,
+    /// The zones that are signed here.
+    #[serde(default)]
+    pub signed: Vec<SignedStatus>,
     /// What operators have said.
     pub overrides: Vec<OverrideStatus>,
     /// What the probes came to.

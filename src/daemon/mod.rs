@@ -29,13 +29,15 @@ use nix::sys::signal::{SigSet, Signal};
 use tokio::sync::mpsc;
 
 pub use command::{
-    AddressStatus, CheckStatus, Command, Commands, EndpointStatus, LoadFigures, Phase, ProbeCounts,
-    RegionStatus, ReloadCounts, ReloadRequest, Reloaded, ServiceStatus, ShareStatus, Status,
+    AddressStatus, CheckStatus, Command, Commands, EndpointStatus, KeysAsked, KeysDone, KeysRequest,
+    LoadFigures, Phase, ProbeCounts, RegionStatus, ReloadCounts, ReloadRequest, Reloaded, ServiceStatus,
+    ShareStatus, Status,
 };
 pub use operated::{Done, Fault, NotOperated, OperateRequest, Operated, OverrideStatus, PostRequest};
 pub use prepare::{EarlierMaps, LocationFiles, Prepared, Reading, Refused, Source};
 pub use progress::Progress;
 
+use crate::config::Config;
 use crate::control;
 use crate::health::Board;
 use crate::probe::Prober;
@@ -48,7 +50,8 @@ use crate::view::View;
 
 use certificates::Certificates;
 use privileges::{DropError, Privileges, drop_privileges, identity, raise_descriptor_limit};
-use supervisor::{OBSERVATIONS_WAITING_MAX, Parts, Supervisor};
+use signing::Signing;
+use supervisor::{OBSERVATIONS_WAITING_MAX, Parts, Ready, SharedSigning, Supervisor, make_ready};
 
 /// Why the process could not start or go on.
 #[derive(Debug)]
@@ -132,6 +135,10 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
         }
         false => None,
     };
+    for place in signing::places(&prepared.config, path) {
+        // Whether keys can be kept there is told when they are opened.
+        let _ = crate::state::prepare(&place.settings.folder, config.user.as_deref());
+    }
     let privileges = drop_privileges(config.user.as_deref(), config.group.as_deref());
     tell_privileges(&privileges.map_err(Failed::Privileges)?, path);
     let descriptors = raise_descriptor_limit();
@@ -140,13 +147,28 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
     opened.tell();
     let entrances = opened.entrances(&prepared.config, &certificates, descriptors);
 
+    let clock = Clock::start();
+    let shared = SharedSigning::default();
+    let ready = make_ready(prepared, &source, &shared, clock.now()).map_err(Failed::Refused)?;
+
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("runtime")
         .enable_all()
         .build()
         .map_err(Failed::System)?;
-    let start =
-        Start { source, prepared, entrances, certificates, control, telemetry, hangup, state, helper };
+    let start = Start {
+        source,
+        ready,
+        signing: shared,
+        clock,
+        entrances,
+        certificates,
+        control,
+        telemetry,
+        hangup,
+        state,
+        helper,
+    };
     let outcome = runtime.block_on(supervise(start));
     // Probes and control connections under way are not waited for.
     runtime.shutdown_background();
@@ -156,7 +178,9 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
 /// What is there before the first thread.
 struct Start {
     source: Source,
-    prepared: Prepared,
+    ready: Ready,
+    signing: SharedSigning,
+    clock: Clock,
     entrances: Entrances,
     certificates: Certificates,
     control: Option<std::net::TcpListener>,
@@ -167,9 +191,20 @@ struct Start {
 }
 
 async fn supervise(start: Start) -> io::Result<()> {
-    let Start { source, prepared, entrances, certificates, control, telemetry, hangup, state, helper } =
-        start;
-    let clock = Clock::start();
+    let Start {
+        source,
+        ready,
+        signing,
+        clock,
+        entrances,
+        certificates,
+        control,
+        telemetry,
+        hangup,
+        state,
+        helper,
+    } = start;
+    let Ready { prepared, mut opened, bases } = ready;
     let now = clock.now();
     let (keeper, kept) = remember::open(state.as_deref(), now)?;
     let snapshot = prepared.snapshot.clone();
@@ -180,7 +215,14 @@ async fn supervise(start: Start) -> io::Result<()> {
         tracing::info!(saved_at = kept.saved_at, overrides = board.overrides().len(), "state restored");
     }
     let calendar = snapshot.calendar(now);
-    let view = Arc::new(tokio::task::block_in_place(|| View::new(snapshot, board.table(), calendar, None)));
+    let (view, bases) = tokio::task::block_in_place(|| {
+        let config = (&prepared.config, source.path.as_path());
+        let bases = supervisor::held(&signing).settle(config, &mut opened, bases, now)?;
+        Signing::sign_with(bases, View::new(snapshot, board.table(), calendar, None), now)
+    })
+    .map_err(io::Error::other)?;
+    supervisor::held(&signing).take_over(&prepared.config, &source.path, opened, bases);
+    let view = Arc::new(view);
     let cell = Arc::new(Cell::new(view.clone()));
     let locations = Arc::new(ArcSwap::new(prepared.location_files()));
     let (commands_sender, commands) = mpsc::channel(command::COMMANDS_WAITING_MAX);
@@ -216,6 +258,7 @@ async fn supervise(start: Start) -> io::Result<()> {
         commands,
         keeper: keeper.clone(),
         desk,
+        signing,
     })?;
     tokio::spawn(certificates.watch());
     hangup.thread_unblock()?;
@@ -224,6 +267,20 @@ async fn supervise(start: Start) -> io::Result<()> {
     // Kept until here: without senders the loop would spin on a closed channel.
     drop(commands_sender);
     outcome
+}
+
+/// Becomes the user that the server runs as, where this is root: what is then written to a folder, made for that
+/// user where it does not exist, the server can read.
+///
+/// # Errors
+/// When the system refuses.
+pub fn become_user(config: &Config, folder: &Path) -> Result<(), String> {
+    let (user, group) = (config.server.user.as_deref(), config.server.group.as_deref());
+    crate::state::prepare(folder, user).map_err(|error| format!("{}: {error}", folder.display()))?;
+    match user {
+        Some(_) => drop_privileges(user, group).map(|_| ()).map_err(|error| error.to_string()),
+        None => Ok(()),
+    }
 }
 
 fn tell_privileges(privileges: &Privileges, path: &Path) {

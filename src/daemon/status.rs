@@ -5,6 +5,7 @@ use super::command::{
     ServiceStatus, ShareStatus, Status,
 };
 use super::operated::OverrideStatus;
+use super::signing::SignedStatus;
 use crate::health::feed::Amount;
 use crate::health::load::LoadStatus;
 use crate::health::{Board, Forced, Share, ShareCause, Verdict, Vote};
@@ -28,6 +29,8 @@ pub struct Facts<'a> {
     pub transitions: u64,
     /// What publishing takes.
     pub delay: std::time::Duration,
+    /// The zones that are signed here.
+    pub signed: Vec<SignedStatus>,
 }
 
 /// Writes the account.
@@ -43,6 +46,7 @@ pub fn status(view: &View, board: &Board, telemetry: &Telemetry, now: Now, facts
         classes: snapshot.catalog.classes().names().map(str::to_owned).collect(),
         regions: regions(snapshot, &endpoints),
         services: services(view),
+        signed: facts.signed.clone(),
         overrides: board
             .overrides()
             .iter()

@@ -11,7 +11,7 @@ mod pem;
 mod problem;
 
 pub use bind::{KeyFile, KeyTimes, file_stem, private_text, public_text, read_private, read_public};
-pub use folder::Folder;
+pub use folder::{Folder, read_secret, read_text};
 pub use keyring::{Announce, Care, Keyring, NotDone, RingVersion, Settings, TooEarly};
 pub use pair::{KeyPair, NoKey, PRIVATE_OCTETS};
 pub use pem::read_pem;

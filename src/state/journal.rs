@@ -77,6 +77,10 @@ pub enum What {
     AllDown,
     /// And has again.
     Recovered,
+    /// An operator begins a roll-over of keys.
+    Roll,
+    /// An operator says that the parent has a new DS.
+    DsSeen,
     /// Anything a later version writes.
     #[serde(other)]
     Other,
@@ -87,6 +91,8 @@ impl What {
     pub const fn label(self) -> &'static str {
         match self {
             What::Start => "start",
+            What::Roll => "roll",
+            What::DsSeen => "ds-seen",
             What::Stop => "stop",
             What::Reload => "reload",
             What::Drain => "drain",

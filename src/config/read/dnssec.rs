@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::reader::{Context, Table, Value, wrong_type};
 use crate::config::shape::{DNSSEC, SIGNED_ZONE};
-use crate::config::{Announcement, DenialKind, Dnssec, KeyScheme, KeysManaged, Span, ZoneDnssec};
+use crate::config::{Announcement, DenialKind, Dnssec, KeyScheme, KeysManaged, ZoneDnssec};
 use crate::dnssec::Algorithm;
 
 /// A day.
@@ -36,7 +36,7 @@ pub fn dnssec(cx: &mut Context, main: &Table) -> Dnssec {
 pub fn zone_dnssec(cx: &mut Context, zone: &Table, steered: bool) -> Option<ZoneDnssec> {
     let value = zone.get("dnssec")?;
     if let Some(signed) = value.toml.as_bool() {
-        return signed.then(|| usual(value.span, steered));
+        return signed.then(|| ZoneDnssec::usual(value.span, steered));
     }
     if !value.toml.is_table() {
         let hint = "write dnssec = true, or a table [dnssec]";
@@ -45,7 +45,7 @@ pub fn zone_dnssec(cx: &mut Context, zone: &Table, steered: bool) -> Option<Zone
     }
     let at = zone.key_span("dnssec").unwrap_or(value.span);
     let table = Table::open(cx, value, &SIGNED_ZONE, Some(at))?;
-    let usual = usual(at, steered);
+    let usual = ZoneDnssec::usual(at, steered);
     let read = ZoneDnssec {
         span: at,
         scheme: match table.word(cx, "keys").map(|at| at.value) {
@@ -91,23 +91,6 @@ pub fn zone_dnssec(cx: &mut Context, zone: &Table, steered: bool) -> Option<Zone
         );
     }
     Some(read)
-}
-
-/// What is meant where nothing is written.
-fn usual(span: Span, steered: bool) -> ZoneDnssec {
-    ZoneDnssec {
-        span,
-        scheme: KeyScheme::Csk,
-        algorithm: Algorithm::EcdsaP256Sha256,
-        denial: if steered { DenialKind::Compact } else { DenialKind::Nsec },
-        signature_validity: 14 * DAY,
-        refresh: 7 * DAY,
-        zsk_lifetime: Some(90 * DAY),
-        propagation_delay: Duration::from_secs(3600),
-        parent_ds_ttl: DAY,
-        cds: Announcement::Publish,
-        key_folder: None,
-    }
 }
 
 fn denial(cx: &mut Context, table: &Table, steered: bool) -> Option<DenialKind> {

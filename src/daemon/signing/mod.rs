@@ -20,10 +20,11 @@ use crate::ids::ZoneId;
 use crate::keys::{KeyProblem, Keyring, NotDone, RingVersion};
 use crate::now::Now;
 use crate::view::View;
+use crate::wire::name_text;
 use crate::zone::{Validity, Zone};
 
-use settings::Place;
 pub use report::{KeyStatus, SignedStatus, spell, to_do};
+use settings::Place;
 pub use settings::{places, settings as settings_of};
 pub use work::{Based, Work};
 use work::{KEY_TTL_S, Material};
@@ -222,7 +223,7 @@ impl Signing {
     }
 
     /// What came of [`Signing::first_work`], with the serials of a configuration that is about to be in force.
-    pub fn settle_first(
+    pub fn settle(
         &mut self,
         (config, path): (&Config, &Path),
         opened: &mut Opened,
@@ -238,6 +239,29 @@ impl Signing {
             *base = Some(settle(keyring, own, now)?);
         }
         Ok(bases)
+    }
+
+    /// A view with what was settled for its zones, and with what health has brought.
+    ///
+    /// # Errors
+    /// When a key refuses.
+    pub fn sign_with(
+        bases: Vec<Option<Based>>,
+        view: View,
+        now: Now,
+    ) -> Result<(View, Vec<Option<Based>>), String> {
+        let mut all = Vec::with_capacity(bases.len());
+        for (number, base) in bases.into_iter().enumerate() {
+            let id = ZoneId(number as u32);
+            let base = base.map(|base| base.with_answers(&view, id, now).map(|(based, _)| based)).transpose();
+            all.push(
+                base.map_err(|SigningFailed| format!("the zone {} cannot be signed", origin_of(&view, id)))?,
+            );
+        }
+        let signed: Vec<_> =
+            all.iter().map(|base| base.as_ref().map(|base| Arc::clone(&base.signed))).collect();
+        let view = if signed.is_empty() { view } else { view.with_signed(&signed) };
+        Ok((view, all))
     }
 
     /// The view with all that it can answer signed. The zones' own data was signed before; what health has
@@ -258,16 +282,16 @@ impl Signing {
             };
             let Some(looked) = self.rings.get_mut(&own.origin) else { return Err(no_keys(&own.origin)) };
             let fresh = match &own.base {
-                Some(base) if Arc::ptr_eq(base.signed.zone(), zone) => {
-                    base.with_answers(&view, id, now)
-                }
+                Some(base) if Arc::ptr_eq(base.signed.zone(), zone) => base.with_answers(&view, id, now),
                 // Another zone has come in its place, from its primary.
                 other => {
                     let material = Material::new(&looked.keyring, &own.written)
                         .map_err(|problem| problem.to_string())?;
                     let (previous, written) = (other.clone(), own.written.clone());
                     let work = Work { material, previous, written };
-                    work.run(&view, id, now).map(|based| (based, Fresh::Whole))
+                    work.run(&view, id, now)
+                        .and_then(|based| based.ok_or(SigningFailed))
+                        .map(|based| (based, Fresh::Whole))
                 }
             };
             let (based, fresh) = fresh.map_err(|SigningFailed| {
@@ -368,7 +392,7 @@ impl Signing {
 
 /// What of a zone was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Fresh {
+pub enum Fresh {
     /// Signatures of what services answer, at most.
     Answers,
     /// Everything that was not good any more.
@@ -431,7 +455,11 @@ fn found(settings: crate::keys::Settings, now: Now) -> Result<Keyring, KeyProble
     let (origin, folder) = (&keyring.settings().origin, keyring.settings().folder.clone());
     if keyring.settings().care != crate::keys::Care::Ours {
         let problem = format!("there are no keys of {origin}");
-        return Err(KeyProblem::new(&folder, problem, "copy the key folder from the node that looks after it"));
+        return Err(KeyProblem::new(
+            &folder,
+            problem,
+            "copy the key folder from the node that looks after it",
+        ));
     }
     keyring.found(now)?;
     tracing::info!(
@@ -456,6 +484,11 @@ fn signable(view: &View, id: ZoneId) -> Option<&Arc<Zone>> {
     (catalog.validity(id) != Validity::Missing && zone.soa().is_some()).then_some(zone)
 }
 
+/// What a zone of a view is called.
+pub fn origin_of(view: &View, id: ZoneId) -> String {
+    view.snapshot.catalog.zone(id).map_or_else(String::new, |zone| name_text(zone.origin().octets()))
+}
+
 fn no_keys(origin: &str) -> String {
     format!("the zone {origin} has no keys")
 }
@@ -471,7 +504,13 @@ fn complain(trouble: &mut Option<String>, origin: &str, problem: &KeyProblem) {
 /// One line for each key whose turn it is.
 fn tell_keys(origin: &str, keyring: &Keyring, times: Times, now: Now) {
     for key in keyring.report(times, now) {
-        tracing::info!(zone = origin, key = key.id.tag, role = key.role.word(), state = key.state.word(), "key");
+        tracing::info!(
+            zone = origin,
+            key = key.id.tag,
+            role = key.role.word(),
+            state = key.state.word(),
+            "key"
+        );
     }
 }
 

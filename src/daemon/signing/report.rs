@@ -84,7 +84,9 @@ fn waits(key: &KeyReport) -> Option<&'static str> {
     match (key.state, key.role) {
         (KeyState::Active, _) => None,
         (KeyState::Shown, Role::Zsk) => Some("until every cache can have the key; then it signs"),
-        (KeyState::Shown, _) => Some("until every cache can have the key; then its DS may be given to the parent"),
+        (KeyState::Shown, _) => {
+            Some("until every cache can have the key; then its DS may be given to the parent")
+        }
         (KeyState::AwaitsDs, _) => Some("for its DS at the parent"),
         (KeyState::AwaitsCaches, _) => Some("until no cache has the old DS; then the old key goes"),
         (KeyState::Retired, Role::Zsk) => Some("until no cache has its signatures; then it goes"),
@@ -113,9 +115,8 @@ impl Signing {
                 let keys = looked.map_or_else(Vec::new, |looked| looked.keyring.report(own.times, now));
                 let failed = own.failed.as_ref().map(|(_, why)| format!("signing fails: {why}"));
                 let base = own.base.as_ref();
-                let left = |expires_s: u32| {
-                    f64::from(expires_s.wrapping_sub(now.wall.as_secs() as u32) as i32)
-                };
+                let left =
+                    |expires_s: u32| f64::from(expires_s.wrapping_sub(now.wall.as_secs() as u32) as i32);
                 SignedStatus {
                     zone: own.origin.clone(),
                     class: own.class.clone(),

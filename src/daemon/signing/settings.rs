@@ -20,7 +20,8 @@ pub struct Place {
 /// Every zone of a configuration in the order of `ZoneId`; `None`: not signed here.
 pub fn all<'c>(config: &'c Config, path: &'c Path) -> impl Iterator<Item = Option<Place>> + 'c {
     let everybody = config.zones.iter().map(|zone| (None, zone));
-    let own = config.classes.iter().flat_map(|class| class.zones.iter().map(|zone| (Some(&class.name), zone)));
+    let own =
+        config.classes.iter().flat_map(|class| class.zones.iter().map(|zone| (Some(&class.name), zone)));
     everybody.chain(own).map(move |(class, zone)| {
         let written = zone.dnssec.clone()?;
         let settings = settings(config, path, zone, &written);

@@ -139,12 +139,13 @@ impl Material {
 }
 
 impl Work {
-    /// Does it. Takes about 25 microseconds for each RRset, shared among threads.
+    /// Does it. Takes about 25 microseconds for each RRset, shared among threads. `None`: the zone cannot be
+    /// signed now, because it has no data, or came signed.
     ///
     /// # Errors
     /// When a key refuses.
-    pub fn run(self, view: &View, id: ZoneId, now: Now) -> Result<Based, SigningFailed> {
-        let zone = view.snapshot.catalog.zones().get(id.index()).ok_or(SigningFailed)?;
+    pub fn run(self, view: &View, id: ZoneId, now: Now) -> Result<Option<Based>, SigningFailed> {
+        let Some(zone) = super::signable(view, id) else { return Ok(None) };
         let steered = Arc::new(view.steered_in(id));
         let previous = self.previous.as_ref().map(|base| &*base.signed);
         let written = self.written;
@@ -152,7 +153,7 @@ impl Work {
         let signed = self.material.sign(zone, &steered, validity, previous)?;
         let same = previous.is_some_and(|previous| previous.same_content(&signed));
         let content = if same { Changed::No } else { Changed::Yes };
-        Ok(Based::new(signed, self.material, steered, written, content, now))
+        Ok(Some(Based::new(signed, self.material, steered, written, content, now)))
     }
 }
 
@@ -218,11 +219,13 @@ impl Based {
 
 /// The largest TTL of anything in a zone besides its keys.
 pub fn ttl_max(view: &View, zone: &Zone) -> Duration {
-    let nodes = (0..zone.nodes() as u32).map(NodeId);
-    let held = nodes.flat_map(|node| zone.rrsets(node).map(|rrset| rrset.ttl_s).collect::<Vec<_>>());
+    let mut max_s = zone.negative_ttl_s();
+    for node in (0..zone.nodes() as u32).map(NodeId) {
+        max_s = zone.rrsets(node).fold(max_s, |max_s, rrset| max_s.max(rrset.ttl_s));
+    }
     let plans = zone.steered().filter_map(|(_, service, _)| view.snapshot.plan(service));
-    let all = held.chain(plans.map(|plan| *plan.ttl_s.end())).chain([zone.negative_ttl_s()]);
-    Duration::from_secs(u64::from(all.max().unwrap_or(0)))
+    max_s = plans.fold(max_s, |max_s, plan| max_s.max(*plan.ttl_s.end()));
+    Duration::from_secs(u64::from(max_s))
 }
 
 /// A [`crate::dnssec::Spread`] over all cores, as long as there is work for them.
@@ -239,7 +242,10 @@ fn on_threads(
     let mut made: Vec<(usize, Result<Arc<Slices>, SigningFailed>)> = std::thread::scope(|scope| {
         let one = || {
             let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-            numbers.take_while(|number| *number < parts).map(|number| (number, part(number))).collect::<Vec<_>>()
+            numbers
+                .take_while(|number| *number < parts)
+                .map(|number| (number, part(number)))
+                .collect::<Vec<_>>()
         };
         let all: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
         all.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
@@ -247,10 +253,11 @@ fn on_threads(
     made.sort_by_key(|(number, _)| *number);
     // A thread that panicked has lost its parts.
     let whole = made.len() == parts;
-    made.into_iter().map(|(_, made)| made.and_then(|made| if whole { Ok(made) } else { Err(SigningFailed) })).collect()
+    made.into_iter()
+        .map(|(_, made)| made.and_then(|made| if whole { Ok(made) } else { Err(SigningFailed) }))
+        .collect()
 }
 
 fn seconds(time: Duration) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
-

@@ -4,6 +4,7 @@ mod keep;
 mod life;
 mod operate;
 mod reload;
+mod sign;
 mod tell;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,9 @@ use crate::view::View;
 use keep::Keeping;
 use life::Life;
 use reload::Reloading;
+use sign::SignedAnew;
+
+pub use sign::{Ready, SharedSigning, held, make_ready};
 
 /// Views follow each other no faster than this: many targets that change at once make one new view.
 pub const COALESCING_INTERVAL: Duration = Duration::from_millis(100);
@@ -40,6 +44,13 @@ pub const COALESCING_INTERVAL: Duration = Duration::from_millis(100);
 pub const OBSERVATIONS_WAITING_MAX: usize = 1024;
 /// The longest sleep: a board that has nothing to do is still asked this often.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// Rings and signatures are looked at this often: their times are hours and days.
+const SIGNING_INTERVAL: Duration = Duration::from_secs(1);
+/// Zones that were signed beside the loop and wait for it.
+const SIGNED_WAITING_MAX: usize = 64;
+/// After a view could not be signed, and so was not published, the next one is tried no sooner.
+const UNSIGNED_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Everything that can happen to the process.
 enum Input {
@@ -50,7 +61,9 @@ enum Input {
     /// A signal.
     Signal(Signal),
     /// A configuration that was being read and compiled is ready, or is not.
-    Compiled(Result<Box<Prepared>, Refused>),
+    Compiled(Result<Box<Ready>, Refused>),
+    /// A zone was signed beside the loop, or was not.
+    Signed(Box<SignedAnew>),
     /// Time has passed.
     Tick,
 }
@@ -96,6 +109,8 @@ pub struct Parts {
     pub keeper: Keeper<Kept>,
     /// Where the server brings its errands.
     pub desk: Arc<Desk>,
+    /// The signed zones.
+    pub signing: SharedSigning,
 }
 
 /// The process's state, owned by one task.
@@ -117,6 +132,11 @@ pub struct Supervisor {
     keeper: Keeper<Kept>,
     keeping: Keeping,
     desk: Arc<Desk>,
+    signing: SharedSigning,
+    /// When it was looked at last, by the monotonic clock.
+    signing_looked_at: Duration,
+    /// A view could not be signed: no other is made until then.
+    unsigned_until: Duration,
     /// The reload that is under way, if one is.
     reloading: Option<Reloading>,
     /// What was asked while one was under way: the files may have changed since it began.
@@ -134,8 +154,10 @@ pub struct Supervisor {
 struct Inputs {
     observations: mpsc::Receiver<Observation>,
     commands: mpsc::Receiver<Command>,
-    compiled: mpsc::Receiver<Result<Box<Prepared>, Refused>>,
-    compiled_sender: mpsc::Sender<Result<Box<Prepared>, Refused>>,
+    compiled: mpsc::Receiver<Result<Box<Ready>, Refused>>,
+    compiled_sender: mpsc::Sender<Result<Box<Ready>, Refused>>,
+    signed: mpsc::Receiver<Box<SignedAnew>>,
+    signed_sender: mpsc::Sender<Box<SignedAnew>>,
     hangup: SignalStream,
     terminate: SignalStream,
     interrupt: SignalStream,
@@ -148,11 +170,14 @@ impl Supervisor {
     /// When the system refuses to deliver signals.
     pub fn new(parts: Parts) -> std::io::Result<Supervisor> {
         let (compiled_sender, compiled) = mpsc::channel(1);
+        let (signed_sender, signed) = mpsc::channel(SIGNED_WAITING_MAX);
         let inputs = Inputs {
             observations: parts.observations,
             commands: parts.commands,
             compiled,
             compiled_sender,
+            signed,
+            signed_sender,
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -177,6 +202,9 @@ impl Supervisor {
             keeper: parts.keeper,
             keeping: Keeping::since(now),
             desk: parts.desk,
+            signing: parts.signing,
+            signing_looked_at: Duration::ZERO,
+            unsigned_until: Duration::ZERO,
             reloading: None,
             reload_again: None,
             reloads: ReloadCounts::default(),
@@ -196,6 +224,7 @@ impl Supervisor {
             let now = self.clock.now();
             self.start_due_probes(now);
             self.tell_events();
+            self.sign_if_due(now);
             self.publish_if_due(now);
             self.keep_if_due(now);
             if self.grow_up(now).await?.is_break() {
@@ -218,6 +247,7 @@ impl Supervisor {
             _ = inputs.hangup.recv() => Input::Signal(Signal::Reload),
             Some(command) = inputs.commands.recv() => Input::Command(command),
             Some(compiled) = inputs.compiled.recv() => Input::Compiled(compiled),
+            Some(signed) = inputs.signed.recv() => Input::Signed(signed),
             Some(observation) = inputs.observations.recv() => Input::Observation(observation),
             () = sleep(sleep_for) => Input::Tick,
         }
@@ -244,10 +274,12 @@ impl Supervisor {
             Input::Command(Command::Reload(request)) => self.reload(Reloading::asked(request)),
             Input::Command(Command::Operate(request)) => self.operate(*request),
             Input::Command(Command::Post(request)) => self.post(request),
+            Input::Command(Command::Keys(request)) => self.keys(request),
             Input::Command(Command::Status(reply)) => self.tell_status(reply),
             Input::Signal(Signal::Reload) => self.reload(Reloading::signalled()),
             Input::Signal(Signal::Stop) => return self.begin_to_stop(),
             Input::Compiled(compiled) => self.finish_reload(compiled),
+            Input::Signed(signed) => self.take_signed(*signed),
             Input::Tick => {}
         }
         ControlFlow::Continue(())
@@ -263,7 +295,7 @@ impl Supervisor {
     fn publish_if_due(&mut self, now: Now) {
         let due = self.published.monotonic.saturating_add(COALESCING_INTERVAL);
         let changed = self.board.generation() != self.published_health || self.view.calendar.has_run_out(now);
-        if changed && now.monotonic >= due {
+        if changed && now.monotonic >= due.max(self.unsigned_until) {
             self.publish();
         }
     }
@@ -274,8 +306,19 @@ impl Supervisor {
         let (snapshot, previous) = (self.prepared.snapshot.clone(), self.view.clone());
         // Deciding for every class of places can take a while: the runtime's other tasks go on elsewhere.
         let calendar = snapshot.calendar(self.clock.now());
-        let view = tokio::task::block_in_place(|| View::new(snapshot, table, calendar, Some(&previous)));
-        self.put_in_force(view);
+        let now = self.clock.now();
+        let signed = tokio::task::block_in_place(|| {
+            let view = View::new(snapshot, table, calendar, Some(&previous));
+            held(&self.signing).sign(view, now)
+        });
+        match signed {
+            Ok(view) => self.put_in_force(view),
+            // An answer without signatures would be none to those who validate; an old one is.
+            Err(why) => {
+                tracing::error!("the view cannot be signed, and the one before stays in force: {why}");
+                self.unsigned_until = now.monotonic.saturating_add(UNSIGNED_RETRY_INTERVAL);
+            }
+        }
     }
 
     /// Puts a view in force that was made from the snapshot and the health as they are.
@@ -284,6 +327,7 @@ impl Supervisor {
         self.view = Arc::new(view);
         self.cell.publish(self.view.clone());
         self.published = self.clock.now();
+        held(&self.signing).in_force(&self.view, self.published);
         self.tell_last_resorts();
     }
 }

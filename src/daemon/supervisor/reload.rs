@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::Supervisor;
+use super::{Ready, Supervisor, held, make_ready};
 use crate::daemon::command::{ReloadRequest, Reloaded};
-use crate::daemon::prepare::{Prepared, Refused, needs_restart};
+use crate::daemon::prepare::{Refused, needs_restart};
+use crate::daemon::signing::Signing;
 use crate::state::{Outcome, What};
 use crate::view::{Emptied, Loss, View};
 
@@ -56,10 +57,12 @@ impl Supervisor {
             (self.source.clone(), self.telemetry.clone(), self.prepared.maps());
         let generation = self.view.snapshot.generation + 1;
         let sender = self.inputs.compiled_sender.clone();
+        let (signing, now) = (Arc::clone(&self.signing), self.clock.now());
         tokio::spawn(async move {
             let compiling = tokio::task::spawn_blocking(move || {
                 let mut counter = |service: &str, endpoint: &str| telemetry.counter(service, endpoint);
-                source.read(generation, &earlier, &mut counter).outcome()
+                let prepared = source.read(generation, &earlier, &mut counter).outcome()?;
+                make_ready(prepared, &source, &signing, now)
             });
             let compiled = match compiling.await {
                 Ok(compiled) => compiled.map(Box::new),
@@ -70,9 +73,9 @@ impl Supervisor {
         });
     }
 
-    pub(super) fn finish_reload(&mut self, compiled: Result<Box<Prepared>, Refused>) {
+    pub(super) fn finish_reload(&mut self, compiled: Result<Box<Ready>, Refused>) {
         let request = self.reloading.take().unwrap_or_default();
-        let outcome = compiled.and_then(|prepared| self.take_over(*prepared, request.force));
+        let outcome = compiled.and_then(|ready| self.take_over(*ready, request.force));
         let outcome = match outcome {
             Ok(reloaded) => reloaded,
             Err(refused) => self.refuse_reload(refused),
@@ -98,7 +101,8 @@ impl Supervisor {
     }
 
     /// Puts a new generation in force: health and counters are carried over by identity, sockets stay.
-    fn take_over(&mut self, prepared: Prepared, force: bool) -> Result<Reloaded, Refused> {
+    fn take_over(&mut self, ready: Ready, force: bool) -> Result<Reloaded, Refused> {
+        let Ready { prepared, mut opened, bases } = ready;
         let restart = needs_restart(&self.prepared.config, &prepared.config);
         let now = self.clock.now();
         let spec = Arc::clone(&prepared.snapshot.board);
@@ -114,6 +118,14 @@ impl Supervisor {
         if let Some(problems) = too_much(&emptied, percent) {
             return Err(Refused { problems });
         }
+        // From here on nothing fails: signing comes last of what can.
+        let path = self.source.path.clone();
+        let (view, bases) = tokio::task::block_in_place(|| {
+            let bases = held(&self.signing).settle((&prepared.config, &path), &mut opened, bases, now)?;
+            Signing::sign_with(bases, view, now)
+        })
+        .map_err(|why| Refused { problems: format!("error: {why}\n") })?;
+        held(&self.signing).take_over(&prepared.config, &path, opened, bases);
         self.board = board;
         if prepared.probe_limits() != self.prepared.probe_limits() {
             self.prober = self.prober.limited(prepared.probe_limits());

@@ -71,6 +71,7 @@ impl Supervisor {
             reloads: self.reloads,
             transitions: self.transitions,
             delay: COALESCING_INTERVAL,
+            signed: super::held(&self.signing).report(self.clock.now()),
         };
         let status = status(&self.view, &self.board, &self.telemetry, self.clock.now(), &facts);
         // Who asked may have left.
