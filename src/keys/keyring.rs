@@ -74,6 +74,8 @@ pub struct Keyring {
     serial: Option<Serial>,
     /// When the state was written last, by the monotonic clock.
     saved: Duration,
+    /// What was written then of what caches go by.
+    saved_times: Option<Times>,
     /// Goes up whenever another ring was read: versions of rings do not compare.
     read: u64,
     _hold: Option<Hold>,
@@ -131,7 +133,17 @@ impl Keyring {
         };
         let (ring, pairs) = (Ring::empty(), BTreeMap::new());
         let saved = now.monotonic;
-        Ok(Keyring { settings, folder, ring, pairs, serial: None, saved, read: 0, _hold: hold })
+        Ok(Keyring {
+            settings,
+            folder,
+            ring,
+            pairs,
+            serial: None,
+            saved,
+            saved_times: None,
+            read: 0,
+            _hold: hold,
+        })
     }
 
     /// The file with the state.
@@ -234,7 +246,9 @@ impl Keyring {
             changed = true;
         }
         let overdue = next.counts_time() && now.monotonic >= self.saved.saturating_add(SAVE_INTERVAL);
-        if !changed && !overdue {
+        // What caches go by must not be forgotten by a restart that lowers TTLs.
+        let kept = next.keep(now);
+        if !changed && !overdue && (kept.keys.is_empty() || kept.times == self.saved_times) {
             // What was remembered of times and clocks concerns this process alone.
             self.ring = next;
             return Ok(());
@@ -373,6 +387,7 @@ impl Keyring {
             pairs.insert(key.id, self.read_key(key.id)?);
         }
         let same = self.read > 0 && Ring::restore(&ring).uses().eq(self.ring.uses());
+        self.saved_times = ring.times;
         (self.pairs, self.serial) = (pairs, kept.serial.or(self.serial));
         if !same {
             self.ring = Ring::restore(&ring);
@@ -523,7 +538,7 @@ impl Keyring {
         let kept = Kept::new(&self.settings.origin, rfc3339(now.wall), ring, self.serial);
         let octets = encode(&kept).map_err(|error| KeyProblem::system(&path, &error))?;
         self.folder.write(&format!("{}.ring", stem(&self.settings.origin)), &octets, PRIVATE_MODE)?;
-        self.saved = now.monotonic;
+        (self.saved, self.saved_times) = (now.monotonic, ring.times);
         Ok(())
     }
 
