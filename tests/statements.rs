@@ -34,6 +34,36 @@ fn every_statement_has_its_place_and_is_shown() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
+/// The table of docs/protocol.md: each statement of an RFC names tests that are there.
+#[test]
+fn every_statement_of_the_protocol_is_shown() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manual = std::fs::read_to_string(root.join("docs/protocol.md")).unwrap();
+    let table = manual.split("## Statements").nth(1).unwrap();
+    let (mut rows, mut problems) = (0, Vec::new());
+    for line in table.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+        let cells: Vec<&str> = line.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect();
+        let [place, _, shown] = cells.as_slice() else { panic!("{line}") };
+        let rfc = place.split(' ').next().unwrap();
+        assert!(rfc.len() == 4 && rfc.bytes().all(|octet| octet.is_ascii_digit()), "{line}");
+        for name in quoted(shown) {
+            let is_there = match name.rsplit_once("::") {
+                Some((file, test)) => has_test(root, file, test),
+                None => root.join(&name).exists(),
+            };
+            if !is_there {
+                problems.push(format!("RFC {place} is shown by {name}, which is not there"));
+            }
+        }
+        if quoted(shown).is_empty() {
+            problems.push(format!("RFC {place} is shown by nothing"));
+        }
+        rows += 1;
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(rows >= 50, "{rows}");
+}
+
 /// The rows of the table whose first cell is a statement's number. A cell's files and tests stand in
 /// backquotes.
 fn rows(manual: &str) -> BTreeMap<String, Row> {

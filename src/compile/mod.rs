@@ -24,7 +24,7 @@ use crate::geo::LocationMap;
 use crate::health::ServiceSpec;
 use crate::ids::{CounterId, RegionId};
 use crate::steer::{Fleet, Plan};
-use crate::view::{Bindings, ResponderSettings, Snapshot};
+use crate::view::{Additional, Bindings, Chaos, ResponderSettings, Snapshot};
 use crate::wire::ServiceBinding;
 use crate::zone::{Catalog, ClassSpec, ClientClasses, Validity, Zone};
 
@@ -88,9 +88,23 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
             nsid: config.server.nsid.as_deref().map(Into::into),
             why: config.server.why.as_slice().into(),
             peers: peers::peers(config),
+            chaos: Chaos {
+                version: config.server.version.as_deref().map(text_data),
+                identity: config.server.identity.as_deref().map(text_data),
+            },
+            additional: match config.server.minimal_responses {
+                true => Additional::Minimal,
+                false => Additional::Given,
+            },
         },
     };
     (Some(snapshot), problems)
+}
+
+/// The data of a TXT record with one text, which the reader has kept to 255 octets.
+fn text_data(text: &str) -> Box<[u8]> {
+    let octets = text.as_bytes().get(..usize::from(u8::MAX)).unwrap_or(text.as_bytes());
+    [&[octets.len() as u8], octets].concat().into()
 }
 
 /// A service's records besides addresses, in wire form.

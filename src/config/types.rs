@@ -81,6 +81,12 @@ pub struct Server {
     pub udp_payload_max: u16,
     /// The name server identifier (RFC 5001); `None`: the option is not answered.
     pub nsid: Option<Vec<u8>>,
+    /// What is said at `version.bind` in class CH; `None`: refused.
+    pub version: Option<String>,
+    /// What is said at `id.server` in class CH; `None`: refused.
+    pub identity: Option<String>,
+    /// Whether answers leave out what they need not have.
+    pub minimal_responses: bool,
     /// The user to become after binding when started as root.
     pub user: Option<String>,
     /// The group likewise; `None`: the user's own.

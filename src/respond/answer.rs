@@ -102,9 +102,13 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         writer: &mut ResponseWriter<'_>,
     ) -> Result<(), Full> {
         let question = self.query.question;
-        if question.class != Class::IN {
-            self.refuse(None);
-            return Ok(());
+        match question.class {
+            Class::IN => {}
+            Class::CH => return self.chaos(name, writer),
+            _ => {
+                self.refuse(Some(ExtendedError::NotAuthoritative));
+                return Ok(());
+            }
         }
         let catalog = self.steering.catalog();
         let mut found = catalog.find(class, name);
@@ -185,7 +189,11 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         loop {
             let link = Link { name: target.as_ref().unwrap_or(asked), asked: target.is_none() };
             let next = match zone.lookup(link.name, rtype) {
-                Lookup::Answer(rrset) => return write(writer, Section::Answer, link.owner(0), &rrset),
+                Lookup::Answer(rrset) => {
+                    write(writer, Section::Answer, link.owner(0), &rrset)?;
+                    self.additional(zone, link.name, &rrset, writer);
+                    return Ok(());
+                }
                 Lookup::NoData => return self.negative(zone, Rcode::NoError, writer),
                 Lookup::NxDomain => return self.negative(zone, Rcode::NxDomain, writer),
                 Lookup::Steered(service) => return self.steered(zone, service, None, link, writer),
@@ -304,7 +312,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
     }
 }
 
-fn glue(zone: &Zone, server: &[u8], writer: &mut ResponseWriter<'_>) -> Result<(), Full> {
+pub(super) fn glue(zone: &Zone, server: &[u8], writer: &mut ResponseWriter<'_>) -> Result<(), Full> {
     let Some(name) = Name::from_wire(server) else { return Ok(()) };
     for rrset in zone.addresses(&name).iter().flatten() {
         write(writer, Section::Additional, Owner::Name(server), rrset)?;
@@ -312,7 +320,7 @@ fn glue(zone: &Zone, server: &[u8], writer: &mut ResponseWriter<'_>) -> Result<(
     Ok(())
 }
 
-fn write(
+pub(super) fn write(
     writer: &mut ResponseWriter<'_>,
     section: Section,
     owner: Owner<'_>,

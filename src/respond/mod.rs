@@ -2,7 +2,9 @@
 //!
 //! What the caller is to count or sample comes back as a [`Note`]; nothing here has an effect.
 
+mod additional;
 mod answer;
+mod chaos;
 mod errand;
 mod signed;
 mod steered;
@@ -365,7 +367,10 @@ fn reject<'v>(
     buffer: &mut [u8],
 ) -> Option<Outcome<'v>> {
     let edns = rejected.edns.as_ref();
-    let opt = edns.map(|edns| opt(settings, asked, edns));
+    let mut opt = edns.map(|edns| opt(settings, asked, edns));
+    if let Some(opt) = opt.as_mut() {
+        opt.error = rejected.why.extended_error();
+    }
     let mut writer = begin(settings, asked, edns, opt.as_ref(), rejected.question.as_ref(), buffer)?;
     writer.keep(kept);
     let rcode = rejected.why.rcode();

@@ -5,7 +5,7 @@ use super::answer::{Answering, Link};
 use crate::geo::ClientPrefix;
 use crate::ids::{Family, RegionId, ServiceId};
 use crate::steer::{Answer, Lane, Mode};
-use crate::wire::{Full, Rcode, ResponseWriter, Rtype, Section};
+use crate::wire::{ExtendedError, Full, Rcode, ResponseWriter, Rtype, Section};
 use crate::zone::Zone;
 
 /// The TTL of the answer to ANY at a steered name: nothing else depends on it.
@@ -53,6 +53,8 @@ impl<S: Steering> Answering<'_, '_, S> {
             }
         };
         self.answered.mode = testing.is_none().then_some(selection.mode);
+        // The answer is not what health says now but what was good before it failed (R9, H11).
+        let is_held = testing.is_none() && selection.mode != Mode::Normal;
         match selection.answer {
             // R9's `nodata` lasts no longer than the health that it follows from.
             Answer::NoData if selection.mode == Mode::AllDown => {
@@ -62,7 +64,7 @@ impl<S: Steering> Answering<'_, '_, S> {
             Answer::Refused => {
                 // Behind an alias the chain just ends: whoever goes on is refused then.
                 if link.asked {
-                    self.refuse(None);
+                    self.refuse(Some(ExtendedError::NotReady));
                 }
                 return Ok(());
             }
@@ -83,6 +85,7 @@ impl<S: Steering> Answering<'_, '_, S> {
             }
         }
         self.answered.counters = selection.counters;
+        self.answered.error = is_held.then_some(ExtendedError::StaleAnswer);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::publish::Cell;
 use crate::steer::Calendar;
 use crate::telemetry::{Event, Telemetry};
 use crate::transfer::Desk;
-use crate::view::{Peers, ResponderSettings, Snapshot, View};
+use crate::view::{Additional, Chaos, Peers, ResponderSettings, Snapshot, View};
 use crate::wire::{Name, Rcode, Rtype, parse_name};
 use crate::zone::{Catalog, Zone, ZoneBuilder};
 
@@ -110,6 +110,8 @@ fn view_of(zone: Zone) -> View {
             nsid: None,
             why: Box::default(),
             peers: Peers::default(),
+            chaos: Chaos::default(),
+            additional: Additional::Given,
         },
     };
     View::new(Arc::new(snapshot), HealthTable::unknown(0, 0), Calendar::default(), None)
@@ -152,7 +154,7 @@ fn assert_closed(stream: &mut TcpStream) {
 }
 
 #[test]
-fn datagrams_are_answered_from_the_address_asked_and_from_the_view_in_force() {
+fn rfc2181_4_datagrams_are_answered_from_the_address_asked_and_from_the_view_in_force() {
     let mut running = Running::start("0.0.0.0:0", 2, LIMITS);
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -244,7 +246,7 @@ fn large_answers_are_truncated_in_datagrams_and_whole_in_streams() {
 }
 
 #[test]
-fn messages_come_several_at_once_and_in_pieces() {
+fn rfc7766_6_2_1_messages_come_several_at_once_and_in_pieces() {
     let mut running = Running::start("127.0.0.1:0", 1, LIMITS);
     let mut stream = running.connect();
     let pipelined = (0..500).flat_map(|number| framed(&www(number))).collect::<Vec<_>>();
@@ -280,7 +282,7 @@ fn responses_and_scraps_get_silence_and_the_connection_goes_on() {
 }
 
 #[test]
-fn silent_and_dripping_clients_are_closed_in_time() {
+fn rfc9210_4_2_silent_and_dripping_clients_are_closed_in_time() {
     let limits = ConnectionLimits {
         idle_timeout: Duration::from_millis(300),
         message_timeout: Duration::from_millis(100),
@@ -301,7 +303,7 @@ fn silent_and_dripping_clients_are_closed_in_time() {
 }
 
 #[test]
-fn the_longest_idle_connection_makes_room_and_nobody_starves() {
+fn rfc7766_6_2_3_the_longest_idle_connection_makes_room_and_nobody_starves() {
     let mut running = Running::start("0.0.0.0:0", 1, LIMITS);
     let from = |last: u8| {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

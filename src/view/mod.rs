@@ -27,7 +27,7 @@ pub use assume::{Assumed, Subject, assume};
 pub use emptied::{Emptied, Loss};
 pub use explain::{Candidate, DecidedBy, ExplainedAnswer, Explanation, explain, explain_region, lane_type};
 pub use peers::{Peer, Peers, Target, ZonePeers};
-pub use snapshot::{Bindings, ResponderSettings, Snapshot};
+pub use snapshot::{Additional, Bindings, Chaos, ResponderSettings, Snapshot};
 
 /// {snapshot, health table, decisions}: the only thing that the query path reads. Immutable.
 pub struct View {

@@ -65,6 +65,28 @@ pub struct ResponderSettings {
     pub why: Box<[IpNet]>,
     /// The other name servers.
     pub peers: Peers,
+    /// What is told in class CH.
+    pub chaos: Chaos,
+    /// Whether answers bring along what their records point to.
+    pub additional: Additional,
+}
+
+/// What the server says of itself in class CH: TXT data in wire form; `None` is refused.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Chaos {
+    /// At `version.bind` and `version.server`.
+    pub version: Option<Box<[u8]>>,
+    /// At `id.server` and `hostname.bind`.
+    pub identity: Option<Box<[u8]>>,
+}
+
+/// What of the additional section is given besides what is needed (glue, OPT).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Additional {
+    /// The addresses and services that an answer's records name, as far as there is room.
+    Given,
+    /// Nothing.
+    Minimal,
 }
 
 impl Snapshot {

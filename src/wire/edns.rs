@@ -24,12 +24,16 @@ impl OptionCode {
 /// The extended errors that this server gives (RFC 8914).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ExtendedError {
+    /// 3: what was good before, while nothing better is known.
+    StaleAnswer,
     /// 14: not now; another try may succeed.
     NotReady,
     /// 18: never for anybody, as a zone transfer here.
     Prohibited,
     /// 20: the name is in none of our zones.
     NotAuthoritative,
+    /// 21: this server does not do such things.
+    NotSupported,
     /// 24: the zone has expired.
     InvalidData,
 }
@@ -38,9 +42,11 @@ impl ExtendedError {
     /// The INFO-CODE.
     pub const fn number(self) -> u16 {
         match self {
+            ExtendedError::StaleAnswer => 3,
             ExtendedError::NotReady => 14,
             ExtendedError::Prohibited => 18,
             ExtendedError::NotAuthoritative => 20,
+            ExtendedError::NotSupported => 21,
             ExtendedError::InvalidData => 24,
         }
     }

@@ -1,6 +1,6 @@
 //! A query as it came off the wire, checked in the order that keeps loops and amplifiers out.
 
-use super::edns::Edns;
+use super::edns::{Edns, ExtendedError};
 use super::name::{NAME_OCTETS_MAX, name_octets};
 use super::types::{Class, Opcode, Rcode, Rtype};
 use super::writer::HEADER_OCTETS;
@@ -112,6 +112,28 @@ impl Malformed {
             | Malformed::TrailingOctets
             | Malformed::Options
             | Malformed::ClientSubnet => Rcode::FormErr,
+        }
+    }
+}
+
+impl Malformed {
+    /// What is said of it where the response code leaves something open (RFC 8914).
+    pub const fn extended_error(self) -> Option<ExtendedError> {
+        match self {
+            Malformed::UnknownOpcode => Some(ExtendedError::NotSupported),
+            Malformed::ForbiddenOpcode => Some(ExtendedError::Prohibited),
+            // A signature that does not hold is explained in TSIG itself.
+            Malformed::Unproven
+            | Malformed::Tsig
+            | Malformed::Version
+            | Malformed::QuestionCount
+            | Malformed::Question
+            | Malformed::Record
+            | Malformed::MisplacedOpt
+            | Malformed::SecondOpt
+            | Malformed::TrailingOctets
+            | Malformed::Options
+            | Malformed::ClientSubnet => None,
         }
     }
 }

@@ -89,6 +89,8 @@ pub struct ResponseWriter<'b> {
     limit_with_opt: usize,
     counts: [u16; 4],
     question_octets: usize,
+    /// Of every record: a response speaks of its question's class.
+    class: Class,
     names: NameTable,
 }
 
@@ -103,6 +105,7 @@ impl<'b> ResponseWriter<'b> {
             limit_with_opt: limit,
             counts: [0; 4],
             question_octets: 0,
+            class: Class::IN,
             names: NameTable::EMPTY,
         })
     }
@@ -117,6 +120,9 @@ impl<'b> ResponseWriter<'b> {
         match written {
             Ok(()) => {
                 self.question_octets = question.name.len();
+                if question.class == Class::CH {
+                    self.class = Class::CH;
+                }
                 self.count(0);
                 Ok(())
             }
@@ -252,7 +258,7 @@ impl<'b> ResponseWriter<'b> {
             None => *pointer = self.owner(owner)?,
         }
         let [t1, t0] = rtype.0.to_be_bytes();
-        let [c1, c0] = Class::IN.0.to_be_bytes();
+        let [c1, c0] = self.class.0.to_be_bytes();
         let [l3, l2, l1, l0] = ttl_s.to_be_bytes();
         self.put(&[t1, t0, c1, c0, l3, l2, l1, l0, 0, 0])?;
         let start = self.end;

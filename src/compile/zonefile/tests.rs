@@ -566,6 +566,16 @@ fn every_type_is_read_as_independent_readers_read_it() {
 }
 
 #[test]
+fn rfc2181_5_2_an_rrset_has_one_ttl_the_lowest() {
+    let (zone, _) =
+        report(format!("{HEAD}a 60 A 192.0.2.1\na 90 A 192.0.2.2\na 30 A 192.0.2.3\n").as_bytes(), &[]);
+    let wire = parse_name(b"a", zone.as_ref().unwrap().origin().octets()).unwrap();
+    let zone = zone.unwrap();
+    let Lookup::Answer(rrset) = zone.lookup(&Name::from_wire(&wire).unwrap(), Rtype::A) else { panic!() };
+    assert_eq!((rrset.ttl_s, rrset.rdata().count()), (30, 3));
+}
+
+#[test]
 fn rfc3597_5_octets_must_be_data_of_a_known_type() {
     check(
         "a A \\# 3 c00002\nb MX \\# 2 0001\nc A \\# 5 c000020101\nd TYPE65400 \\# 4 00\nAA TYPE65400 x\n",

@@ -17,6 +17,8 @@ const DNS_PORT: u16 = 53;
 pub const CONTROL_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9853);
 /// Some resolvers drop longer ones; nothing sensible needs more.
 const NSID_OCTETS_MAX: usize = 128;
+/// One text of a TXT record holds no more.
+const CHAOS_OCTETS_MAX: usize = 255;
 
 /// Networks of who may ask for accounts; each is compared where such a name is asked for.
 const NETWORKS_MAX: usize = 1000;
@@ -33,6 +35,9 @@ pub fn server(cx: &mut Context, main: &Table) -> Server {
             .integer(cx, "udp_payload")
             .map_or(default.udp_payload_max, |at| at.value as u16),
         nsid: nsid(cx, &table),
+        version: chaos(cx, &table, "version"),
+        identity: chaos(cx, &table, "identity"),
+        minimal_responses: table.flag(cx, "minimal_responses").unwrap_or(default.minimal_responses),
         user: table.text(cx, "user").map(|at| at.value.to_owned()),
         group: table.text(cx, "group").map(|at| at.value.to_owned()),
         tcp_connections_max: count(cx, &table, "tcp_connections", default.tcp_connections_max),
@@ -64,6 +69,9 @@ fn default_server() -> Server {
         workers: None,
         udp_payload_max: 1232,
         nsid: None,
+        version: None,
+        identity: None,
+        minimal_responses: false,
         user: None,
         group: None,
         tcp_connections_max: 1000,
@@ -135,6 +143,17 @@ fn nsid(cx: &mut Context, table: &Table) -> Option<Vec<u8>> {
         return None;
     }
     Some(text.value.as_bytes().to_vec())
+}
+
+/// One text of a TXT record.
+fn chaos(cx: &mut Context, table: &Table, key: &str) -> Option<String> {
+    let text = table.text(cx, key)?;
+    if text.value.len() > CHAOS_OCTETS_MAX {
+        let message = format!("`{key}` has {} octets, out of range", text.value.len());
+        cx.error(text.span, message, format!("at most {CHAOS_OCTETS_MAX}"));
+        return None;
+    }
+    Some(text.value.to_owned())
 }
 
 fn state(cx: &mut Context, table: &Table) -> StateFolder {

@@ -240,6 +240,24 @@ pub static SERVER: Shape = Shape {
             "The name server identifier (RFC 5001).",
         ),
         optional(
+            "version",
+            Kind::Text("at most 255 octets"),
+            "refused",
+            "What is answered at version.bind and version.server in class CH.",
+        ),
+        optional(
+            "identity",
+            Kind::Text("at most 255 octets"),
+            "refused",
+            "What is answered at id.server and hostname.bind in class CH (RFC 4892).",
+        ),
+        optional(
+            "minimal_responses",
+            Kind::Flag,
+            "false",
+            "Leave out the addresses of what MX, SRV, NS, SVCB, HTTPS and NAPTR records name.",
+        ),
+        optional(
             "user",
             Kind::Text("a user's name"),
             "unchanged",

@@ -89,7 +89,7 @@ fn rfc7871_7_2_1_a_subnet_comes_back_in_every_reply() {
     );
     check(&format!("big.example.com TXT {subnet}"), &["NOERROR aa tc", opt]);
     check(&format!("other.test A {subnet}"), &["REFUSED", &format!("{opt} error=20")]);
-    check(&format!("www.example.com A {subnet} +class=3"), &["REFUSED", opt]);
+    check(&format!("www.example.com A {subnet} +class=3"), &["REFUSED", &format!("{opt} error=20")]);
     check("short.example.com TXT +subnet=0.0.0.0/0", &["NOERROR aa", WWW, "opt 1232 subnet=0.0.0.0/0/0"]);
     check(
         "short.example.com TXT +subnet=2001:db8:1234:5600::/56",
@@ -309,4 +309,25 @@ fn the_longest_question_leaves_room_for_everything_else() {
     assert_eq!(lines[0], "NXDOMAIN aa");
     assert!(lines.last().unwrap().starts_with("opt 1232 subnet=2001:db8::1/128/0 nsid=nnn"), "{lines:?}");
     assert!(got.octets.len() <= 512);
+}
+
+#[test]
+fn rfc8914_4_extended_errors_say_what_the_response_code_leaves_open() {
+    check("other.test A +edns", &["REFUSED", "opt 1232 error=20"]);
+    check("example.com AXFR +edns +tcp", &["REFUSED", "opt 1232 error=18"]);
+    check("closed.example.com A +edns", &["REFUSED", "opt 1232 error=14"]);
+    check(
+        "held.example.com A +edns",
+        &["NOERROR aa", "an held.example.com. 30 A 192.0.2.80", "opt 1232 error=3"],
+    );
+    // None without an OPT to put it into, none where nothing is held back.
+    check("held.example.com A", &["NOERROR aa", "an held.example.com. 30 A 192.0.2.80"]);
+    check("geo.example.com A +edns", &["NOERROR aa", "an geo.example.com. 30 A 192.0.2.80", "opt 1232"]);
+    for (opcode, error) in [(4, 18), (5, 18), (3, 21), (6, 21)] {
+        let mut query = packet([1, 0, 0, 1], &opt(0, &[]));
+        query[2] = opcode << 3;
+        let fixture = Fixture::new();
+        let got = send(&fixture, &ask("www.example.com A").asked, &query).unwrap();
+        assert!(lines(&got.octets)[1].ends_with(&format!(" error={error}")), "{opcode}");
+    }
 }

@@ -2,6 +2,10 @@
 
 use super::*;
 
+const MAIL: &str = "ar mail.example.com. 300 A 192.0.2.25";
+const SRV: &str = "an srv.example.com. 300 SRV 1 2 443 www.example.com.";
+const WWW: [&str; 2] = ["ar www.example.com. 300 A 192.0.2.1", "ar www.example.com. 300 A 192.0.2.2"];
+
 const SOA: &str =
     "ns example.com. 120 SOA ns1.example.com. hostmaster.example.com. 2026010101 3600 600 604800 120";
 
@@ -15,7 +19,13 @@ fn rfc1034_4_3_2_exact_match_gives_the_whole_rrset() {
     check("short.example.com TXT", &["NOERROR aa", "an short.example.com. 30 TXT x"]);
     check(
         "example.com NS",
-        &["NOERROR aa", "an example.com. 300 NS ns1.example.com.", "an example.com. 300 NS ns2.example.net."],
+        &[
+            "NOERROR aa",
+            "an example.com. 300 NS ns1.example.com.",
+            "an example.com. 300 NS ns2.example.net.",
+            "ar ns1.example.com. 300 A 192.0.2.53",
+            "ar ns1.example.com. 300 AAAA 2001:db8::53",
+        ],
     );
     check(
         "example.com SOA",
@@ -24,9 +34,9 @@ fn rfc1034_4_3_2_exact_match_gives_the_whole_rrset() {
             "an example.com. 3600 SOA ns1.example.com. hostmaster.example.com. 2026010101 3600 600 604800 120",
         ],
     );
-    check("example.com MX", &["NOERROR aa", "an example.com. 300 MX 10 mail.example.com."]);
+    check("example.com MX", &["NOERROR aa", "an example.com. 300 MX 10 mail.example.com.", MAIL]);
     check("ptr.example.com PTR", &["NOERROR aa", "an ptr.example.com. 300 PTR www.example.com."]);
-    check("srv.example.com SRV", &["NOERROR aa", "an srv.example.com. 300 SRV 1 2 443 www.example.com."]);
+    check("srv.example.com SRV", &["NOERROR aa", SRV, WWW[0], WWW[1]]);
     check("caa.example.com CAA", &["NOERROR aa", "an caa.example.com. 300 CAA 0 issue \"ca.example.net\""]);
     check("svc.example.com HTTPS", &["NOERROR aa", "an svc.example.com. 300 HTTPS 1 . alpn=h2,"]);
 }
@@ -78,7 +88,7 @@ fn rfc4592_wildcards() {
     check("any.sub.w.example.com A", &["NOERROR aa", SOA]);
     check(
         "any.sub.w.example.com MX",
-        &["NOERROR aa", "an any.sub.w.example.com. 300 MX 5 mail.example.com."],
+        &["NOERROR aa", "an any.sub.w.example.com. 300 MX 5 mail.example.com.", MAIL],
     );
     // A wildcard CNAME is followed.
     check(
@@ -196,7 +206,14 @@ fn rfc4035_3_1_4_1_ds_at_a_cut_is_the_parents() {
     check("far.example.com DS", &["NOERROR aa", SOA]);
     // Also where the child is served here too.
     check("child.example.com DS", &["NOERROR aa", "an child.example.com. 300 DS AAIIAkRVZnc="]);
-    check("child.example.com NS", &["NOERROR aa", "an child.example.com. 60 NS ns.child.example.com."]);
+    check(
+        "child.example.com NS",
+        &[
+            "NOERROR aa",
+            "an child.example.com. 60 NS ns.child.example.com.",
+            "ar ns.child.example.com. 60 A 192.0.2.2",
+        ],
+    );
     check("www.child.example.com A", &["NOERROR aa", "an www.child.example.com. 60 A 192.0.2.3"]);
     // Without a parent here the child says that it has none.
     check("example.com DS", &["NOERROR aa", SOA]);
@@ -305,7 +322,8 @@ fn rfc5936_transfers_are_refused() {
 #[test]
 fn rfc1035_4_1_4_names_are_compressed() {
     let length = |line: &str| {
-        let (fixture, ask) = (Fixture::new(), ask(line));
+        let (mut fixture, ask) = (Fixture::new(), ask(line));
+        fixture.settings.additional = crate::view::Additional::Minimal;
         send(&fixture, &ask.asked, &ask.packet).unwrap().octets.len()
     };
     // Owner, server and mailbox in 2 + 6 + 13 octets: 12 + 17 + 2 + 10 + 6 + 13 + 20.
@@ -314,4 +332,44 @@ fn rfc1035_4_1_4_names_are_compressed() {
     assert_eq!(length("srv.example.com SRV"), 68);
     // MX's target to a pointer: 12 + 17 + 12 + 2 + 7.
     assert_eq!(length("example.com MX"), 50);
+}
+
+#[test]
+fn rfc1034_3_6_2_a_question_for_cname_is_not_followed() {
+    check("alias2.example.com CNAME", &["NOERROR aa", "an alias2.example.com. 300 CNAME alias.example.com."]);
+    check("x.wc.example.com CNAME", &["NOERROR aa", "an x.wc.example.com. 300 CNAME www.example.com."]);
+}
+
+#[test]
+fn rfc1035_4_1_1_a_header_is_the_querys_but_for_what_the_answer_says() {
+    let fixture = Fixture::new();
+    for (id, recursion) in [(0u16, 0u8), (1, 1), (0xffff, 0), (0x8000, 1)] {
+        let mut ask = ask("www.example.com A");
+        ask.packet[..2].copy_from_slice(&id.to_be_bytes());
+        ask.packet[2] = recursion;
+        let reply = send(&fixture, &ask.asked, &ask.packet).unwrap().octets;
+        assert_eq!(reply[..2], id.to_be_bytes());
+        // QR, AA, RD as it came; RA, Z, AD and CD never.
+        assert_eq!(reply[2..4], [0x84 | recursion, 0]);
+        assert_eq!(reply[4..12], [0, 1, 0, 2, 0, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn rfc2181_11_any_octet_can_be_in_a_label() {
+    check(
+        "\\000\\255\\046.w.example.com TXT",
+        &["NOERROR aa", "an \\000\\377\\..w.example.com. 300 TXT wild"],
+    );
+}
+
+#[test]
+fn rfc1996_3_10_and_rfc2136_3_3_notices_and_updates_of_strangers_are_refused() {
+    let fixture = Fixture::new();
+    for opcode in [4u8, 5] {
+        let mut ask = ask("example.com SOA");
+        ask.packet[2] = opcode << 3;
+        let reply = send(&fixture, &ask.asked, &ask.packet).unwrap().octets;
+        assert_eq!((reply[2] >> 3 & 15, reply[3] & 15), (opcode, 5));
+    }
 }

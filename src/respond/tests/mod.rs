@@ -2,10 +2,13 @@
 //! every reply, so what we meant and what an independent reader sees have to agree.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod additional;
+mod chaos;
 mod edns;
 mod hostile;
 mod lookups;
 mod steered;
+mod table;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -33,6 +36,7 @@ const STEERED: &[(&str, Service)] = &[
     ("closed", Service::Refused),
     ("many", Service::Many),
     ("into", Service::Addresses),
+    ("held", Service::Held),
 ];
 
 /// What the stand-in services answer.
@@ -43,10 +47,11 @@ enum Service {
     NoData,
     Refused,
     Many,
+    Held,
 }
 
-const SERVICES: [Service; 5] =
-    [Service::Addresses, Service::Alias, Service::NoData, Service::Refused, Service::Many];
+const SERVICES: [Service; 6] =
+    [Service::Addresses, Service::Alias, Service::NoData, Service::Refused, Service::Many, Service::Held];
 
 const ZONE: &str = include_str!("example.com.zone");
 
@@ -90,6 +95,8 @@ impl Fixture {
                 nsid: Some((*b"node-1").into()),
                 why: Box::default(),
                 peers: Peers::default(),
+                chaos: crate::view::Chaos::default(),
+                additional: crate::view::Additional::Given,
             },
             many: (0..200).map(|i| IpAddr::from([198, 51, 100, i])).collect(),
         }
@@ -126,8 +133,8 @@ impl Steering for Fixture {
 
     fn steer(&self, service: ServiceId, wanted: Lane, client: &Client, _moment: (Now, u64)) -> Selection<'_> {
         let answer = match (SERVICES[service.index()], wanted) {
-            (Service::Addresses, Lane::Addresses(Family::V4)) => Answer::Addresses(V4),
-            (Service::Addresses, Lane::Addresses(Family::V6)) => Answer::Addresses(V6),
+            (Service::Addresses | Service::Held, Lane::Addresses(Family::V4)) => Answer::Addresses(V4),
+            (Service::Addresses | Service::Held, Lane::Addresses(Family::V6)) => Answer::Addresses(V6),
             (Service::Many, Lane::Addresses(Family::V4)) => Answer::Addresses(&self.many),
             (Service::Alias, Lane::Alias) => Answer::Alias(b"\x02lb\x07example\x03net\x00"),
             (Service::NoData | Service::Many, _) => Answer::NoData,
@@ -135,7 +142,8 @@ impl Steering for Fixture {
             (service, wanted) => panic!("{service:?} was asked for {wanted:?}"),
         };
         let scope = if client.subnet.is_some() { 20 } else { 0 };
-        Selection { answer, ttl_s: 30, scope, counters: &[CounterId(5)], mode: Mode::Normal }
+        let mode = if SERVICES[service.index()] == Service::Held { Mode::AllDown } else { Mode::Normal };
+        Selection { answer, ttl_s: 30, scope, counters: &[CounterId(5)], mode }
     }
 
     fn steer_region(&self, service: ServiceId, _: RegionId, _: Lane, _: u64) -> Selection<'_> {
@@ -245,6 +253,7 @@ fn rtype_number(mnemonic: &str) -> u16 {
         "TXT" => 16,
         "AAAA" => 28,
         "SRV" => 33,
+        "NAPTR" => 35,
         "DNAME" => 39,
         "DS" => 43,
         "HTTPS" => 65,

@@ -70,7 +70,7 @@ fn rfc7871_7_2_1_a_tailored_answer_has_its_scope() {
     );
     check(&format!("geo.example.com MX {SUBNET}"), &["NOERROR aa", SOA, UNSCOPED]);
     check(&format!("empty.example.com A {SUBNET}"), &["NOERROR aa", SOA, UNSCOPED]);
-    check(&format!("closed.example.com A {SUBNET}"), &["REFUSED", UNSCOPED]);
+    check(&format!("closed.example.com A {SUBNET}"), &["REFUSED", &format!("{UNSCOPED} error=14")]);
     check("geo.example.com A +edns", &["NOERROR aa", "an geo.example.com. 30 A 192.0.2.80", "opt 1232"]);
 }
 
