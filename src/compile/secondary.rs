@@ -1,12 +1,33 @@
-//! Zones that come from primaries: where they stand in the catalog, and what stands there before anything
-//! was transferred.
+//! Zones that come from primaries: where they stand in the catalog, what stands there before anything was
+//! transferred, and how the names that are steered are laid over what was.
+//!
+//! What is steered here wins over what the primary says of the same name: the configuration is the word of
+//! who runs this server. Only a name that the primary gives away, by a delegation or a DNAME, cannot be
+//! steered, and neither can any name of a zone that the primary has signed: its answers would be refused by
+//! whoever validates.
 
-use crate::config::{self, Config, Secondary};
-use crate::ids::ZoneId;
+use std::collections::{HashMap, HashSet};
+
+use super::testing;
+use super::zonefile::{Given, SteeredOwner, zone_of};
+use crate::config::{self, Config, Problems, Secondary, Severity, SteeredName};
+use crate::ids::{RegionId, ZoneId};
+use crate::secondary::{Held, ZoneData};
+use crate::view::Snapshot;
+use crate::wire::{Name, Rtype, name_text, parse_name};
+use crate::zone::Zone;
 
 /// What a zone is compiled from that has no file: enough for its steered names to be judged. Nobody is ever
 /// answered with it.
 pub const STAND_IN: &[u8] = b"@ 0 SOA . . 0 0 0 0 0\n@ 0 NS .\n";
+
+/// Conflicts that are told one by one; of more their number.
+const CONFLICTS_MAX: usize = 20;
+
+/// CDS (RFC 7344)
+const CDS: Rtype = Rtype(59);
+/// CDNSKEY (RFC 7344)
+const CDNSKEY: Rtype = Rtype(60);
 
 /// A zone that comes from primaries.
 #[derive(Clone, Copy)]
@@ -33,4 +54,267 @@ pub fn places(config: &Config) -> impl Iterator<Item = Place<'_>> {
         let secondary = zone.secondary.as_ref()?;
         Some(Place { id: ZoneId(index as u32), class, zone, secondary })
     })
+}
+
+/// How a secondary zone is made of what was transferred, under one configuration.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// Its number in the snapshot of that configuration.
+    pub id: ZoneId,
+    /// Who it is over reloads and restarts: its origin in lower case, and before it, with an `@`, the class
+    /// of clients who see it.
+    pub name: Box<str>,
+    /// Its origin.
+    pub origin: Name,
+    /// Where it comes from.
+    pub secondary: Secondary,
+    /// Whether it is signed here.
+    signing: Signing,
+    steered: Box<[Steered]>,
+}
+
+/// Who signs a zone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Signing {
+    /// This server: what the primary has signed is left out.
+    Here,
+    /// The primary, or nobody.
+    AtThePrimary,
+}
+
+#[derive(Clone, Debug)]
+struct Steered {
+    name: SteeredName,
+    alias: bool,
+    testing: Box<[(RegionId, Box<str>)]>,
+}
+
+/// A zone made of what was transferred.
+pub struct Laid {
+    /// The zone.
+    pub zone: Zone,
+    /// What of the configuration and the primary's data exclude each other, each as a line.
+    pub conflicts: Vec<String>,
+}
+
+/// Why what was transferred makes no zone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal(pub String);
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The recipes of a configuration, in the order of the zones' numbers. `snapshot` is what it was compiled to.
+pub fn recipes(config: &Config, snapshot: &Snapshot) -> Vec<Recipe> {
+    places(config).filter_map(|place| recipe(&place, config, snapshot)).collect()
+}
+
+fn recipe(place: &Place<'_>, config: &Config, snapshot: &Snapshot) -> Option<Recipe> {
+    let written = place.zone.origin.to_ascii_lowercase();
+    let origin = Name::from_wire(&parse_name(written.as_bytes(), &[0]).ok()?)?;
+    let steered = |name: &SteeredName| {
+        let service = name.service.index();
+        let regions = snapshot.plans.get(service).map(|plan| testing(plan, &snapshot.fleet));
+        Steered {
+            name: name.clone(),
+            alias: config.services.get(service).is_some_and(|service| service.alias),
+            testing: regions.into_iter().flatten().map(|(region, name)| (region, name.into())).collect(),
+        }
+    };
+    Some(Recipe {
+        id: place.id,
+        name: place.class.map_or(written.clone(), |class| format!("{class}@{written}")).into(),
+        origin,
+        secondary: place.secondary.clone(),
+        signing: if place.zone.dnssec.is_some() { Signing::Here } else { Signing::AtThePrimary },
+        steered: place.zone.names.iter().map(steered).collect(),
+    })
+}
+
+impl Recipe {
+    /// Makes the zone, judged as a zone file is.
+    ///
+    /// # Errors
+    /// What is wrong with the data, and with which record.
+    pub fn lay(&self, data: &ZoneData) -> Result<Laid, Refusal> {
+        let mut overlay = Overlay::new(self, data);
+        let steered = overlay.steered();
+        let kept = data.records().iter().enumerate().filter(|(_, held)| overlay.keeps(held));
+        let given = kept.map(|(number, Held { owner, rtype, ttl_s, rdata })| Given {
+            number: number as u32,
+            owner,
+            rtype,
+            ttl_s,
+            rdata,
+        });
+        let given: Vec<Given<'_>> = given.collect();
+        // They borrow names of regions for as long as the zone is made.
+        let regions: Vec<Vec<(RegionId, &str)>> = steered
+            .iter()
+            .map(|own| own.testing.iter().map(|(region, name)| (*region, &**name)).collect())
+            .collect();
+        let owners: Vec<SteeredOwner<'_>> = steered
+            .iter()
+            .zip(&regions)
+            .map(|(own, testing)| SteeredOwner {
+                name: &own.name.name,
+                span: own.name.span,
+                service: own.name.service,
+                alias: own.alias,
+                testing,
+            })
+            .collect();
+        let mut problems = Problems::default();
+        let zone = zone_of(&self.origin, given.into_iter(), &owners, &mut problems);
+        let conflicts = overlay.told();
+        match zone {
+            Some(zone) => Ok(Laid { zone, conflicts }),
+            None => Err(refusal(&problems, data)),
+        }
+    }
+}
+
+/// The first error with its record, and how many more there are.
+fn refusal(problems: &Problems, data: &ZoneData) -> Refusal {
+    let mut errors = problems.0.iter().filter(|problem| problem.severity == Severity::Error);
+    let Some(first) = errors.next() else { return Refusal("it makes no zone".to_owned()) };
+    let record = first.span.and_then(|span| data.records().get(span.start as usize));
+    let at = record.map_or_else(String::new, |record| format!(" ({record})"));
+    let more = match errors.count() {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    Refusal(format!("{}{at}{more}", first.message))
+}
+
+/// What of the primary's records gives way to what is steered, and the other way round.
+struct Overlay<'r> {
+    recipe: &'r Recipe,
+    /// Names with NS below the origin, and names with DNAME.
+    cuts: HashSet<&'r [u8]>,
+    redirects: HashSet<&'r [u8]>,
+    /// Whether the primary has signed the zone.
+    signed: bool,
+    /// What is steered, and whether by a service that answers CNAME.
+    owned: HashMap<Box<[u8]>, bool>,
+    conflicts: Vec<String>,
+}
+
+impl<'r> Overlay<'r> {
+    fn new(recipe: &'r Recipe, data: &'r ZoneData) -> Overlay<'r> {
+        let (mut cuts, mut redirects, mut signed) = (HashSet::new(), HashSet::new(), false);
+        for held in data.records().iter() {
+            let is_apex = held.owner == recipe.origin.octets();
+            match held.rtype {
+                Rtype::NS if !is_apex => drop(cuts.insert(held.owner)),
+                Rtype::DNAME => drop(redirects.insert(held.owner)),
+                Rtype::DNSKEY if is_apex => signed = true,
+                _ => {}
+            }
+        }
+        Overlay { recipe, cuts, redirects, signed, owned: HashMap::new(), conflicts: Vec::new() }
+    }
+
+    /// The names that can be steered in this zone.
+    fn steered(&mut self) -> Vec<Steered> {
+        let recipe = self.recipe;
+        if self.signed && recipe.signing == Signing::AtThePrimary && !recipe.steered.is_empty() {
+            let many = recipe.steered.len();
+            self.conflicts.push(format!(
+                "the primary has signed this zone, so that its {many} steered names are answered as the \
+                 primary has them: let meridian sign it ([dnssec]), or steer names in an unsigned zone"
+            ));
+            return Vec::new();
+        }
+        recipe.steered.iter().filter_map(|own| self.steerable(own)).collect()
+    }
+
+    fn steerable(&mut self, own: &Steered) -> Option<Steered> {
+        let relative = parse_name(own.name.name.as_bytes(), self.recipe.origin.octets()).ok()?;
+        let name = Name::from_wire(&relative)?;
+        if let Some(why) = self.given_away(&name) {
+            self.conflicts.push(format!("{} cannot be steered: {why}", name_text(name.octets())));
+            return None;
+        }
+        let mut testing = Vec::new();
+        for (region, label) in &own.testing {
+            let below = parse_name(format!("{label}._region").as_bytes(), name.octets()).ok();
+            let below = below.and_then(|wire| Name::from_wire(&wire));
+            match below.map(|below| (below, self.given_away(&below))) {
+                Some((below, None)) => {
+                    self.owned.insert(below.octets().into(), own.alias);
+                    testing.push((*region, label.clone()));
+                }
+                Some((below, Some(why))) => {
+                    let text = name_text(below.octets());
+                    self.conflicts.push(format!("{text} cannot be a testing name: {why}"));
+                }
+                None => {}
+            }
+        }
+        self.owned.insert(name.octets().into(), own.alias);
+        Some(Steered { testing: testing.into(), ..own.clone() })
+    }
+
+    /// Whether the primary says that a name is somebody else's.
+    fn given_away(&self, name: &Name) -> Option<String> {
+        let depth = name.depth_below(&self.recipe.origin)?;
+        (0..=depth).find_map(|index| {
+            let at = name.suffix(index);
+            if index < depth && self.cuts.contains(at) {
+                return Some(format!("the primary delegates {}", name_text(at)));
+            }
+            let redirects = self.redirects.contains(at);
+            redirects.then(|| format!("the primary has a DNAME at {}", name_text(at)))
+        })
+    }
+
+    /// Whether a record of the primary stays in the zone.
+    fn keeps(&mut self, held: &Held<'_>) -> bool {
+        if self.recipe.signing == Signing::Here && is_of_signing(held, &self.recipe.origin) {
+            return false;
+        }
+        let denies = matches!(held.rtype, Rtype::NSEC | Rtype::NSEC3 | Rtype::NSEC3PARAM);
+        if denies && !self.owned.is_empty() {
+            return false;
+        }
+        let Some(alias) = self.owned.get(held.owner).copied() else { return true };
+        let covered = match held.rtype {
+            Rtype::RRSIG => held.rdata.first_chunk::<2>().map(|octets| Rtype(u16::from_be_bytes(*octets))),
+            other => Some(other),
+        };
+        let answered = covered.is_some_and(|rtype| alias || rtype.is_steered() || rtype == Rtype::CNAME);
+        if answered && held.rtype != Rtype::RRSIG && (alias || held.rtype == Rtype::CNAME) {
+            let (text, rtype) = (name_text(held.owner), held.rtype);
+            self.conflicts.push(match alias {
+                true => {
+                    format!("{text} is steered to host names: the primary's {rtype} there is not answered")
+                }
+                false => format!("{text} is steered: the primary's CNAME there is not answered"),
+            });
+        }
+        !answered
+    }
+
+    /// The conflicts, not too many of them.
+    fn told(self) -> Vec<String> {
+        let mut conflicts = self.conflicts;
+        conflicts.dedup();
+        let more = conflicts.len().saturating_sub(CONFLICTS_MAX);
+        conflicts.truncate(CONFLICTS_MAX);
+        if more > 0 {
+            conflicts.push(format!("and {more} more"));
+        }
+        conflicts
+    }
+}
+
+/// What a zone that is signed here gets anew.
+fn is_of_signing(held: &Held<'_>, origin: &Name) -> bool {
+    let is_apex = held.owner == origin.octets();
+    matches!(held.rtype, Rtype::RRSIG | Rtype::NSEC | Rtype::NSEC3 | Rtype::NSEC3PARAM)
+        || (is_apex && (held.rtype == Rtype::DNSKEY || held.rtype == CDS || held.rtype == CDNSKEY))
 }

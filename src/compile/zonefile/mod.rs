@@ -9,6 +9,7 @@ mod coordinates;
 mod entries;
 mod fields;
 mod generate;
+mod given;
 mod includes;
 mod judge;
 mod prefixes;
@@ -32,6 +33,7 @@ const ZONE_OCTETS_MAX: usize = 1 << 30;
 /// Problems reported of one file: what is no master file at all would have one a line.
 const PROBLEMS_MAX: usize = 100;
 
+pub use given::{Given, zone_of};
 pub use includes::{Include, includes};
 
 /// A name of the zone that a service answers for.

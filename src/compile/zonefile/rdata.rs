@@ -152,3 +152,20 @@ fn check_known(rtype: Rtype, wire: &[u8]) -> Result<(), String> {
         Err(_) => Err(format!("these octets are no data of type {rtype}")),
     }
 }
+
+/// The same for data that were never text: they must be what this reader would write itself, so that no
+/// compressed name is left in them.
+pub(super) fn check_exact(rtype: Rtype, wire: &[u8]) -> Result<(), String> {
+    check_known(rtype, wire)?;
+    let mut parser = Parser::from_ref(wire);
+    let parsed =
+        ZoneRecordData::<&[u8], ParsedName<&[u8]>>::parse_rdata(DomainRtype::from_int(rtype.0), &mut parser);
+    let Ok(Some(data)) = parsed else { return Ok(()) };
+    let mut again = Vec::with_capacity(wire.len());
+    // Vectors take any number of octets.
+    let _ = data.compose_rdata(&mut again);
+    match again == wire {
+        true => Ok(()),
+        false => Err(format!("these octets are no data of type {rtype} as it is written out")),
+    }
+}

@@ -46,6 +46,22 @@ impl Records {
         self.octets.get(start..start + usize::from(length)).unwrap_or(&[])
     }
 
+    /// Adds a record that is in no file; `None` when 4 GiB are full.
+    pub(super) fn push(
+        &mut self,
+        owner: &[u8],
+        rtype: Rtype,
+        ttl_s: u32,
+        rdata: &[u8],
+        span: Span,
+    ) -> Option<()> {
+        let same = self.list.last().filter(|last| self.owner(last) == owner).map(|last| last.owner.0);
+        let owner = (same.or_else(|| self.store(owner))?, u8::try_from(owner.len()).ok()?);
+        let rdata = (self.store(rdata)?, u16::try_from(rdata.len()).ok()?);
+        self.list.push(Record { owner, rtype, ttl_s, rdata, span });
+        Some(())
+    }
+
     /// `None` when 4 GiB are full.
     fn store(&mut self, octets: &[u8]) -> Option<u32> {
         let start = u32::try_from(self.octets.len()).ok()?;
