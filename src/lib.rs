@@ -39,6 +39,8 @@ pub mod probe;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod publish;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+pub mod refresh;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod server;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
 pub mod state;

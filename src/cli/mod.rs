@@ -12,6 +12,7 @@ mod logging;
 mod operate;
 mod serve;
 mod status;
+mod zones;
 
 use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -85,6 +86,10 @@ enum Verb {
     Journal(journal::JournalArgs),
     /// Show regions, endpoints and their health in the running server
     Status(ServerArgs),
+    /// List the zones of the running server, and how those that come from primaries are
+    Zones(ServerArgs),
+    /// Let the running server ask the primaries of a zone now, and show what came of it
+    Refresh(zones::RefreshArgs),
     /// Ask the running server whether it is ready: exit 0, else 1
     ///
     /// For containers and service managers: it asks /readyz on the control listener.
@@ -256,6 +261,8 @@ pub fn main() -> ExitCode {
         Verb::Release(args) => operate::release(&args),
         Verb::Journal(args) => journal::run(&args),
         Verb::Status(args) => status::run(&args),
+        Verb::Zones(args) => zones::list(&args),
+        Verb::Refresh(args) => zones::refresh(&args),
         Verb::Healthcheck(args) => healthcheck::run(&args),
         Verb::Schema { zone } => print_text(&schema(zone)),
         Verb::Demo(args) => match demo::run(&args) {

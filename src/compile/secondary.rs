@@ -7,12 +7,14 @@
 //! whoever validates.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::testing;
 use super::zonefile::{Given, SteeredOwner, zone_of};
-use crate::config::{self, Config, Problems, Secondary, Severity, SteeredName};
+use crate::config::{self, Config, Primary, Problems, Secondary, Severity, SteeredName};
 use crate::ids::{RegionId, ZoneId};
 use crate::secondary::{Held, ZoneData};
+use crate::tsig::Key;
 use crate::view::Snapshot;
 use crate::wire::{Name, Rtype, name_text, parse_name};
 use crate::zone::Zone;
@@ -71,6 +73,8 @@ pub struct Recipe {
     /// Whether it is signed here.
     signing: Signing,
     steered: Box<[Steered]>,
+    /// The keys that its primaries are configured with.
+    keys: Box<[(Box<str>, Arc<Key>)]>,
 }
 
 /// Who signs a zone.
@@ -131,10 +135,26 @@ fn recipe(place: &Place<'_>, config: &Config, snapshot: &Snapshot) -> Option<Rec
         secondary: place.secondary.clone(),
         signing: if place.zone.dnssec.is_some() { Signing::Here } else { Signing::AtThePrimary },
         steered: place.zone.names.iter().map(steered).collect(),
+        keys: keys(place.secondary, config),
     })
 }
 
+fn keys(secondary: &Secondary, config: &Config) -> Box<[(Box<str>, Arc<Key>)]> {
+    let named = secondary.primaries.iter().filter_map(|primary| primary.key.as_deref());
+    let found = |name: &str| {
+        let key = config.tsig.iter().find(|key| key.name == name)?;
+        Some((name.into(), Arc::clone(&key.key)))
+    };
+    named.filter_map(found).collect()
+}
+
 impl Recipe {
+    /// The key that a primary is configured with.
+    pub fn key(&self, primary: &Primary) -> Option<Arc<Key>> {
+        let name = primary.key.as_deref()?;
+        self.keys.iter().find(|(own, _)| **own == *name).map(|(_, key)| Arc::clone(key))
+    }
+
     /// Makes the zone, judged as a zone file is.
     ///
     /// # Errors

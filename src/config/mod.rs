@@ -22,6 +22,7 @@ pub use read::{class_folders, control_listen, duration, read, spell_duration, zo
 pub use render::{Style, json, summary, text};
 pub use schema::{main_schema, zone_schema};
 pub use secondary::{Primary, PrimaryTls, Secondary};
+pub use suggest::near;
 pub use transports::*;
 pub use types::*;
 

@@ -1,6 +1,6 @@
 //! The supervisor's figures, beside those that telemetry counts.
 
-use crate::daemon::{LoadFigures, Phase, Status};
+use crate::daemon::{LoadFigures, Phase, SecondaryStatus, Status, ZoneStatus};
 use crate::state::Counts;
 use crate::telemetry::{Exposition, Kind};
 
@@ -16,6 +16,64 @@ pub fn expose(status: &Status, to: &mut Exposition) {
     loads(status, to);
     probes(status, to);
     operators(status, to);
+}
+
+/// The states that a zone from primaries can be in.
+const ZONE_STATES: [&str; 3] = ["current", "expired", "missing"];
+
+/// Writes how the zones are that come from primaries.
+pub fn zones(zones: &[ZoneStatus], to: &mut Exposition) {
+    let own: Vec<(&ZoneStatus, &SecondaryStatus)> =
+        zones.iter().filter_map(|zone| Some((zone, zone.secondary.as_ref()?))).collect();
+    if own.is_empty() {
+        return;
+    }
+    to.family(
+        "meridian_secondary_state",
+        Kind::Gauge,
+        "1 for the state that a zone from primaries is in, 0 for the others.",
+    );
+    for (zone, _) in &own {
+        for state in ZONE_STATES {
+            let labels = [("zone", zone.name.as_str()), ("state", state)];
+            to.sample(&labels, f64::from(u8::from(zone.state == state)));
+        }
+    }
+    let mut family = |name, kind, help, value: fn(&ZoneStatus, &SecondaryStatus) -> Option<f64>| {
+        to.family(name, kind, help);
+        for (zone, own) in &own {
+            if let Some(value) = value(zone, own) {
+                to.sample(&[("zone", &zone.name)], value);
+            }
+        }
+    };
+    family("meridian_secondary_serial", Kind::Gauge, "The serial of what was transferred.", |zone, _| {
+        zone.serial.map(f64::from)
+    });
+    family(
+        "meridian_secondary_confirmed_age_seconds",
+        Kind::Gauge,
+        "Time since a primary has confirmed what is here.",
+        |_, own| own.confirmed_s,
+    );
+    family(
+        "meridian_secondary_expires_seconds",
+        Kind::Gauge,
+        "Time until it is not answered any more.",
+        |_, own| own.expires_in_s,
+    );
+    family(
+        "meridian_secondary_transfers_total",
+        Kind::Counter,
+        "Transfers that were put in force.",
+        |_, own| Some(own.transfers as f64),
+    );
+    family(
+        "meridian_secondary_failures_total",
+        Kind::Counter,
+        "Primaries that were asked and were of no use.",
+        |_, own| Some(own.failures as f64),
+    );
 }
 
 /// Writes what was kept for the next process.

@@ -13,6 +13,7 @@ mod operate;
 mod page;
 mod problem;
 mod question;
+mod zones;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -124,6 +125,7 @@ fn router(shared: Shared) -> Router {
         .route("/v1/reload", post(reload))
         .merge(operate::routes())
         .merge(keys::routes())
+        .merge(zones::routes())
         .route("/v1/journal", get(journal::show))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
@@ -217,6 +219,7 @@ async fn show_metrics(State(shared): State<Shared>) -> Result<Response, Problem>
     let status = shared.status().await?;
     let mut exposition = Exposition::default();
     metrics::expose(&status, &mut exposition);
+    metrics::zones(&shared.zones().await?, &mut exposition);
     metrics::kept(&shared.keeper.counts(), &mut exposition);
     shared.telemetry.expose(&mut exposition);
     let form = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -22,6 +22,10 @@ pub enum Command {
     Keys(KeysRequest),
     /// Say how things are.
     Status(oneshot::Sender<Box<Status>>),
+    /// Say what zones there are.
+    Zones(oneshot::Sender<Vec<ZoneStatus>>),
+    /// Check a zone that comes from primaries.
+    Refresh(RefreshRequest),
 }
 
 /// "Read the configuration again."
@@ -62,6 +66,84 @@ pub struct KeysDone {
     pub zone: String,
     /// The key that it concerns.
     pub tag: u16,
+}
+
+/// "Check a zone that comes from primaries."
+pub struct RefreshRequest {
+    /// Its name; of a zone of a class of clients `CLASS@NAME`.
+    pub zone: String,
+    /// Fetch all of it, whatever its serial.
+    pub force: bool,
+    /// Who asks.
+    pub actor: String,
+    /// Where the outcome goes.
+    pub reply: oneshot::Sender<Refreshed>,
+}
+
+/// What a check came to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Refreshed {
+    /// No such zone comes from primaries.
+    Unknown {
+        /// In words.
+        why: String,
+    },
+    /// A primary has confirmed what is here.
+    Same {
+        /// Its serial.
+        serial: Option<u32>,
+    },
+    /// Something newer is here now.
+    Newer {
+        /// Its serial.
+        serial: Option<u32>,
+        /// From whom, and how.
+        text: String,
+    },
+    /// No primary was of use.
+    Failed {
+        /// What was wrong with the last one.
+        why: String,
+    },
+}
+
+/// A zone.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ZoneStatus {
+    /// Its origin; of a zone of a class of clients `CLASS@ORIGIN`.
+    pub name: String,
+    /// `file`, or `secondary`.
+    pub kind: String,
+    /// `current`; of a secondary zone also `expired`, or `missing` before the first transfer.
+    pub state: String,
+    /// Its serial, where it has one.
+    pub serial: Option<u32>,
+    /// Names in it, those between names included.
+    pub names: usize,
+    /// What is known of it if it comes from primaries.
+    pub secondary: Option<SecondaryStatus>,
+}
+
+/// What is known of a zone that comes from primaries.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SecondaryStatus {
+    /// Their addresses.
+    pub primaries: Vec<String>,
+    /// Seconds until they are asked again; none while they are being asked.
+    pub refresh_in_s: Option<f64>,
+    /// Seconds until it expires; none where it has, or there is nothing to expire.
+    pub expires_in_s: Option<f64>,
+    /// Seconds since a primary has confirmed it.
+    pub confirmed_s: Option<f64>,
+    /// Transfers since the start.
+    pub transfers: u64,
+    /// Primaries that were of no use, each time one was asked.
+    pub failures: u64,
+    /// What was wrong when they were asked last.
+    pub last_error: Option<String>,
+    /// What of the configuration and the primary's data exclude each other.
+    pub conflicts: Vec<String>,
 }
 
 /// Where commands go.

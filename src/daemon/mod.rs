@@ -13,6 +13,7 @@ mod prepare;
 mod privileges;
 mod progress;
 mod remember;
+mod secondaries;
 pub mod signing;
 mod status;
 mod supervisor;
@@ -30,8 +31,8 @@ use tokio::sync::mpsc;
 
 pub use command::{
     AddressStatus, CheckStatus, Command, Commands, EndpointStatus, KeysAsked, KeysDone, KeysRequest,
-    LoadFigures, Phase, ProbeCounts, RegionStatus, ReloadCounts, ReloadRequest, Reloaded, ServiceStatus,
-    ShareStatus, Status,
+    LoadFigures, Phase, ProbeCounts, RefreshRequest, Refreshed, RegionStatus, ReloadCounts, ReloadRequest,
+    Reloaded, SecondaryStatus, ServiceStatus, ShareStatus, Status, ZoneStatus,
 };
 pub use operated::{Done, Fault, NotOperated, OperateRequest, Operated, OverrideStatus, PostRequest};
 pub use prepare::{EarlierMaps, LocationFiles, Prepared, Reading, Refused, Source};
@@ -43,6 +44,7 @@ use crate::health::Board;
 use crate::probe::Prober;
 use crate::probe::exec::{Commands as ExecCommands, Helper};
 use crate::publish::Cell;
+use crate::refresh::{self, Refresher, Store};
 use crate::server::{Clock, Draws, Entrances};
 use crate::telemetry::Telemetry;
 use crate::transfer::Desk;
@@ -50,6 +52,7 @@ use crate::view::View;
 
 use certificates::Certificates;
 use privileges::{DropError, Privileges, drop_privileges, identity, raise_descriptor_limit};
+use secondaries::InMemory;
 use signing::Signing;
 use supervisor::{OBSERVATIONS_WAITING_MAX, Parts, Ready, SharedSigning, Supervisor, make_ready};
 
@@ -110,7 +113,7 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
     let source = Source { path: path.to_owned() };
     let reading = source
         .read(1, &EarlierMaps::default(), &mut |service, endpoint| telemetry.counter(service, endpoint));
-    let prepared = reading.strict().outcome().map_err(Failed::Refused)?;
+    let mut prepared = reading.strict().outcome().map_err(Failed::Refused)?;
     if !prepared.warnings.is_empty() {
         tracing::warn!("{}", prepared.warnings.trim_end());
     }
@@ -149,6 +152,8 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
 
     let clock = Clock::start();
     let shared = SharedSigning::default();
+    let store = state.as_deref().map(Store::within);
+    prepared.carry_zones(&InMemory::default(), store.as_ref());
     let ready = make_ready(prepared, &source, &shared, clock.now()).map_err(Failed::Refused)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -167,6 +172,7 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
         telemetry,
         hangup,
         state,
+        store,
         helper,
     };
     let outcome = runtime.block_on(supervise(start));
@@ -187,6 +193,7 @@ struct Start {
     telemetry: Arc<Telemetry>,
     hangup: SigSet,
     state: Option<PathBuf>,
+    store: Option<Store>,
     helper: Option<Helper>,
 }
 
@@ -202,11 +209,15 @@ async fn supervise(start: Start) -> io::Result<()> {
         telemetry,
         hangup,
         state,
+        store,
         helper,
     } = start;
-    let Ready { prepared, mut opened, bases } = ready;
+    let Ready { mut prepared, mut opened, bases } = ready;
     let now = clock.now();
     let (keeper, kept) = remember::open(state.as_deref(), now)?;
+    let (reports_sender, reports) = mpsc::channel(refresh::REPORTS_WAITING_MAX);
+    let carried = std::mem::take(&mut prepared.carried);
+    let refresher = Refresher::new(tokio::runtime::Handle::current(), store, reports_sender);
     let snapshot = prepared.snapshot.clone();
     let seed = Draws::seeded().draw();
     let mut board = Board::new(Arc::clone(&snapshot.board), prepared.board_limits(), now, seed);
@@ -240,7 +251,7 @@ async fn supervise(start: Start) -> io::Result<()> {
         control::spawn(listener, shared)?;
     }
     let exec = helper.map(ExecCommands::new).transpose()?;
-    let (desk, _changes) = Desk::new();
+    let (desk, changes) = Desk::new();
     let prober = Prober::new(prepared.probe_limits(), exec, observations_sender);
     let supervisor = Supervisor::new(Parts {
         source,
@@ -259,6 +270,10 @@ async fn supervise(start: Start) -> io::Result<()> {
         keeper: keeper.clone(),
         desk,
         signing,
+        carried,
+        refresher,
+        reports,
+        changes,
     })?;
     tokio::spawn(certificates.watch());
     hangup.thread_unblock()?;

@@ -7,8 +7,10 @@ use std::time::SystemTime;
 
 use super::certificates::{self, Readings};
 use super::progress::Progress;
+use super::secondaries::{Carried, InMemory, carry};
 use crate::compile::floors::{self, FloorShare};
 use crate::compile::locations::{Atlas, Database, Overrides};
+use crate::compile::secondary::recipes;
 use crate::compile::{Inputs, compile};
 use crate::config::{
     self, Config, FileId, Geoip, Https, Problems, Quic, Severity, SourceFile, Sources, Span, Style,
@@ -18,7 +20,9 @@ use crate::health::BoardLimits;
 use crate::ids::CounterId;
 use crate::load;
 use crate::probe::ProbeLimits;
+use crate::refresh::Store;
 use crate::view::Snapshot;
+use crate::zone::Validity;
 
 /// Where configurations come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +39,8 @@ pub struct Prepared {
     pub snapshot: Arc<Snapshot>,
     /// Warnings as text; empty when there are none.
     pub warnings: String,
+    /// The zones from primaries, with what there is of them.
+    pub carried: Vec<Carried>,
     /// What the location maps were made from.
     files: Arc<LocationFiles>,
     /// The certificates of the encrypted transports.
@@ -136,7 +142,15 @@ impl Source {
         let files = Arc::new(LocationFiles { source, geoip, places, asked: Mutex::new(()) });
         let (certificates, certificate_problems) = (Readings::default(), String::new());
         let snapshot = Arc::new(snapshot);
-        Some(Prepared { config, snapshot, warnings, files, certificates, certificate_problems })
+        Some(Prepared {
+            carried: Vec::new(),
+            config,
+            snapshot,
+            warnings,
+            files,
+            certificates,
+            certificate_problems,
+        })
     }
 
     /// What the scope floors of a reading cost (E6); compiles it once more, without them.
@@ -264,6 +278,22 @@ impl Prepared {
             concurrency_max: self.config.probes.concurrency_max,
             allow_loopback: self.config.probes.allow_loopback,
         }
+    }
+
+    /// Finds the data of zones that come from primaries, and puts what is made of them into the snapshot.
+    pub fn carry_zones(&mut self, memory: &InMemory, store: Option<&Store>) {
+        let recipes = recipes(&self.config, &self.snapshot);
+        let (carried, mut replacements) = carry(recipes, memory, store);
+        for replacement in &mut replacements {
+            let of_zone = carried.iter().find(|carried| carried.recipe.id == replacement.id);
+            if of_zone.is_some_and(|carried| carried.has_expired()) {
+                replacement.validity = Validity::Expired;
+            }
+        }
+        if !replacements.is_empty() {
+            self.snapshot = Arc::new(self.snapshot.with_zones(&replacements));
+        }
+        self.carried = carried;
     }
 
     /// Its maps, for the next reading.

@@ -2,18 +2,22 @@
 
 use super::command::{
     AddressStatus, CheckStatus, EndpointStatus, LoadFigures, Phase, ProbeCounts, RegionStatus, ReloadCounts,
-    ServiceStatus, ShareStatus, Status,
+    SecondaryStatus, ServiceStatus, ShareStatus, Status, ZoneStatus,
 };
 use super::operated::OverrideStatus;
 use super::signing::SignedStatus;
+use crate::config::Config;
 use crate::health::feed::Amount;
 use crate::health::load::LoadStatus;
 use crate::health::{Board, Forced, Share, ShareCause, Verdict, Vote};
-use crate::ids::{AddressId, EndpointId, RegionId, ServiceId, TargetId};
+use crate::ids::{AddressId, EndpointId, RegionId, ServiceId, TargetId, ZoneId};
 use crate::now::Now;
+use crate::secondary::Soa;
 use crate::steer::{Endpoint, Mode};
 use crate::telemetry::Telemetry;
 use crate::view::{Snapshot, View};
+use crate::zone::{Catalog, Validity};
+use std::collections::HashMap;
 
 /// What the account is made from, besides the view and the board.
 pub struct Facts<'a> {
@@ -58,6 +62,39 @@ pub fn status(view: &View, board: &Board, telemetry: &Telemetry, now: Now, facts
         transitions: facts.transitions,
         attributions: snapshot.attributions.iter().map(ToString::to_string).collect(),
     }
+}
+
+/// Every zone, in the order of the configuration.
+pub fn zones(
+    config: &Config,
+    catalog: &Catalog,
+    secondaries: &HashMap<ZoneId, SecondaryStatus>,
+) -> Vec<ZoneStatus> {
+    let own =
+        config.classes.iter().flat_map(|class| class.zones.iter().map(|zone| (Some(&class.name), zone)));
+    let written = config.zones.iter().map(|zone| (None, zone)).chain(own);
+    let each = (0u32..).map(ZoneId).zip(written).zip(catalog.zones());
+    each.map(|((id, (class, written)), zone)| {
+        let validity = catalog.validity(id);
+        let serial = zone.soa().and_then(|soa| soa.rdata().next()).and_then(Soa::from_rdata);
+        ZoneStatus {
+            name: match class {
+                Some(class) => format!("{class}@{}", written.origin),
+                None => written.origin.clone(),
+            },
+            kind: if written.secondary.is_some() { "secondary" } else { "file" }.to_owned(),
+            state: match validity {
+                Validity::Current => "current",
+                Validity::Expired => "expired",
+                Validity::Missing => "missing",
+            }
+            .to_owned(),
+            serial: serial.filter(|_| validity != Validity::Missing).map(|soa| soa.serial),
+            names: zone.nodes(),
+            secondary: secondaries.get(&id).cloned(),
+        }
+    })
+    .collect()
 }
 
 fn regions(snapshot: &Snapshot, endpoints: &[EndpointStatus]) -> Vec<RegionStatus> {

@@ -44,6 +44,8 @@ pub struct Head {
     pub is_response: bool,
     /// Four bits.
     pub opcode: u8,
+    /// AA
+    pub authoritative: bool,
     /// TC
     pub truncated: bool,
     /// The lower four bits of the response code.
@@ -85,6 +87,7 @@ impl<'m> Message<'m> {
             id: u16::from_be_bytes([i1, i0]),
             is_response: high & 0x80 != 0,
             opcode: high >> 3 & 0xf,
+            authoritative: high & 4 != 0,
             truncated: high & 2 != 0,
             rcode: low & 0xf,
         }

@@ -305,6 +305,13 @@ impl Timers {
     }
 }
 
+impl Soa {
+    /// How long such data live without a primary that confirms them.
+    pub fn expires_after(&self, limits: &Limits) -> Duration {
+        expire_of(self, limits)
+    }
+}
+
 /// When data of such an SOA expire: no sooner than a check and another try take.
 pub(super) fn expire_of(soa: &Soa, limits: &Limits) -> Duration {
     let least = clamp(soa.refresh, &limits.refresh).saturating_add(clamp(soa.retry, &limits.retry));

@@ -81,6 +81,12 @@ pub enum What {
     Roll,
     /// An operator says that the parent has a new DS.
     DsSeen,
+    /// A zone was transferred from a primary.
+    Transfer,
+    /// A zone that comes from primaries has expired.
+    ZoneExpired,
+    /// An operator wants a zone checked.
+    Refresh,
     /// Anything a later version writes.
     #[serde(other)]
     Other,
@@ -108,6 +114,9 @@ impl What {
             What::Thaw => "thaw",
             What::AllDown => "all-down",
             What::Recovered => "recovered",
+            What::Transfer => "transfer",
+            What::ZoneExpired => "zone-expired",
+            What::Refresh => "refresh",
             What::Other => "other",
         }
     }

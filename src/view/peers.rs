@@ -59,8 +59,9 @@ impl Peers {
 
     /// The zone of that origin that comes from elsewhere, if this peer's word counts there.
     pub fn source(&self, origin: &Name, from: IpAddr, key: Option<&Key>) -> Option<&Name> {
-        let (zone, primaries) = self.sources.iter().find(|(zone, _)| zone == origin)?;
-        allows(primaries, from, key).then_some(zone)
+        // Several classes of clients may have a zone of that origin.
+        let mut own = self.sources.iter().filter(|(zone, _)| zone == origin);
+        own.find(|(_, primaries)| allows(primaries, from, key)).map(|(zone, _)| zone)
     }
 }
 

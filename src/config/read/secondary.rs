@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::directory::Directory;
 use super::reader::{At, Context, Table, Value, shortened};
 use super::scalar;
 use crate::config::shape::{PRIMARY, SECONDARY};
@@ -23,9 +24,9 @@ const DNS_PORT: u16 = 53;
 const TLS_PORT: u16 = 853;
 
 /// What `value` says. `folder` is that of the main file.
-pub fn secondary(cx: &mut Context, value: Value, folder: &Path) -> Option<Secondary> {
+pub fn secondary(cx: &mut Context, value: Value, keys: &mut Directory, folder: &Path) -> Option<Secondary> {
     let table = Table::open(cx, value, &SECONDARY, None)?;
-    let primaries = primaries(cx, &table, folder);
+    let primaries = primaries(cx, &table, keys, folder);
     let usual = Limits::USUAL;
     let limits = Limits {
         refresh: bounds(cx, &table, ("refresh_min", "refresh_max"), &usual.refresh),
@@ -60,7 +61,7 @@ fn bounds(
     low_or_usual..=high.unwrap_or(*usual.end()).max(low_or_usual)
 }
 
-fn primaries(cx: &mut Context, table: &Table, folder: &Path) -> Vec<Primary> {
+fn primaries(cx: &mut Context, table: &Table, keys: &mut Directory, folder: &Path) -> Vec<Primary> {
     let Some((values, span)) = table.one_or_many("primaries") else { return Vec::new() };
     if values.is_empty() {
         cx.error(span, "there is no primary", "write primaries = [\"192.0.2.1\"]");
@@ -71,7 +72,7 @@ fn primaries(cx: &mut Context, table: &Table, folder: &Path) -> Vec<Primary> {
     }
     let mut seen: Vec<(Primary, Span)> = Vec::new();
     for value in values.into_iter().take(PRIMARIES_MAX) {
-        let Some(primary) = primary(cx, value, folder) else { continue };
+        let Some(primary) = primary(cx, value, keys, folder) else { continue };
         match seen.iter().find(|(other, _)| other.address == primary.address) {
             Some((_, first)) => {
                 let first = *first;
@@ -85,7 +86,7 @@ fn primaries(cx: &mut Context, table: &Table, folder: &Path) -> Vec<Primary> {
     seen.into_iter().map(|(primary, _)| primary).collect()
 }
 
-fn primary(cx: &mut Context, value: Value, folder: &Path) -> Option<Primary> {
+fn primary(cx: &mut Context, value: Value, keys: &mut Directory, folder: &Path) -> Option<Primary> {
     if value.toml.as_table().is_none() {
         let text = value.text(cx, "primaries")?;
         let address = address(cx, text, DNS_PORT)?;
@@ -96,7 +97,8 @@ fn primary(cx: &mut Context, value: Value, folder: &Path) -> Option<Primary> {
     let text = table.text(cx, "address");
     let port = if table.get("tls").is_some() { TLS_PORT } else { DNS_PORT };
     let address = text.and_then(|text| address(cx, text, port));
-    let key = table.text(cx, "key").map(|at| at.value.to_owned());
+    let key = table.text(cx, "key");
+    let key = key.filter(|key| keys.refer(cx, *key).is_some()).map(|at| at.value.to_owned());
     Some(Primary { address: address?, key, tls })
 }
 

@@ -116,7 +116,8 @@ fn own_file(cx: &mut Context, (sources, file): (&Sources, FileId), origin: &str,
     let table = Table::root(cx, file, parsed.get_ref(), &ZONE);
     let names = steered_names(cx, &table, origin, known);
     let dnssec = dnssec::zone_dnssec(cx, &table, !names.is_empty());
-    let secondary = table.get("secondary").and_then(|value| secondary::secondary(cx, value, known.folder));
+    let secondary =
+        table.get("secondary").and_then(|value| secondary::secondary(cx, value, known.keys, known.folder));
     Own { names, dnssec, secondary, transfer: transfer::transfer(cx, &table, known.keys) }
 }
 

@@ -4,6 +4,7 @@ mod keep;
 mod life;
 mod operate;
 mod reload;
+mod secondary;
 mod sign;
 mod tell;
 
@@ -21,15 +22,18 @@ use tokio::time::sleep;
 use super::certificates::Certificates;
 use super::command::{Command, ReloadCounts};
 use super::prepare::{LocationFiles, Prepared, Refused, Source};
+use super::secondaries::{Carried, Secondaries};
 use crate::health::{Board, Observation};
 use crate::now::Now;
 use crate::probe::Prober;
 use crate::publish::Cell;
+use crate::refresh::{Refresher, Report};
 use crate::server::{Clock, Entrances};
 use crate::state::{Keeper, Kept};
 use crate::telemetry::Telemetry;
-use crate::transfer::Desk;
+use crate::transfer::{Changed, Desk};
 use crate::view::View;
+use crate::zone::Replacement;
 
 use keep::Keeping;
 use life::Life;
@@ -64,6 +68,10 @@ enum Input {
     Compiled(Result<Box<Ready>, Refused>),
     /// A zone was signed beside the loop, or was not.
     Signed(Box<SignedAnew>),
+    /// What a primary had of a zone.
+    Refreshed(Box<Report>),
+    /// A primary tells that a zone has changed.
+    Changed(Box<Changed>),
     /// Time has passed.
     Tick,
 }
@@ -111,6 +119,14 @@ pub struct Parts {
     pub desk: Arc<Desk>,
     /// The signed zones.
     pub signing: SharedSigning,
+    /// The zones from primaries, with what there is of them.
+    pub carried: Vec<Carried>,
+    /// Asks primaries.
+    pub refresher: Refresher,
+    /// What they had.
+    pub reports: mpsc::Receiver<Report>,
+    /// Who tells of changes.
+    pub changes: mpsc::Receiver<Changed>,
 }
 
 /// The process's state, owned by one task.
@@ -137,6 +153,10 @@ pub struct Supervisor {
     signing_looked_at: Duration,
     /// A view could not be signed: no other is made until then.
     unsigned_until: Duration,
+    secondaries: Secondaries,
+    refresher: Refresher,
+    /// Zones that wait to be put in force.
+    replacements: Vec<Replacement>,
     /// The reload that is under way, if one is.
     reloading: Option<Reloading>,
     /// What was asked while one was under way: the files may have changed since it began.
@@ -158,6 +178,8 @@ struct Inputs {
     compiled_sender: mpsc::Sender<Result<Box<Ready>, Refused>>,
     signed: mpsc::Receiver<Box<SignedAnew>>,
     signed_sender: mpsc::Sender<Box<SignedAnew>>,
+    reports: mpsc::Receiver<Report>,
+    changes: mpsc::Receiver<Changed>,
     hangup: SignalStream,
     terminate: SignalStream,
     interrupt: SignalStream,
@@ -178,6 +200,8 @@ impl Supervisor {
             compiled_sender,
             signed,
             signed_sender,
+            reports: parts.reports,
+            changes: parts.changes,
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -205,6 +229,9 @@ impl Supervisor {
             signing: parts.signing,
             signing_looked_at: Duration::ZERO,
             unsigned_until: Duration::ZERO,
+            secondaries: Secondaries::start(parts.carried, now),
+            refresher: parts.refresher,
+            replacements: Vec::new(),
             reloading: None,
             reload_again: None,
             reloads: ReloadCounts::default(),
@@ -223,6 +250,7 @@ impl Supervisor {
         loop {
             let now = self.clock.now();
             self.start_due_probes(now);
+            self.refresh_due(now);
             self.tell_events();
             self.sign_if_due(now);
             self.publish_if_due(now);
@@ -248,6 +276,8 @@ impl Supervisor {
             Some(command) = inputs.commands.recv() => Input::Command(command),
             Some(compiled) = inputs.compiled.recv() => Input::Compiled(compiled),
             Some(signed) = inputs.signed.recv() => Input::Signed(signed),
+            Some(report) = inputs.reports.recv() => Input::Refreshed(Box::new(report)),
+            Some(changed) = inputs.changes.recv() => Input::Changed(Box::new(changed)),
             Some(observation) = inputs.observations.recv() => Input::Observation(observation),
             () = sleep(sleep_for) => Input::Tick,
         }
@@ -257,7 +287,10 @@ impl Supervisor {
     fn sleep_for(&self, now: Now) -> Duration {
         let until = |instant: Duration| instant.saturating_sub(now.monotonic);
         let mut least = self.board.poll_timeout(now).unwrap_or(SLEEP_MAX).min(SLEEP_MAX);
-        if self.board.generation() != self.published_health {
+        if let Some(due) = self.secondaries.due() {
+            least = least.min(until(due));
+        }
+        if self.board.generation() != self.published_health || !self.replacements.is_empty() {
             least = least.min(until(self.published.monotonic + COALESCING_INTERVAL));
         }
         match &self.life {
@@ -276,6 +309,10 @@ impl Supervisor {
             Input::Command(Command::Post(request)) => self.post(request),
             Input::Command(Command::Keys(request)) => self.keys(request),
             Input::Command(Command::Status(reply)) => self.tell_status(reply),
+            Input::Command(Command::Zones(reply)) => self.tell_zones(reply),
+            Input::Command(Command::Refresh(request)) => self.refresh(request),
+            Input::Refreshed(report) => self.refreshed(*report),
+            Input::Changed(changed) => self.notified(&changed),
             Input::Signal(Signal::Reload) => self.reload(Reloading::signalled()),
             Input::Signal(Signal::Stop) => return self.begin_to_stop(),
             Input::Compiled(compiled) => self.finish_reload(compiled),
@@ -294,7 +331,9 @@ impl Supervisor {
     /// At most one new view per coalescing interval, and none when neither health nor a schedule has changed.
     fn publish_if_due(&mut self, now: Now) {
         let due = self.published.monotonic.saturating_add(COALESCING_INTERVAL);
-        let changed = self.board.generation() != self.published_health || self.view.calendar.has_run_out(now);
+        let changed = self.board.generation() != self.published_health
+            || !self.replacements.is_empty()
+            || self.view.calendar.has_run_out(now);
         if changed && now.monotonic >= due.max(self.unsigned_until) {
             self.publish();
         }
@@ -302,6 +341,7 @@ impl Supervisor {
 
     /// Makes a view of the snapshot and the health as they are, and puts it in force.
     fn publish(&mut self) {
+        self.replace_zones();
         let table = self.board.table();
         let (snapshot, previous) = (self.prepared.snapshot.clone(), self.view.clone());
         // Deciding for every class of places can take a while: the runtime's other tasks go on elsewhere.

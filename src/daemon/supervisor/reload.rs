@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::{Ready, Supervisor, held, make_ready};
 use crate::daemon::command::{ReloadRequest, Reloaded};
 use crate::daemon::prepare::{Refused, needs_restart};
+use crate::daemon::secondaries::Carried;
 use crate::daemon::signing::Signing;
 use crate::state::{Outcome, What};
 use crate::view::{Emptied, Loss, View};
@@ -58,10 +59,12 @@ impl Supervisor {
         let generation = self.view.snapshot.generation + 1;
         let sender = self.inputs.compiled_sender.clone();
         let (signing, now) = (Arc::clone(&self.signing), self.clock.now());
+        let (memory, store) = (self.secondaries.in_memory(), self.refresher.store().cloned());
         tokio::spawn(async move {
             let compiling = tokio::task::spawn_blocking(move || {
                 let mut counter = |service: &str, endpoint: &str| telemetry.counter(service, endpoint);
-                let prepared = source.read(generation, &earlier, &mut counter).outcome()?;
+                let mut prepared = source.read(generation, &earlier, &mut counter).outcome()?;
+                prepared.carry_zones(&memory, store.as_ref());
                 make_ready(prepared, &source, &signing, now)
             });
             let compiled = match compiling.await {
@@ -102,7 +105,8 @@ impl Supervisor {
 
     /// Puts a new generation in force: health and counters are carried over by identity, sockets stay.
     fn take_over(&mut self, ready: Ready, force: bool) -> Result<Reloaded, Refused> {
-        let Ready { prepared, mut opened, bases } = ready;
+        let Ready { mut prepared, mut opened, bases } = ready;
+        let carried = std::mem::take(&mut prepared.carried);
         let restart = needs_restart(&self.prepared.config, &prepared.config);
         let now = self.clock.now();
         let spec = Arc::clone(&prepared.snapshot.board);
@@ -141,6 +145,12 @@ impl Supervisor {
         }
         self.certificates.take_over(&prepared.certificates);
         self.prepared = prepared;
+        // What waited was for the numbers of the old generation; it is in memory, and laid again.
+        self.replacements.clear();
+        let laid = Carried::in_memory(&carried);
+        self.secondaries.succeed(carried, now);
+        self.replacements =
+            tokio::task::block_in_place(|| self.secondaries.overdue(&self.prepared.snapshot.catalog, &laid));
         self.locations.store(self.prepared.location_files());
         self.tell_places();
         self.put_in_force(view);

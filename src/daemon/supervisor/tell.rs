@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use super::life::Life;
 use super::{COALESCING_INTERVAL, Supervisor};
-use crate::daemon::command::{Phase, Status};
-use crate::daemon::status::{Facts, status};
+use crate::daemon::command::{Phase, Status, ZoneStatus};
+use crate::daemon::status::{Facts, status, zones};
 use crate::health::{Event, Figures, Level, News, Notice, OverrideEnd, Transition, Verdict};
 use crate::ids::ServiceId;
 use crate::state::{Line, Outcome, What, rfc3339};
@@ -76,6 +76,17 @@ impl Supervisor {
         let status = status(&self.view, &self.board, &self.telemetry, self.clock.now(), &facts);
         // Who asked may have left.
         let _ = reply.send(Box::new(status));
+    }
+
+    /// Every zone: what it is, and how it is.
+    pub(super) fn tell_zones(&self, reply: oneshot::Sender<Vec<ZoneStatus>>) {
+        let zones = zones(
+            &self.prepared.config,
+            &self.view.snapshot.catalog,
+            &self.secondaries.status(self.clock.now()),
+        );
+        // Who asked may have left.
+        let _ = reply.send(zones);
     }
 
     /// What happens by itself; what operators do is in the journal already.
