@@ -113,6 +113,10 @@ impl<S: Stream> Session<S> {
         let end = match self.serve(&mut stopped).await {
             Ok(end) | Err(end) => end,
         };
+        if matches!(end, End::Idle) {
+            // Within TLS the client is told, so that it knows this end from one that somebody on the way made.
+            let _ = timeout(self.service.connections.limits.message_timeout, self.stream.shutdown()).await;
+        }
         let event = match end {
             End::Idle => Event::ConnectionIdle,
             End::MessageTimeout => Event::MessageTimeout,

@@ -7,6 +7,7 @@
     clippy::disallowed_types
 )]
 
+mod encrypted;
 mod kept;
 mod operated;
 
