@@ -11,9 +11,9 @@ use super::LogFormat;
 /// metrics goes on.
 const PANICS_LOGGED_MAX: u32 = 100;
 
-/// What is logged unless `RUST_LOG` says otherwise. The libraries under QUIC tell of every query and every
-/// connection that breaks, in words that clients choose.
-const USUAL: &str = "info,hickory_server=off,hickory_net=off,hickory_proto=off,quinn=off,quinn_proto=off,quinn_udp=error,h3=off";
+/// What is logged unless `RUST_LOG` says otherwise. The libraries below the encrypted transports tell of queries
+/// and of connections that break as often as clients like, in words that they choose.
+const USUAL: &str = "info,rustls=off,h2=off,hickory_server=off,hickory_net=off,hickory_proto=off,quinn=off,quinn_proto=off,quinn_udp=error,h3=off";
 
 /// Sets up the log for the rest of the process, and lets panics go there too.
 pub(super) fn start(format: LogFormat) {

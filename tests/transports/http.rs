@@ -79,17 +79,33 @@ fn requests_that_hold_no_query_get_the_status_that_says_so() {
     check(&world, "DELETE /dns-query HTTP/1.1\r\n", b"", "405", "");
     check(&world, "POST /dns-query HTTP/1.1\r\ncontent-type: text/plain\r\n", b"", "415", "");
     check(&world, "POST /dns-query HTTP/1.1\r\n", b"", "415", "");
-    check(&world, &length(65_536), b"", "413", "");
+    check(&world, &length(65_536), &[7; 65_536], "413", "");
+    check(&world, &length(100_000_000), b"", "413", "");
     check(&world, &length(0), b"", "400", "");
     let mut response = www(1);
     response[2] |= 0x80;
     check(&world, &length(response.len()), &response, "400", "");
-    let endless = [&b"10001\r\n"[..], &[7; 0x1_0001]].concat();
+    let endless = [&b"20000\r\n"[..], &[7; 0x2_0000], b"\r\n0\r\n\r\n"].concat();
     check(&world, &format!("{POST}transfer-encoding: chunked\r\n"), &endless, "413", "");
     check(&world, &format!("GET /{} HTTP/1.1\r\n", "x".repeat(40_000)), b"", "4", "");
     check(&world, &"x: y\r\n".repeat(100).replacen("x: y", GET.trim_end(), 1), b"", "431", "");
     assert!(world.telemetry.events(Event::HttpRefused) >= 12);
     assert_www(&check(&world, GET, b"", "200", ""), 0);
+}
+
+#[test]
+fn large_bodies_of_http2_are_refused_and_the_connection_goes_on() {
+    let world = World::start(LIMITS);
+    world.runtime.block_on(async {
+        let mut client = world.http2().await;
+        for octets in [65_536, 200 << 10, 0] {
+            let (status, body) = post(&mut client, &vec![0; octets]).await;
+            assert_eq!(status, if octets == 0 { 400 } else { 413 });
+            assert!(body.is_ascii() && !body.is_empty());
+            client = client.ready().await.unwrap();
+            assert_www(&post(&mut client, &www(5)).await.1, 5);
+        }
+    });
 }
 
 #[test]

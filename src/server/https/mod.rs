@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
@@ -42,6 +43,8 @@ const STREAM_WINDOW_OCTETS: u32 = 65_535;
 const CONNECTION_WINDOW_OCTETS: u32 = 128 << 10;
 /// Bodies longer than this are received one at a time on a connection: real queries are a tenth of it.
 const SHORT_BODY_OCTETS: usize = 4 << 10;
+/// What is thrown away of a body that is refused; whoever sends more has his stream closed.
+const PASSED_OVER_OCTETS_MAX: usize = 256 << 10;
 /// Answers of one connection that wait to be taken. Room for the longest message is needed to begin one.
 const UNSENT_OCTETS_MAX: usize = 128 << 10;
 /// A body goes out in parts of this, so that a client that takes it drop by drop holds no more of it in the
@@ -237,22 +240,25 @@ impl Client {
     /// From a request to its response, in time.
     async fn exchange(&self, request: Request<Incoming>) -> Response<Reply> {
         let limit = self.service.connections.limits.message_timeout;
-        let outcome = match timeout(limit, self.answered(request)).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                self.service.counters.happened(Event::MessageTimeout, 1);
-                return refused(Refusal::Timeout);
-            }
+        let (head, mut body) = request.into_parts();
+        let outcome = timeout(limit, self.answered(&head, &mut body)).await;
+        let refusal = match outcome {
+            Ok(Ok(response)) => return response,
+            Ok(Err(refusal)) => refusal,
+            Err(_) => Refusal::Timeout,
         };
-        outcome.unwrap_or_else(|refusal| {
-            self.service.counters.happened(Event::HttpRefused, 1);
-            refused(refusal)
-        })
+        match refusal {
+            Refusal::Timeout => self.service.counters.happened(Event::MessageTimeout, 1),
+            _ => {
+                self.service.counters.happened(Event::HttpRefused, 1);
+                let _ = timeout(limit, pass_over(body)).await;
+            }
+        }
+        refused(refusal)
     }
 
-    async fn answered(&self, request: Request<Incoming>) -> Result<Response<Reply>, Refusal> {
-        let (head, body) = request.into_parts();
-        let message = match request::read(&head, &self.resource.path)? {
+    async fn answered(&self, head: &Parts, body: &mut Incoming) -> Result<Response<Reply>, Refusal> {
+        let message = match request::read(head, &self.resource.path)? {
             request::Message::Whole(message) => message,
             request::Message::InBody => self.body(body).await?,
         };
@@ -265,10 +271,10 @@ impl Client {
     }
 
     /// The body of a request, no longer than a message.
-    async fn body(&self, mut body: Incoming) -> Result<Vec<u8>, Refusal> {
+    async fn body(&self, body: &mut Incoming) -> Result<Vec<u8>, Refusal> {
         let mut message = Vec::new();
         let mut long_body = None;
-        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        while let Some(frame) = next_frame(body).await {
             let frame = frame.map_err(|_| Refusal::Broken)?;
             let Some(part) = frame.data_ref() else { continue };
             if message.len() + part.len() > MESSAGE_OCTETS_MAX {
@@ -299,6 +305,27 @@ impl Client {
         );
         let room = room.split(octets.len());
         (!octets.is_empty()).then_some((octets, room))
+    }
+}
+
+async fn next_frame(body: &mut Incoming) -> Option<hyper::Result<Frame<Bytes>>> {
+    poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
+}
+
+/// Throws away what is left of a body, up to a bound: many clients do not look for an answer before they have
+/// sent all.
+async fn pass_over(mut body: Incoming) {
+    let announced = body.size_hint().exact();
+    let mut passed = if announced.is_some_and(|octets| octets > PASSED_OVER_OCTETS_MAX as u64) {
+        // No use to begin.
+        PASSED_OVER_OCTETS_MAX
+    } else {
+        0
+    };
+    while passed < PASSED_OVER_OCTETS_MAX
+        && let Some(Ok(frame)) = next_frame(&mut body).await
+    {
+        passed += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 
