@@ -26,6 +26,8 @@ use tokio::task::JoinHandle;
 pub use certificates::{Certificate, Credentials, Part, Unusable};
 pub use clock::Clock;
 pub use draw::Draws;
+pub use https::{Refusal, RequestMessage, read_request};
+pub use session::whole_message;
 pub use socket::{Bound, Datagrams, Listening};
 
 use crate::publish::Cell;

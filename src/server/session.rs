@@ -270,8 +270,8 @@ pub async fn wait_for_stop(stopped: &mut watch::Receiver<bool>, known: bool) {
     }
 }
 
-/// The first message of what has been received, if all of it is there.
-fn whole_message(received: &[u8]) -> Option<&[u8]> {
+/// The first message of what has been received behind its length, if all of it is there (RFC 1035 section 4.2.2).
+pub fn whole_message(received: &[u8]) -> Option<&[u8]> {
     let (length, rest) = received.split_first_chunk::<LENGTH_OCTETS>()?;
     rest.get(..usize::from(u16::from_be_bytes(*length)))
 }

@@ -31,7 +31,7 @@ use super::stream::Stream;
 use crate::telemetry::Event;
 use crate::wire::freshness;
 
-use request::Refusal;
+pub use request::{Message as RequestMessage, Refusal, read as read_request};
 
 /// A head with its path and fields; a query of 8 KiB fits into the path of a GET.
 const HEAD_OCTETS_MAX: usize = 16 << 10;
