@@ -251,7 +251,7 @@ async fn supervise(start: Start) -> io::Result<()> {
         control::spawn(listener, shared)?;
     }
     let exec = helper.map(ExecCommands::new).transpose()?;
-    let (desk, changes) = Desk::new();
+    let (desk, changes) = Desk::new(telemetry.clone());
     let prober = Prober::new(prepared.probe_limits(), exec, observations_sender);
     let supervisor = Supervisor::new(Parts {
         source,

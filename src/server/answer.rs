@@ -108,7 +108,7 @@ impl Answerer {
                 Answer::Reply(length)
             }
             Outcome::Errand(Errand::Transfer { zone, wanted }) => {
-                Answer::Stream(Box::new(self.desk.begin(view, packet, zone, wanted)))
+                Answer::Stream(Box::new(self.desk.begin(view, packet, zone, wanted, now)))
             }
             Outcome::Drop(reason) => {
                 let event = match reason {

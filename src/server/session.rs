@@ -222,6 +222,10 @@ impl<S: Stream> Session<S> {
     /// Sends a stream of messages, each when the one before has been taken. Queries behind it wait, those of
     /// other connections do not.
     async fn transfer(&mut self, mut outgoing: Outgoing) -> Result<(), End> {
+        tokio::select! {
+            () = self.place.shed() => return Err(End::Shed),
+            () = outgoing.wait_for_turn() => {}
+        }
         loop {
             let now = self.service.clock.now();
             self.place.message(now.monotonic);

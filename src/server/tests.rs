@@ -43,8 +43,9 @@ impl Running {
         let cell = Arc::new(Cell::new(view(1)));
         let telemetry = Arc::new(Telemetry::default());
         let entrances = Entrances { dns: sockets, limits, tls: None, https: None, quic: None };
-        let server = runtime
-            .block_on(async { Server::start(entrances, &cell, Clock::start(), &telemetry, &Desk::new().0) });
+        let server = runtime.block_on(async {
+            Server::start(entrances, &cell, Clock::start(), &telemetry, &Desk::new(telemetry.clone()).0)
+        });
         Running { address, telemetry, cell, server: Some(server.unwrap()), runtime }
     }
 

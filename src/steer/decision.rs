@@ -220,7 +220,7 @@ impl Mix {
 
     /// Calls `visit` with every possible answer and its share of draws (sticky parts by weight, those at
     /// a gate by its share).
-    pub fn visit(&self, share: f64, visit: &mut dyn FnMut(f64, &Pick)) {
+    pub fn visit<'m>(&'m self, share: f64, visit: &mut dyn FnMut(f64, &'m Pick)) {
         match self {
             Mix::One(pick) => visit(share, pick),
             Mix::Drawn(parts) => {

@@ -5,6 +5,7 @@ mod counters;
 mod exposition;
 mod registry;
 mod samples;
+mod transfers;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,6 +15,7 @@ pub use counters::{Event, WorkerCounters, Writers};
 pub use exposition::{Exposition, Kind};
 pub use registry::{Identity, Registry};
 pub use samples::{SAMPLED_ONE_IN, Sample, Samples};
+pub use transfers::{TransferCounters, TransferEvent};
 
 use certificates::Certificates;
 
@@ -29,6 +31,8 @@ pub struct Telemetry {
     workers: RwLock<Vec<Arc<WorkerCounters>>>,
     /// By endpoint: the region in the generation in force.
     regions: RwLock<HashMap<String, String>>,
+    /// Of transfers.
+    pub transfers: TransferCounters,
     certificates: Certificates,
 }
 
@@ -111,6 +115,7 @@ impl Telemetry {
             }
         }
         self.certificates.expose(to);
+        self.transfers.expose(to);
         to.family("meridian_panics_total", Kind::Counter, "Queries answered SERVFAIL because of a defect.");
         to.sample(&[], workers.iter().map(|worker| worker.panics()).sum::<u64>() as f64);
 

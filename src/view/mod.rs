@@ -7,6 +7,7 @@ mod emptied;
 mod explain;
 mod peers;
 mod possible;
+mod rendered;
 mod snapshot;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use assume::{Assumed, Subject, assume};
 pub use emptied::{Emptied, Loss};
 pub use explain::{Candidate, DecidedBy, ExplainedAnswer, Explanation, explain, explain_region, lane_type};
 pub use peers::{Peer, Peers, Target, ZonePeers};
+pub use rendered::Rendered;
 pub use snapshot::{Additional, Bindings, Chaos, ResponderSettings, Snapshot};
 
 /// {snapshot, health table, decisions}: the only thing that the query path reads. Immutable.

@@ -185,9 +185,9 @@ impl World {
             }),
         };
         let cell = Arc::new(Cell::new(Arc::new(view())));
-        let started = world
-            .runtime
-            .block_on(async { Server::start(entrances, &cell, Clock::start(), &telemetry, &Desk::new().0) });
+        let started = world.runtime.block_on(async {
+            Server::start(entrances, &cell, Clock::start(), &telemetry, &Desk::new(telemetry.clone()).0)
+        });
         world.server = Some(started.unwrap());
         world
     }

@@ -362,12 +362,16 @@ impl Supervisor {
     }
 
     /// Puts a view in force that was made from the snapshot and the health as they are.
-    fn put_in_force(&mut self, view: View) {
+    /// Gives what is wrong with it for other name servers, a line each.
+    fn put_in_force(&mut self, view: View) -> Vec<String> {
         self.published_health = self.board.generation();
         self.view = Arc::new(view);
         self.cell.publish(self.view.clone());
         self.published = self.clock.now();
         held(&self.signing).in_force(&self.view, self.published);
         self.tell_last_resorts();
+        let remarks = tokio::task::block_in_place(|| self.desk.published(&self.view));
+        remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
+        remarks
     }
 }

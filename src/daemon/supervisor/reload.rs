@@ -153,7 +153,10 @@ impl Supervisor {
             tokio::task::block_in_place(|| self.secondaries.overdue(&self.prepared.snapshot.catalog, &laid));
         self.locations.store(self.prepared.location_files());
         self.tell_places();
-        self.put_in_force(view);
+        for remark in self.put_in_force(view) {
+            remarks.push_str(&remark);
+            remarks.push('\n');
+        }
         self.reloads.done += 1;
         for setting in restart {
             tracing::warn!(setting, "changed, and takes effect only after a restart");
