@@ -352,7 +352,7 @@ impl Supervisor {
             held(&self.signing).sign(view, now)
         });
         match signed {
-            Ok(view) => self.put_in_force(view),
+            Ok(view) => drop(self.put_in_force(view)),
             // An answer without signatures would be none to those who validate; an old one is.
             Err(why) => {
                 tracing::error!("the view cannot be signed, and the one before stays in force: {why}");
