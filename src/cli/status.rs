@@ -1,9 +1,11 @@
 //! `meridian status` and `meridian reload`
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use super::client::{self, Answer};
 use super::{Exit, ReloadArgs, ServerArgs, fail, print_json, print_text, tell};
+use crate::daemon::signing::spell;
 use crate::daemon::{AddressStatus, EndpointStatus, Reloaded, Status};
 
 pub(super) fn run(args: &ServerArgs) -> Exit {
@@ -68,6 +70,7 @@ fn text(status: &Status) -> String {
             service.name
         );
     }
+    write_signed(&mut out, status);
     super::operate::write_overrides(&mut out, &status.overrides);
     if status.endpoints.is_empty() {
         return out;
@@ -95,6 +98,35 @@ fn text(status: &Status) -> String {
     write_loads(&mut out, status);
     write_certificates(&mut out, status);
     out
+}
+
+/// A line for each signed zone, and one for what it waits for.
+fn write_signed(out: &mut String, status: &Status) {
+    for own in &status.signed {
+        let class = own.class.as_ref().map_or_else(String::new, |class| format!(" (class {class})"));
+        let serial = own.serial.map_or_else(String::new, |serial| format!(", serial {serial}"));
+        let ends = match own.expires_in_s {
+            Some(left_s @ 0.0..) => format!(", the first ends in {:.1} days", left_s / 86_400.0),
+            Some(_) => ", the first HAS ENDED".to_owned(),
+            None => String::new(),
+        };
+        let _ = writeln!(
+            out,
+            "signed {}{class}: {}{serial}, {} signatures{ends}",
+            own.zone, own.denial, own.signatures
+        );
+        if let Some(trouble) = &own.trouble {
+            let _ = writeln!(out, "  TROUBLE: {trouble}");
+        }
+        for key in own.keys.iter().filter(|key| key.waits.is_some()) {
+            let left = key.left_s.map(|left_s| format!("{} ", spell(Duration::from_secs(left_s))));
+            let waits = key.waits.as_deref().unwrap_or_default();
+            let _ = writeln!(out, "  {} {} waits {}{waits}", key.role, key.tag, left.unwrap_or_default());
+        }
+        if let Some(to_do) = &own.to_do {
+            let _ = writeln!(out, "  to do: {to_do}");
+        }
+    }
 }
 
 /// A line for each endpoint whose load is known.

@@ -11,8 +11,9 @@ use super::actor::Actor;
 use super::operate::refused;
 use super::problem::Problem;
 use super::{SUPERVISOR_PATIENCE, Shared};
-use crate::daemon::{Command, KeysAsked, KeysDone, KeysRequest};
-use crate::dnssec::ring::Role;
+use crate::daemon::{Command, KeysAsked, KeysDone, KeysRequest, Status};
+use crate::dnssec::ring::{KeyState, Role};
+use crate::telemetry::{Exposition, Kind};
 
 /// The paths.
 pub fn routes() -> Router<Shared> {
@@ -54,4 +55,48 @@ impl Shared {
         let done = timeout(SUPERVISOR_PATIENCE, asking).await.ok().flatten().ok_or_else(silent)?;
         done.map(Json).map_err(refused)
     }
+}
+
+/// Writes the figures of signed zones.
+pub fn expose(status: &Status, to: &mut Exposition) {
+    let mut family = |name, help, value: &dyn Fn(&crate::daemon::signing::SignedStatus) -> Option<f64>| {
+        to.family(name, Kind::Gauge, help);
+        for own in &status.signed {
+            let class = own.class.as_deref().unwrap_or_default();
+            if let Some(value) = value(own) {
+                to.sample(&[("zone", &own.zone), ("class", class)], value);
+            }
+        }
+    };
+    family("meridian_zone_signatures", "Signatures of a zone that are made ahead.", &|own| {
+        Some(own.signatures as f64)
+    });
+    family(
+        "meridian_zone_signature_expiry_seconds",
+        "Time until the first signature of a zone ends; below zero when it has.",
+        &|own| own.expires_in_s,
+    );
+    family("meridian_zone_serial", "The serial that a signed zone is served with.", &|own| {
+        own.serial.map(f64::from)
+    });
+    family(
+        "meridian_zone_signing_trouble",
+        "1 while a zone cannot be signed anew, or a restart would not find its keys.",
+        &|own| Some(f64::from(u8::from(own.trouble.is_some()))),
+    );
+    to.family("meridian_zone_keys", Kind::Gauge, "Keys of a zone by role and state.");
+    for own in status.signed.iter().filter(|own| own.class.is_none()) {
+        for role in [Role::Csk, Role::Ksk, Role::Zsk].map(Role::word) {
+            for state in KeyState::ALL.map(KeyState::word) {
+                let number = own.keys.iter().filter(|key| (&*key.role, &*key.state) == (role, state)).count();
+                to.sample(&[("zone", &own.zone), ("role", role), ("state", state)], number as f64);
+            }
+        }
+    }
+    to.family(
+        "meridian_signing_failures_total",
+        Kind::Counter,
+        "Zones that were to be signed anew and could not be.",
+    );
+    to.sample(&[], status.signed.first().map_or(0.0, |own| own.failures as f64));
 }

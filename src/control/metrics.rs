@@ -16,6 +16,7 @@ pub fn expose(status: &Status, to: &mut Exposition) {
     loads(status, to);
     probes(status, to);
     operators(status, to);
+    super::keys::expose(status, to);
 }
 
 /// The states that a zone from primaries can be in.

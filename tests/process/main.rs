@@ -10,6 +10,7 @@
 mod encrypted;
 mod kept;
 mod operated;
+mod signed;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};

@@ -139,6 +139,10 @@ function showAlerts(status) {
     if (service.all_down) alerts.push(`${service.name}: nothing healthy is left for some clients, the last resort answers`);
     if (service.frozen) alerts.push(`${service.name}: frozen, failing endpoints are kept in the answers`);
   }
+  for (const zone of status.signed ?? []) {
+    if (zone.trouble) alerts.push(`${zone.zone}: ${zone.trouble}`);
+    if (zone.to_do) alerts.push(`${zone.zone}: ${zone.to_do}`);
+  }
   byId("alerts").replaceChildren(...alerts.map((text) => element("li", text)));
 }
 

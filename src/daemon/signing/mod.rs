@@ -132,6 +132,8 @@ impl Signing {
                 })
             })
             .collect();
+        // A reload is when people look: so do we.
+        self.files_checked = Duration::ZERO;
         // Those that are left are of zones that are signed no more: dropping them lets go of their files.
     }
 
@@ -355,10 +357,11 @@ impl Signing {
     }
 
     fn look_at_files(&mut self, now: Now) {
-        if now.monotonic < self.files_checked.saturating_add(FILES_INTERVAL) {
+        let due = self.files_checked == Duration::ZERO;
+        if !due && now.monotonic < self.files_checked.saturating_add(FILES_INTERVAL) {
             return;
         }
-        self.files_checked = now.monotonic;
+        self.files_checked = now.monotonic.max(Duration::from_nanos(1));
         for (origin, looked) in &mut self.rings {
             let checked = looked.keyring.follow().and_then(|()| looked.keyring.check_files());
             match checked {
