@@ -6,6 +6,8 @@
 
 mod report;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::BTreeMap;
@@ -485,6 +487,14 @@ fn signable(view: &View, id: ZoneId) -> Option<&Arc<Zone>> {
     let catalog = &view.snapshot.catalog;
     let zone = catalog.zones().get(id.index())?;
     (catalog.validity(id) != Validity::Missing && zone.soa().is_some()).then_some(zone)
+}
+
+/// A zone that is to be signed here and came with signatures.
+pub fn signed_twice(prepared: &super::Prepared, path: &Path) -> Option<String> {
+    let came = prepared.snapshot.signed.iter().map(Option::is_some);
+    let twice =
+        settings::all(&prepared.config, path).zip(came).find(|(place, came)| place.is_some() && *came);
+    twice.and_then(|(place, _)| Some(place?.settings.origin))
 }
 
 /// What a zone of a view is called.

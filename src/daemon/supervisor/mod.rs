@@ -333,6 +333,7 @@ impl Supervisor {
         let due = self.published.monotonic.saturating_add(COALESCING_INTERVAL);
         let changed = self.board.generation() != self.published_health
             || !self.replacements.is_empty()
+            || !self.unsigned_until.is_zero()
             || self.view.calendar.has_run_out(now);
         if changed && now.monotonic >= due.max(self.unsigned_until) {
             self.publish();
@@ -365,6 +366,7 @@ impl Supervisor {
     /// Gives what is wrong with it for other name servers, a line each.
     fn put_in_force(&mut self, view: View) -> Vec<String> {
         self.published_health = self.board.generation();
+        self.unsigned_until = Duration::ZERO;
         self.view = Arc::new(view);
         self.cell.publish(self.view.clone());
         self.published = self.clock.now();

@@ -53,6 +53,14 @@ pub fn make_ready(
     now: Now,
 ) -> Result<Ready, Refused> {
     let config = &prepared.config;
+    if let Some(origin) = crate::daemon::signing::signed_twice(&prepared, &source.path) {
+        return Err(Refused {
+            problems: format!(
+                "error: the zone {origin} came signed, and its [dnssec] would sign it again; \
+                 remove the one or the other\n"
+            ),
+        });
+    }
     let opened = held(signing).open(config, &source.path, now).map_err(|problems| {
         let lines = problems.iter().map(|problem| format!("error: {problem}\n"));
         Refused { problems: lines.collect() }
