@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::slices::push_rdata;
 use crate::wire::{Rtype, ServiceBinding};
 use crate::zone::{NodeId, Rdata};
 
@@ -102,6 +103,25 @@ impl AnswerData {
 }
 
 impl Content<'_> {
+    /// Appends the RDATA of each record, each with its length before it. `None` where that is too long.
+    pub fn push_records(&self, out: &mut Vec<u8>) -> Option<()> {
+        match self {
+            Content::Addresses(addresses) => addresses.iter().for_each(|address| match address {
+                IpAddr::V4(v4) => push_rdata(out, &v4.octets()),
+                IpAddr::V6(v6) => push_rdata(out, &v6.octets()),
+            }),
+            Content::Alias(target) => push_rdata(out, target),
+            Content::Binding(binding, addresses) => {
+                let start = out.len();
+                out.extend_from_slice(&[0, 0]);
+                binding.push(addresses, out);
+                let length = u16::try_from(out.len() - start - 2).ok()?;
+                out.get_mut(start..start + 2)?.copy_from_slice(&length.to_be_bytes());
+            }
+        }
+        Some(())
+    }
+
     fn content_hash(&self) -> u64 {
         match self {
             Content::Addresses(addresses) | Content::Binding(_, addresses) => unordered(addresses),

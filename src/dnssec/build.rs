@@ -22,11 +22,12 @@ impl Signed {
     /// Signs a zone. `spread` runs the parts of the work.
     ///
     /// # Errors
-    /// When a key refuses, or there is none.
+    /// When a key refuses, or there is none, or a zone with steered names is to have a chain.
     pub fn build(job: &SigningJob<'_>, spread: &Spread<'_>) -> Result<Signed, SigningFailed> {
         let signs_zone: Box<[ZoneKey]> =
             job.keys.iter().filter(|key| key.key_use.signs_zone()).cloned().collect();
-        if signs_zone.is_empty() {
+        let is_steered = job.zone.steered().next().is_some();
+        if signs_zone.is_empty() || (is_steered && job.denial != Denial::Compact) {
             return Err(SigningFailed);
         }
         let origin = *job.zone.origin();
@@ -45,6 +46,7 @@ impl Signed {
         let statics: Result<Box<[_]>, _> =
             spread(parts, &|part| building.statics(part)).into_iter().collect();
         let answers = building.answers()?;
+        let proofs = building.proofs(spread)?;
         Ok(Signed {
             statics: statics?,
             answers: AnswerTable::new(answers),
@@ -52,6 +54,7 @@ impl Signed {
             apex: apex.into(),
             zone: Arc::clone(job.zone),
             denial: job.denial,
+            proofs,
             lifetime: Lifetime { skew_s: job.validity.skew_s, lifetime_s: job.validity.lifetime_s },
             all_keys: job.keys.iter().map(|key| key.dnskey().into()).collect(),
             keys: signs_zone,
@@ -66,8 +69,8 @@ fn owners(zone: &Zone) -> Vec<NodeId> {
 }
 
 /// What was signed before, and where its nodes are.
-struct Before<'j> {
-    signed: &'j Signed,
+pub(super) struct Before<'j> {
+    pub(super) signed: &'j Signed,
     /// By node of the new zone; `None`: the nodes are the same.
     nodes: Option<Vec<Option<NodeId>>>,
 }
@@ -95,7 +98,7 @@ impl<'j> Before<'j> {
         Some(Before { signed, nodes: Some(nodes) })
     }
 
-    fn node(&self, node: NodeId) -> Option<NodeId> {
+    pub(super) fn node(&self, node: NodeId) -> Option<NodeId> {
         match &self.nodes {
             None => Some(node),
             Some(nodes) => nodes.get(node.0 as usize).copied().flatten(),
@@ -109,15 +112,15 @@ impl<'j> Before<'j> {
     }
 }
 
-struct Building<'b, 'j> {
-    job: &'b SigningJob<'j>,
-    origin: Name,
-    signs_zone: &'b [ZoneKey],
-    standings: Vec<Standing>,
+pub(super) struct Building<'b, 'j> {
+    pub(super) job: &'b SigningJob<'j>,
+    pub(super) origin: Name,
+    pub(super) signs_zone: &'b [ZoneKey],
+    pub(super) standings: Vec<Standing>,
     owners: Vec<NodeId>,
-    before: Option<Before<'j>>,
+    pub(super) before: Option<Before<'j>>,
     /// Types that the origin has from signing, and not from its file.
-    overlaid: Vec<Rtype>,
+    pub(super) overlaid: Vec<Rtype>,
 }
 
 impl Building<'_, '_> {
@@ -156,7 +159,7 @@ impl Building<'_, '_> {
     }
 
     /// Whether an RRset of the zone's file is signed (RFC 4035 section 2.2).
-    fn is_signed(&self, node: NodeId, rtype: Rtype) -> bool {
+    pub(super) fn is_signed(&self, node: NodeId, rtype: Rtype) -> bool {
         match self.standings.get(node.0 as usize) {
             Some(Standing::Authoritative) => node != NodeId::ORIGIN || !self.overlaid.contains(&rtype),
             Some(Standing::Cut) => rtype == Rtype::DS,
@@ -165,7 +168,7 @@ impl Building<'_, '_> {
     }
 
     /// Whether signatures are by exactly these keys and need not be made anew.
-    fn hold(&self, rrsigs: Rdata<'_>, keys: &[ZoneKey]) -> bool {
+    pub(super) fn hold(&self, rrsigs: Rdata<'_>, keys: &[ZoneKey]) -> bool {
         let Some(before) = self.job.previous else { return false };
         let mut keys = keys.iter();
         let each = rrsigs.map(rrsig::read).all(|read| {

@@ -53,6 +53,7 @@ pub struct OnlineSignatures {
     places: usize,
     secret: [u8; 16],
     pen: Pen,
+    room: Vec<u8>,
     bucket: Bucket,
     /// Counts accesses: what orders the slots of a place.
     clock: u32,
@@ -111,6 +112,7 @@ impl OnlineSignatures {
             places,
             secret,
             pen: Pen::with_room(MESSAGE_OCTETS_MAX, RECORDS_MAX),
+            room: Vec::with_capacity(MESSAGE_OCTETS_MAX),
             bucket: Bucket { limits, parts: u64::from(limits.burst) * PARTS, filled_at: None },
             clock: 0,
             counts: OnlineCounts::default(),
@@ -151,6 +153,17 @@ impl OnlineSignatures {
         self.counts.made += 1;
         self.keep(Slot { hash, times, used: self.clock, signature });
         Ok(self.pen.finished(times, &signature))
+    }
+
+    /// Room to put records together in; to be given back.
+    pub fn take_room(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.room)
+    }
+
+    /// Takes the room back.
+    pub fn give_room(&mut self, mut room: Vec<u8>) {
+        room.clear();
+        self.room = room;
     }
 
     /// Of all that is signed but the times, and of the whole key.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::answers::{AnswerTable, Content};
 use super::online::{Lifetime, OnlineSignatures, Unsigned};
+use super::proofs::Proofs;
 use super::rrsig::{self, Subject};
 use super::{Denial, Slices, ZoneKey};
 use crate::now::Now;
@@ -22,6 +23,7 @@ pub struct Signed {
     pub(super) statics: Box<[Arc<Slices>]>,
     pub(super) answers: AnswerTable,
     pub(super) denial: Denial,
+    pub(super) proofs: Proofs,
     /// All DNSKEY that there were at signing.
     pub(super) all_keys: Box<[Box<[u8]>]>,
     /// Those that sign the zone.
@@ -116,10 +118,22 @@ impl Signed {
             rrsigs.filter_map(rrsig::read).map(|read| read.times.expiration_s).collect::<Vec<_>>()
         };
         let statics = self.statics.iter().flat_map(|part| (0..part.len()).flat_map(|own| of(part.get(own))));
+        let proofs = self.proofs.parts().iter();
+        let proofs = proofs.flat_map(|part| {
+            (0..part.len()).flat_map(|own| {
+                let mut list = part.get(own);
+                let _ = list.next();
+                of(list)
+            })
+        });
         let apex = self.apex.iter().flat_map(|own| of(Rdata::new(&own.rrsigs)));
         let answers = self.answers.all.iter().flat_map(|own| of(own.rrsigs()));
         // As far from now as serial arithmetic sees them.
-        statics.chain(apex).chain(answers).min_by_key(|expiration_s| expiration_s.wrapping_sub(now_s) as i32)
+        statics
+            .chain(proofs)
+            .chain(apex)
+            .chain(answers)
+            .min_by_key(|expiration_s| expiration_s.wrapping_sub(now_s) as i32)
     }
 
     /// How many signatures are made ahead.
@@ -159,7 +173,8 @@ impl Signed {
     pub fn octets(&self) -> usize {
         let statics: usize = self.statics.iter().map(|part| part.octets()).sum();
         let answers: usize = self.answers.all.iter().map(|own| own.rrsigs.len() + 96).sum();
-        statics + answers
+        let proofs: usize = self.proofs.parts().iter().map(|part| part.octets()).sum();
+        statics + answers + proofs
     }
 }
 

@@ -4,9 +4,10 @@
 //! one client and goes out by itself (R15). Nothing here sets TC.
 
 use super::Steering;
-use super::answer::{Answering, glue, write};
+use super::answer::{Answering, glue, offer};
+use crate::dnssec::Signed;
 use crate::view::Additional;
-use crate::wire::{Name, Owner, ResponseWriter, Rtype, Section, name_octets};
+use crate::wire::{Name, Owner, ResponseWriter, Rtype, name_octets};
 use crate::zone::{Lookup, Rrset, Zone};
 
 /// Names looked up for one answer. RRsets can have thousands of records; what resolvers use of them are a
@@ -46,7 +47,14 @@ impl<S: Steering> Answering<'_, '_, S> {
         if is_asked && self.steering.settings().additional == Additional::Given {
             let none = Given { places: [0; TARGETS_MAX], used: 0 };
             let answer = owner.octets();
-            let mut adding = Adding { zone, answer, given: none, followed: none, left: TARGETS_MAX };
+            let mut adding = Adding {
+                zone,
+                signed: self.signing(),
+                answer,
+                given: none,
+                followed: none,
+                left: TARGETS_MAX,
+            };
             adding.of(answer, rrset, writer);
         }
     }
@@ -54,6 +62,8 @@ impl<S: Steering> Answering<'_, '_, S> {
 
 struct Adding<'z> {
     zone: &'z Zone,
+    /// Its signatures, where they are wanted.
+    signed: Option<&'z Signed>,
     /// The owner of the answer: its records are there already.
     answer: &'z [u8],
     /// Whose addresses are given.
@@ -80,7 +90,7 @@ impl Adding<'_> {
                 Wanted::Glue if !self.given.contain(writer, target) => {
                     let offset = writer.offset();
                     // Servers come first in a message: without room for these there is none for others.
-                    if glue(self.zone, target, writer).is_err() {
+                    if glue(self.zone, self.signed, target, writer).is_err() {
                         return;
                     }
                     self.given.add(offset, writer);
@@ -106,7 +116,7 @@ impl Adding<'_> {
         let offset = writer.offset();
         for rtype in [Rtype::A, Rtype::AAAA] {
             if let Lookup::Answer(rrset) = self.zone.lookup(name, rtype) {
-                let _ = write(writer, Section::Additional, Owner::Name(target), &rrset);
+                let _ = offer(self.signed, Owner::Name(target), &rrset, writer);
             }
         }
         self.given.add(offset, writer);
@@ -119,7 +129,7 @@ impl Adding<'_> {
             return;
         }
         let offset = writer.offset();
-        if write(writer, Section::Additional, Owner::Name(target), &rrset).is_ok() {
+        if offer(self.signed, Owner::Name(target), &rrset, writer).is_ok() {
             self.followed.add(offset, writer);
             self.of(target, &rrset, writer);
         }

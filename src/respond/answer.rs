@@ -1,7 +1,8 @@
 //! A question's way through its zone: the chain of aliases, and what stands at its end.
 
-use super::{Answered, Steering, why};
-use crate::dnssec::OnlineSignatures;
+use super::denial::{Owed, put_rrsigs};
+use super::{Answered, Asked, Steering, Transport, why};
+use crate::dnssec::{Denial, OnlineSignatures, Signed};
 use crate::ids::ZoneId;
 use crate::now::Now;
 use crate::steer::Client;
@@ -9,7 +10,7 @@ use crate::wire::{
     Class, ExtendedError, Full, HEADER_OCTETS, Name, Owner, Query, Rcode, ResponseWriter, Rtype, Section,
     Verdict,
 };
-use crate::zone::{ClientClass, Lookup, Rrset, Validity, Zone};
+use crate::zone::{ClientClass, Located, Lookup, NodeId, Rrset, Validity, Zone};
 
 /// Aliases followed in one answer. Resolvers go on from the last by themselves; 8 is more than sane
 /// zones have, and bounds the work of a query.
@@ -24,6 +25,24 @@ pub(super) struct Answering<'v, 'q, S> {
     pub(super) moment: (Now, u64),
     pub(super) answered: Answered<'v>,
     pub(super) online: &'q mut OnlineSignatures,
+    /// What lies over the zone of the name asked for.
+    pub(super) signed: Option<&'v Signed>,
+    pub(super) owed: Owed,
+}
+
+/// Why an answer ends before its time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Halt {
+    /// There is no room for what is needed.
+    Full,
+    /// There is no signature, and none can be made now.
+    Unsigned,
+}
+
+impl From<Full> for Halt {
+    fn from(_: Full) -> Halt {
+        Halt::Full
+    }
 }
 
 /// A name of the chain.
@@ -81,18 +100,39 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             counters: &[],
             steered: None,
             mode: None,
+            compact: false,
         };
-        Answering { steering, query, client, moment, answered, online }
+        Answering { steering, query, client, moment, answered, online, signed: None, owed: Owed::default() }
     }
 
     /// Writes the sections; what does not fit sets TC.
-    pub(super) fn answer(mut self, class: ClientClass, writer: &mut ResponseWriter<'_>) -> Answered<'v> {
+    pub(super) fn answer(mut self, asked: &Asked, writer: &mut ResponseWriter<'_>) -> Answered<'v> {
         let written = match Name::from_wire(self.query.question.name) {
-            Some(name) => self.look_up(class, &name, writer),
+            Some(name) => self.look_up(asked.class, &name, writer),
             None => Ok(()),
         };
-        self.answered.verdict.truncated = written.is_err();
+        match written {
+            Ok(()) => {}
+            Err(Halt::Full) => self.answered.verdict.truncated = true,
+            Err(Halt::Unsigned) => self.come_again(asked, writer),
+        }
         self.answered
+    }
+
+    /// What cannot be proven now is not said. Who asked in a datagram, and may not have asked at all, comes
+    /// again in a stream.
+    fn come_again(&mut self, asked: &Asked, writer: &mut ResponseWriter<'_>) {
+        writer.clear();
+        (self.answered.counters, self.answered.scope) = (&[], 0);
+        match asked.transport {
+            Transport::Udp => {
+                self.answered.verdict.rcode = Rcode::NoError;
+                self.answered.verdict.truncated = true;
+            }
+            Transport::Tcp | Transport::Tls | Transport::Https | Transport::Quic => {
+                let _ = self.fail(ExtendedError::NotReady);
+            }
+        }
     }
 
     fn look_up(
@@ -100,15 +140,22 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         class: ClientClass,
         name: &Name,
         writer: &mut ResponseWriter<'_>,
-    ) -> Result<(), Full> {
+    ) -> Result<(), Halt> {
         let question = self.query.question;
         match question.class {
             Class::IN => {}
-            Class::CH => return self.chaos(name, writer),
+            Class::CH => return Ok(self.chaos(name, writer)?),
             _ => {
                 self.refuse(Some(ExtendedError::NotAuthoritative));
                 return Ok(());
             }
+        }
+        if question.rtype == Rtype::NXNAME {
+            // RFC 9824 section 3.5: it is nothing to ask for.
+            let rcode = Rcode::FormErr;
+            self.answered.verdict = Verdict { rcode, authoritative: false, truncated: false };
+            self.answered.error = Some(ExtendedError::InvalidQueryType);
+            return Ok(());
         }
         let catalog = self.steering.catalog();
         let mut found = catalog.find(class, name);
@@ -120,6 +167,8 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             return Ok(());
         };
         self.answered.zone = Some(id);
+        self.signed = self.steering.signed(id);
+        self.answered.compact = self.signed.is_some_and(|signed| signed.denial() == Denial::Compact);
         if matches!(question.rtype, Rtype::AXFR | Rtype::IXFR) {
             self.refuse(Some(ExtendedError::Prohibited));
             return Ok(());
@@ -154,7 +203,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
     }
 
     /// X2: the account of an answer at `_why.NAME`, for whom it is meant; to others there is no such name.
-    fn why(&mut self, zone: &'v Zone, name: &Name, writer: &mut ResponseWriter<'_>) -> Result<bool, Full> {
+    fn why(&mut self, zone: &'v Zone, name: &Name, writer: &mut ResponseWriter<'_>) -> Result<bool, Halt> {
         let meant = &self.steering.settings().why;
         if meant.is_empty() || name.labels() == 0 || name.label(0) != why::LABEL {
             return Ok(false);
@@ -173,52 +222,90 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
             _ => None,
         };
         let Some(account) = account else {
-            return self.negative(zone, Rcode::NoError, writer).map(|()| true);
+            return self.why_nothing(zone, name, writer).map(|()| true);
         };
         // It speaks of this one address: others get the same answer for other reasons.
         self.answered.scope = self.client.subnet.map_or(0, |subnet| subnet.family().bits());
-        let rdata = std::iter::once(account.as_slice());
-        writer.rrset(Section::Answer, Owner::Question(0), Rtype::TXT, 0, rdata).map(|()| true)
+        let (owner, rdata) = (Owner::Question(0), std::iter::once(account.as_slice()));
+        writer.rrset(Section::Answer, owner, Rtype::TXT, 0, rdata)?;
+        let mut records = (account.len() as u16).to_be_bytes().to_vec();
+        records.extend_from_slice(&account);
+        self.sign_now((owner, name, Rtype::TXT, 0), Section::Answer, &records, writer).map(|()| true)
+    }
+
+    /// The account of an answer is TXT and nothing else.
+    fn why_nothing(&mut self, zone: &Zone, name: &Name, writer: &mut ResponseWriter<'_>) -> Result<(), Halt> {
+        // Its NSEC is there to be asked for, as that of every name.
+        let section = match (self.signing(), self.query.question.rtype) {
+            (Some(_), Rtype::NSEC) => Section::Answer,
+            _ => {
+                self.soa(zone, Rcode::NoError, u32::MAX, writer)?;
+                Section::Authority
+            }
+        };
+        match self.signing() {
+            Some(signed) => self.made(section, signed.negative_ttl_s(), writer, |room| {
+                signed.push_present(name, &[Rtype::TXT], room);
+                Some(*name)
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Follows aliases inside the zone. Its response code is that of the end (RFC 6604).
-    fn follow(&mut self, zone: &'v Zone, asked: &Name, writer: &mut ResponseWriter<'_>) -> Result<(), Full> {
+    fn follow(&mut self, zone: &'v Zone, asked: &Name, writer: &mut ResponseWriter<'_>) -> Result<(), Halt> {
         let rtype = self.query.question.rtype;
         let (mut owners, mut redirects) = (Offsets::default(), Offsets::default());
         let mut target: Option<Name> = None;
         loop {
             let link = Link { name: target.as_ref().unwrap_or(asked), asked: target.is_none() };
-            let next = match zone.lookup(link.name, rtype) {
+            let located = zone.locate(link.name, rtype);
+            if self.of_signing(zone, &located, link, writer)? {
+                return self.settle(zone, writer);
+            }
+            let next = match located.lookup {
+                // A DNAME that led here is in the message already.
+                Lookup::Answer(rrset)
+                    if rrset.rtype == Rtype::DNAME && redirects.contain(writer, link.name.octets()) =>
+                {
+                    return self.settle(zone, writer);
+                }
                 Lookup::Answer(rrset) => {
-                    write(writer, Section::Answer, link.owner(0), &rrset)?;
+                    self.expanded(&located, link, writer.offset());
+                    self.put(Section::Answer, link.owner(0), &rrset, writer)?;
+                    self.settle(zone, writer)?;
                     self.additional(zone, link.name, &rrset, writer);
                     return Ok(());
                 }
-                Lookup::NoData => return self.negative(zone, Rcode::NoError, writer),
-                Lookup::NxDomain => return self.negative(zone, Rcode::NxDomain, writer),
-                Lookup::Steered(service) => return self.steered(zone, service, None, link, writer),
+                Lookup::NoData => return self.negative(zone, &located, link, u32::MAX, writer),
+                Lookup::NxDomain => return self.negative(zone, &located, link, u32::MAX, writer),
+                Lookup::Steered(service) => {
+                    return self.steered(zone, (service, None), &located, link, writer);
+                }
                 Lookup::Testing(service, region) => {
-                    return self.steered(zone, service, Some(region), link, writer);
+                    return self.steered(zone, (service, Some(region)), &located, link, writer);
                 }
                 Lookup::Referral { servers, owner } => {
-                    return self.referral(zone, link, owner, &servers, writer);
+                    return self.referral(zone, located.node, (link, owner), &servers, writer);
                 }
                 Lookup::Alias(rrset) => {
-                    owners.add(if link.asked { HEADER_OCTETS } else { writer.offset() });
-                    write(writer, Section::Answer, link.owner(0), &rrset)?;
+                    let offset = writer.offset();
+                    owners.add(if link.asked { HEADER_OCTETS } else { offset });
+                    self.expanded(&located, link, offset);
+                    self.put(Section::Answer, link.owner(0), &rrset, writer)?;
                     rrset.rdata().next().and_then(Name::from_wire)
                 }
                 Lookup::Redirect { rrset, owner } => {
                     self.redirect(link, owner, &rrset, (&mut owners, &mut redirects), writer)?
                 }
             };
-            let Some(name) = next else { return Ok(()) };
-            let ends =
-                !zone.contains(&name) || owners.used >= CHAIN_MAX || owners.contain(writer, name.octets());
+            let ends = next.is_none_or(|name| {
+                !zone.contains(&name) || owners.used >= CHAIN_MAX || owners.contain(writer, name.octets())
+            });
             if ends {
-                return Ok(());
+                return self.settle(zone, writer);
             }
-            target = Some(name);
+            target = next;
         }
     }
 
@@ -233,7 +320,7 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
     ) -> Result<Option<Name>, Full> {
         if !redirects.contain(writer, link.name.suffix(owner)) {
             redirects.add(if link.asked { HEADER_OCTETS + link.name.start(owner) } else { writer.offset() });
-            write(writer, Section::Answer, link.owner(owner), rrset)?;
+            self.put(Section::Answer, link.owner(owner), rrset, writer)?;
         }
         let target = rrset.rdata().next().unwrap_or(&[]);
         let Some(name) = Name::joined(link.name.prefix(owner), target) else {
@@ -242,27 +329,36 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         };
         owners.add(if link.asked { HEADER_OCTETS } else { writer.offset() });
         let alias = std::iter::once(name.octets());
+        // Not signed: it follows from the DNAME (RFC 6672 section 5.3.1).
         writer.rrset(Section::Answer, link.owner(0), Rtype::CNAME, rrset.ttl_s, alias)?;
         Ok(Some(name))
     }
 
-    /// NXDOMAIN or NODATA with the SOA (RFC 2308 section 2).
+    /// NXDOMAIN or NODATA with the SOA (RFC 2308 section 2), and with what proves it.
     pub(super) fn negative(
         &mut self,
         zone: &Zone,
-        rcode: Rcode,
+        located: &Located<'_>,
+        link: Link<'_>,
+        ttl_max_s: u32,
         writer: &mut ResponseWriter<'_>,
-    ) -> Result<(), Full> {
-        self.negative_within(zone, rcode, u32::MAX, writer)
+    ) -> Result<(), Halt> {
+        let rcode = match located.lookup {
+            Lookup::NxDomain => self.absent_rcode(),
+            _ => Rcode::NoError,
+        };
+        self.soa(zone, rcode, ttl_max_s, writer)?;
+        let ttl_s = self.signed.map_or(0, Signed::negative_ttl_s).min(ttl_max_s);
+        self.deny(zone, located, link, ttl_s, writer)
     }
 
-    pub(super) fn negative_within(
+    fn soa(
         &mut self,
         zone: &Zone,
         rcode: Rcode,
         ttl_max_s: u32,
         writer: &mut ResponseWriter<'_>,
-    ) -> Result<(), Full> {
+    ) -> Result<(), Halt> {
         let expired =
             self.answered.zone.is_some_and(|id| self.steering.catalog().validity(id) != Validity::Current);
         if expired {
@@ -274,9 +370,16 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
         let Some(soa) = zone.soa() else { return Ok(()) };
         // QNAME is at or below the origin, and so ends with it.
         let octets = self.query.question.name.len().saturating_sub(zone.origin().octets().len());
-        let owner = Owner::Question(octets);
+        let (section, owner) = (Section::Authority, Owner::Question(octets));
         let ttl_s = zone.negative_ttl_s().min(ttl_max_s);
-        writer.rrset(Section::Authority, owner, Rtype::SOA, ttl_s, soa.rdata())
+        let served = self.signed.and_then(|signed| signed.apex(Rtype::SOA));
+        let rdata = served.map_or(soa.rdata(), |served| served.rdata);
+        writer.rrset(section, owner, Rtype::SOA, ttl_s, rdata)?;
+        if let Some(signed) = self.signing() {
+            let rrsigs = served.map_or_else(|| signed.rrsigs(soa.id), |served| served.rrsigs);
+            put_rrsigs(section, owner, ttl_s, rrsigs, writer)?;
+        }
+        Ok(())
     }
 
     /// The cut's servers, with all glue in their own domain or TC (RFC 9471), and what else is known
@@ -284,22 +387,23 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
     fn referral(
         &mut self,
         zone: &Zone,
-        link: Link<'_>,
-        owner: usize,
+        node: NodeId,
+        (link, owner): (Link<'_>, usize),
         servers: &Rrset<'v>,
         writer: &mut ResponseWriter<'_>,
-    ) -> Result<(), Full> {
+    ) -> Result<(), Halt> {
         self.answered.verdict.authoritative = !link.asked;
-        write(writer, Section::Authority, link.owner(owner), servers)?;
+        self.put(Section::Authority, link.owner(owner), servers, writer)?;
+        self.delegation(zone, node, (link, owner), writer)?;
         let Some(cut) = Name::from_wire(link.name.suffix(owner)) else { return Ok(()) };
         for server in servers.rdata() {
             if Name::from_wire(server).is_some_and(|name| name.is_at_or_below(&cut)) {
-                glue(zone, server, writer)?;
+                glue(zone, self.signing(), server, writer)?;
             }
         }
         for server in servers.rdata() {
             let elsewhere = Name::from_wire(server).is_some_and(|name| !name.is_at_or_below(&cut));
-            if elsewhere && glue(zone, server, writer).is_err() {
+            if elsewhere && glue(zone, self.signing(), server, writer).is_err() {
                 break;
             }
         }
@@ -312,19 +416,32 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
     }
 }
 
-pub(super) fn glue(zone: &Zone, server: &[u8], writer: &mut ResponseWriter<'_>) -> Result<(), Full> {
+/// Addresses of a server, glue or not.
+pub(super) fn glue(
+    zone: &Zone,
+    signed: Option<&Signed>,
+    server: &[u8],
+    writer: &mut ResponseWriter<'_>,
+) -> Result<(), Full> {
     let Some(name) = Name::from_wire(server) else { return Ok(()) };
     for rrset in zone.addresses(&name).iter().flatten() {
-        write(writer, Section::Additional, Owner::Name(server), rrset)?;
+        offer(signed, Owner::Name(server), rrset, writer)?;
     }
     Ok(())
 }
 
-pub(super) fn write(
-    writer: &mut ResponseWriter<'_>,
-    section: Section,
+/// Writes an RRset into the additional section. Its signatures come with it if they fit: who needs them can
+/// ask for them (RFC 4035 section 3.1.1).
+pub(super) fn offer(
+    signed: Option<&Signed>,
     owner: Owner<'_>,
     rrset: &Rrset<'_>,
+    writer: &mut ResponseWriter<'_>,
 ) -> Result<(), Full> {
-    writer.rrset(section, owner, rrset.rtype, rrset.ttl_s, rrset.rdata())
+    let section = Section::Additional;
+    writer.rrset(section, owner, rrset.rtype, rrset.ttl_s, rrset.rdata())?;
+    if let Some(signed) = signed {
+        let _ = put_rrsigs(section, owner, rrset.ttl_s, signed.rrsigs(rrset.id), writer);
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@
 mod additional;
 mod answer;
 mod chaos;
+mod denial;
 mod errand;
 mod signed;
 mod steered;
@@ -240,7 +241,7 @@ fn respond_from<'v>(
             }
             Asking::Transfer(zone, wanted) => return Outcome::Errand(Errand::Transfer { zone, wanted }),
             Asking::Serial(id, zone) => {
-                serial(settings, asked, query, (id, zone), signature.octets(), buffer)
+                serial(settings, asked, query, (id, zone, steering.signed(id)), signature.octets(), buffer)
             }
             Asking::Senseless => {
                 let rejected = rejected(query, Malformed::Record);
@@ -286,9 +287,10 @@ fn answered<'v>(
     let mut writer = begin(settings, asked, edns, opt.as_ref(), Some(&query.question), buffer)?;
     writer.keep(kept);
     let answering = Answering::new(steering, query, client(asked, edns), moment, online);
-    let answer = answering.answer(asked.class, &mut writer);
+    let answer = answering.answer(asked, &mut writer);
     if let Some(opt) = opt.as_mut() {
         opt.error = answer.error;
+        opt.compact_ok = answer.compact && edns.is_some_and(|edns| edns.compact_ok);
         opt.subnet = opt.subnet.map(|(subnet, _)| (subnet, answer.scope));
     }
     let length = writer.finish(&query.header, &answer.verdict, opt.as_ref());
@@ -309,7 +311,7 @@ fn serial<'v>(
     settings: &ResponderSettings,
     asked: &Asked,
     query: &Query<'_>,
-    (id, zone): (ZoneId, &'v Zone),
+    (id, zone, signed): (ZoneId, &'v Zone, Option<&Signed>),
     kept: usize,
     buffer: &mut [u8],
 ) -> Option<Outcome<'v>> {
@@ -318,7 +320,8 @@ fn serial<'v>(
     let mut writer = begin(settings, asked, edns, opt.as_ref(), Some(&query.question), buffer)?;
     writer.keep(kept);
     let soa = zone.soa()?;
-    let written = writer.rrset(Section::Answer, Owner::Question(0), soa.rtype, soa.ttl_s, soa.rdata());
+    let served = signed.and_then(|signed| signed.apex(Rtype::SOA)).map_or(soa.rdata(), |own| own.rdata);
+    let written = writer.rrset(Section::Answer, Owner::Question(0), soa.rtype, soa.ttl_s, served);
     let truncated = written.is_err();
     let verdict = Verdict { rcode: Rcode::NoError, authoritative: true, truncated };
     let length = writer.finish(&query.header, &verdict, opt.as_ref());
@@ -420,6 +423,7 @@ fn opt<'o>(settings: &'o ResponderSettings, asked: &Asked, edns: &Edns<'o>) -> O
     Opt {
         payload_octets: settings.udp_payload_max,
         dnssec_ok: edns.dnssec_ok,
+        compact_ok: false,
         nsid: settings.nsid.as_deref().filter(|_| edns.nsid),
         subnet: edns.subnet.map(|subnet| (subnet, 0)),
         keepalive: asked.idle_timeout.filter(|_| edns.keepalive == Keepalive::Asked).map(tenths),
@@ -458,4 +462,6 @@ struct Answered<'v> {
     counters: &'v [CounterId],
     steered: Option<(ServiceId, ClientPrefix)>,
     mode: Option<Mode>,
+    /// The zone denies compactly: who understands that is told that this server does.
+    compact: bool,
 }

@@ -73,8 +73,15 @@ impl View {
         });
         let tables = tables.collect();
         // Signatures of answers are found by what these say: those of the view before are as good.
-        let signed = same.map_or_else(|| snapshot.signed.clone(), |view| view.signed.clone());
-        View { tables, snapshot: Arc::clone(&snapshot), health: health.clone(), calendar, signed }
+        let signed = same.map_or_else(Box::default, |view| view.signed.clone());
+        let view = View {
+            tables,
+            snapshot: Arc::clone(&snapshot),
+            health: health.clone(),
+            calendar,
+            signed: Box::default(),
+        };
+        view.with_signed(&signed)
     }
 
     /// The same view with other signatures, by [`ZoneId`]: those of zones that are not signed here stay. What

@@ -85,11 +85,16 @@ impl ServiceBinding {
     /// The RDATA with these addresses as hints.
     pub fn rdata(&self, addresses: &[IpAddr]) -> Vec<u8> {
         let mut rdata = Vec::new();
+        self.push(addresses, &mut rdata);
+        rdata
+    }
+
+    /// Appends it.
+    pub fn push(&self, addresses: &[IpAddr], out: &mut Vec<u8>) {
         let Ok(()) = self.compose(addresses, |octets| -> Result<(), std::convert::Infallible> {
-            rdata.extend_from_slice(octets);
+            out.extend_from_slice(octets);
             Ok(())
         });
-        rdata
     }
 
     /// Whether `rdata` is this record with these addresses as hints. Allocates nothing.

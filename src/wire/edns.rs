@@ -36,6 +36,8 @@ pub enum ExtendedError {
     NotSupported,
     /// 24: the zone has expired.
     InvalidData,
+    /// 30: the type exists in bitmaps only.
+    InvalidQueryType,
 }
 
 impl ExtendedError {
@@ -48,6 +50,7 @@ impl ExtendedError {
             ExtendedError::NotAuthoritative => 20,
             ExtendedError::NotSupported => 21,
             ExtendedError::InvalidData => 24,
+            ExtendedError::InvalidQueryType => 30,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::binding::ServiceBinding;
 use super::compression::{NameTable, Suffixes, same_name};
 use super::edns::{ClientSubnet, ExtendedError, OptionCode};
-use super::name::name_octets;
+use super::name::{NAME_OCTETS_MAX, Name, name_octets};
 use super::query::{Header, Question};
 use super::types::{Class, Rcode, Rtype};
 
@@ -69,6 +69,8 @@ pub struct Opt<'o> {
     pub payload_octets: u16,
     /// DO, as in the query.
     pub dnssec_ok: bool,
+    /// CO, where it was in the query and the zone denies compactly (RFC 9824 section 5.1).
+    pub compact_ok: bool,
     /// Where it was asked for and is configured.
     pub nsid: Option<&'o [u8]>,
     /// The query's client subnet, and the scope to answer it with.
@@ -199,6 +201,36 @@ impl<'b> ResponseWriter<'b> {
     /// Whether the name that begins at `offset` of the message is `name`.
     pub fn is_name_at(&self, offset: usize, name: &[u8]) -> bool {
         same_name(self.buffer, offset, name)
+    }
+
+    /// The name that begins at `offset` of the message, pointers followed.
+    pub fn name_at(&self, offset: usize) -> Option<Name> {
+        let (mut wire, mut used) = ([0; NAME_OCTETS_MAX], 0);
+        let mut position = offset;
+        loop {
+            let length = *self.buffer.get(..self.end)?.get(position)?;
+            if length >= 0xc0 {
+                let low = *self.buffer.get(position + 1)?;
+                let target = usize::from(u16::from_be_bytes([length & 0x3f, low]));
+                position = if target < position { target } else { return None };
+                continue;
+            }
+            let octets = 1 + usize::from(length);
+            let label = self.buffer.get(position..position + octets)?;
+            wire.get_mut(used..used + octets)?.copy_from_slice(label);
+            (used, position) = (used + octets, position + octets);
+            if length == 0 {
+                return Name::from_wire(wire.get(..used)?);
+            }
+        }
+    }
+
+    /// Takes back all records: what stays is the question.
+    pub fn clear(&mut self) {
+        let [questions, ..] = self.counts;
+        let question = if questions > 0 { self.question_octets + 4 } else { 0 };
+        (self.end, self.counts) = (HEADER_OCTETS + question, [questions, 0, 0, 0]);
+        self.names.used = 0;
     }
 
     /// Where the next record will begin.
@@ -367,7 +399,7 @@ impl<'b> ResponseWriter<'b> {
         let start = self.end;
         let [p1, p0] = opt.payload_octets.to_be_bytes();
         let [t1, t0] = Rtype::OPT.0.to_be_bytes();
-        let dnssec_ok = if opt.dnssec_ok { 0x80 } else { 0 };
+        let dnssec_ok = if opt.dnssec_ok { 0x80 } else { 0 } | if opt.compact_ok { 0x40 } else { 0 };
         let fixed = [0, t1, t0, p1, p0, (rcode.number() >> 4) as u8, 0, dnssec_ok, 0, 0, 0];
         if self.put(&fixed).is_err() {
             return;

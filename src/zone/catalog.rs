@@ -62,6 +62,12 @@ impl Catalog {
     /// The same with classes of clients. `own` has the zones of each class; where a class has none of an
     /// origin its clients see everybody's.
     pub fn with_classes(zones: Vec<Zone>, classes: ClientClasses, own: Vec<Vec<Zone>>) -> Catalog {
+        let shared = |zones: Vec<Zone>| zones.into_iter().map(Arc::new).collect();
+        Catalog::of_shared(shared(zones), classes, own.into_iter().map(shared).collect())
+    }
+
+    /// The same of zones that are shared already.
+    pub fn of_shared(zones: Vec<Arc<Zone>>, classes: ClientClasses, own: Vec<Vec<Arc<Zone>>>) -> Catalog {
         let mut tree = NameTree::new();
         let mut all = Vec::new();
         let mut places: Vec<Vec<(u32, ZoneId)>> = Vec::new();
@@ -69,7 +75,7 @@ impl Catalog {
             let mut placed = Vec::new();
             for zone in zones {
                 placed.extend(node_of(&mut tree, &zone).map(|node| (node, ZoneId(all.len() as u32))));
-                all.push(Arc::new(zone));
+                all.push(zone);
             }
             places.push(placed);
         }

@@ -168,6 +168,13 @@ pub struct Located<'z> {
     pub matched: Matched,
 }
 
+impl Located<'_> {
+    /// Whether the name is another zone's, or another name.
+    pub fn leads_elsewhere(&self) -> bool {
+        matches!(self.lookup, Lookup::Referral { .. } | Lookup::Redirect { .. })
+    }
+}
+
 /// How a name was matched in its zone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Matched {

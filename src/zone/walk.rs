@@ -3,7 +3,7 @@
 use super::lookup::{Attached, NodeId, NodeKind, Rrset, Zone};
 use super::tree::ROOT;
 use crate::ids::{RegionId, ServiceId};
-use crate::wire::{Name, Rtype};
+use crate::wire::{NAME_OCTETS_MAX, Name, Rtype};
 
 /// One thing that a zone holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,16 +108,22 @@ impl Zone {
         rrsets.chain(self.service(number).map(Held::Steered)).collect()
     }
 
-    /// The name of a node.
+    /// The label of a node under its parent; empty for the origin.
+    pub fn label(&self, node: NodeId) -> &[u8] {
+        self.tree.place(node.0).map_or(&[], |(_, label)| label)
+    }
+
+    /// The name of a node. Allocates nothing.
     pub fn name_of(&self, node: NodeId) -> Option<Name> {
         let mut number = node.0;
-        let mut prefix = Vec::new();
+        let (mut prefix, mut used) = ([0; NAME_OCTETS_MAX], 0);
         while number != ROOT {
             let (parent, label) = self.tree.place(number)?;
-            prefix.push(u8::try_from(label.len()).ok()?);
-            prefix.extend_from_slice(label);
+            *prefix.get_mut(used)? = u8::try_from(label.len()).ok()?;
+            prefix.get_mut(used + 1..used + 1 + label.len())?.copy_from_slice(label);
+            used += 1 + label.len();
             number = parent;
         }
-        Name::joined(&prefix, self.origin.octets())
+        Name::joined(prefix.get(..used)?, self.origin.octets())
     }
 }

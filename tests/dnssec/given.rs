@@ -1,0 +1,1 @@
+//! Zones that come signed are served as they are.
