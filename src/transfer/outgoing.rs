@@ -173,6 +173,7 @@ impl Outgoing {
         let opt = query.edns.as_ref().filter(|_| first).map(|edns| Opt {
             payload_octets: self.payload_octets,
             dnssec_ok: edns.dnssec_ok,
+            compact_ok: false,
             nsid: None,
             subnet: None,
             keepalive: None,
