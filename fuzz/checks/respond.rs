@@ -154,9 +154,14 @@ impl Transcript<'_> {
             message.answers.iter().filter(|record| owner(record).octets() == end.octets()).collect();
         match zone.lookup(&end, rtype) {
             Lookup::Answer(rrset) if rcode == 0 => {
-                let mut meant: Vec<Vec<u8>> = rrset.rdata().map(<[u8]>::to_vec).collect();
+                // A name that is compressed takes over the case of the one it points to, be it the question.
+                let cased = |octets: &[u8]| match rrset.rtype {
+                    Rtype::NS | Rtype::CNAME | Rtype::SOA | Rtype::PTR | Rtype::MX => octets.to_ascii_lowercase(),
+                    _ => octets.to_vec(),
+                };
+                let mut meant: Vec<Vec<u8>> = rrset.rdata().map(cased).collect();
                 let written = of_end.iter().filter(|record| u16::from(record.record_type()) == rrset.rtype.0);
-                let mut written: Vec<Vec<u8>> = written.map(|record| rdata(&record.data)).collect();
+                let mut written: Vec<Vec<u8>> = written.map(|record| cased(&rdata(&record.data))).collect();
                 meant.sort();
                 written.sort();
                 assert_eq!(written, meant, "what {rtype} of the zone became");

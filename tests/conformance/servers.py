@@ -117,16 +117,18 @@ def zone_files(folder, zones):
     return paths
 
 
-def knot(folder, zones):
-    """Knot DNS."""
+def knot(folder, zones, policy=""):
+    """Knot DNS; with a policy (`nsec`, `nsec3`) it signs the zones."""
     folder = pathlib.Path(folder) / "knot"
     paths = zone_files(folder, zones)
     port = free_port()
     lines = [f"server:\n    rundir: {folder}\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    tcp-workers: 1\n"
              "    udp-max-payload: 1232\n"
              f"log:\n  - target: stderr\n    any: warning\ndatabase:\n    storage: {folder}\n"
+             + (KNOT_POLICY.format(nsec3="on" if policy == "nsec3" else "off") if policy else "") +
              "template:\n  - id: default\n    journal-content: none\n    zonefile-load: whole\n    zonefile-sync: -1\n"
-             "    semantic-checks: off\nzone:\n"]
+             "    semantic-checks: off\n" + ("    dnssec-signing: on\n    dnssec-policy: signed\n" if policy else "")
+             + "zone:\n"]
     lines += [f'  - domain: "{origin}"\n    file: {path}\n' for origin, path in paths.items()]
     (folder / "knot.conf").write_text("".join(lines))
     return Server("knot", folder, port, [program("knotd"), "-c", str(folder / "knot.conf")])
@@ -145,6 +147,14 @@ def nsd(folder, zones):
     (folder / "nsd.conf").write_text("".join(lines))
     return Server("nsd", folder, port, [program("nsd"), "-d", "-c", str(folder / "nsd.conf")])
 
+
+KNOT_POLICY = """policy:
+  - id: signed
+    single-type-signing: on
+    nsec3: {nsec3}
+    nsec3-iterations: 5
+    nsec3-opt-out: off
+"""
 
 PEERS = {"knot": knot, "nsd": nsd}
 
