@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes the seeds of the corpora: fuzz/corpus/TARGET/seed-NAME. What a fuzzer adds lies beside them."""
 
+import base64
 import pathlib
 import struct
 
@@ -133,7 +134,40 @@ def configs():
             yield f"golden-{golden.stem}", text
 
 
+def requests():
+    message = query("near.example.com", records=opt(do=True), additional=1)
+    text = base64.urlsafe_b64encode(message).rstrip(b"=")
+    kind = b"application/dns-message"
+    yield "get", b"GET\n/dns-query?dns=" + text
+    yield "get-parameters", b"GET\n/dns-query?a=b&dns=" + text + b"&c"
+    yield "get-twice", b"GET\n/dns-query?dns=" + text + b"&dns=AAAA"
+    yield "get-padding", b"GET\n/dns-query?dns=AAA="
+    yield "get-escaped", b"GET\n/dns-query?dns=%41AAA"
+    yield "get-absolute", b"GET\nhttps://ns.example:443/dns-query?dns=" + text
+    yield "head", b"HEAD\n/dns-query?dns=" + text
+    yield "post", b"POST\n/dns-query\n" + kind + b"\n40"
+    yield "post-parameters", b"POST\n/dns-query?dns=x\n" + kind.upper() + b" ; charset=x\n65536"
+    yield "post-json", b"POST\n/dns-query\napplication/json\n40"
+    yield "put", b"PUT\n/dns-query?dns=AAAA"
+    yield "elsewhere", b"GET\n/?dns=AAAA"
+    yield "star", b"OPTIONS\n*"
+
+
+def streams():
+    messages = [packet for _, packet in packets()]
+    framed = [struct.pack("!H", len(packet)) + packet for packet in messages]
+    yield "one", b"\1" + framed[0]
+    yield "several", b"\7" + b"".join(framed[:5])
+    yield "cut", b"\40" + b"".join(framed[:3])[:-4]
+    yield "empty-messages", b"\2" + b"\0\0" * 8 + framed[1]
+    yield "long", b"\377\377\377" + framed[2]
+
+
 def seeds():
+    for name, octets in requests():
+        yield "doh", name, octets
+    for name, octets in streams():
+        yield "framing", name, octets
     for name, packet in packets():
         yield "query", name, packet
         for number, how in enumerate((0, 0x0b, 0x13)):

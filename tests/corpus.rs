@@ -33,4 +33,4 @@ macro_rules! corpora {
     )* };
 }
 
-corpora! { query respond zone config mmdb subnet }
+corpora! { query respond zone config mmdb subnet framing doh }

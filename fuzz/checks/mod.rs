@@ -4,6 +4,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod config;
+pub mod doh;
+pub mod framing;
 pub mod mmdb;
 pub mod query;
 pub mod respond;

@@ -156,7 +156,9 @@ impl Transcript<'_> {
             Lookup::Answer(rrset) if rcode == 0 => {
                 // A name that is compressed takes over the case of the one it points to, be it the question.
                 let cased = |octets: &[u8]| match rrset.rtype {
-                    Rtype::NS | Rtype::CNAME | Rtype::SOA | Rtype::PTR | Rtype::MX => octets.to_ascii_lowercase(),
+                    Rtype::NS | Rtype::CNAME | Rtype::SOA | Rtype::PTR | Rtype::MX => {
+                        octets.to_ascii_lowercase()
+                    }
                     _ => octets.to_vec(),
                 };
                 let mut meant: Vec<Vec<u8>> = rrset.rdata().map(cased).collect();

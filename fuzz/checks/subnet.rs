@@ -31,7 +31,8 @@ pub fn check(data: &[u8]) {
         assert!(reply[place] <= data[2].max(if data[1] == 2 { 128 } else { 32 }), "scope {}", reply[place]);
         assert_eq!(reply[place + 1..], data[4..], "the address comes back, and ends the message");
     } else {
-        let edns = Message::from_vec(&reply).expect("hickory-proto reads it").edns.expect("an OPT for an OPT");
+        let edns =
+            Message::from_vec(&reply).expect("hickory-proto reads it").edns.expect("an OPT for an OPT");
         let is_subnet = |(code, _): &(EdnsCode, EdnsOption)| *code == EdnsCode::Subnet;
         assert!(!edns.options().options.iter().any(is_subnet), "a malformed option comes back");
     }

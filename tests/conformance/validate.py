@@ -108,6 +108,7 @@ class Run:
                         zone.positive[rrset.name].add(int(rrset.rdtype))
             for owner, following, types in zone.validator.nsecs():
                 zone.denied[owner].append((number if owner == name else None, following, frozenset(types), shown))
+            return verdict
         except (validator.Bogus, dns.exception.DNSException, OSError) as error:
             self.bogus.append(f"{shown}: {type(error).__name__} {error}")
 
@@ -149,16 +150,149 @@ def self_test(folder, given):
             yield Zone(origin, owners, server)
 
 
+def signed_by_meridian(folder, given, run):
+    """meridian: a steered zone, walked through its states here; drawn ones with NSEC, with NSEC3 and compact."""
+    drawn = drawn_zones(given.seed, given.nodes)
+    place = folder / "meridian"
+    (place / "zones").mkdir(parents=True)
+    owners = {}
+    for number, (origin, (text, names)) in enumerate(drawn.items()):
+        denial = ["nsec", "nsec3", "compact"][(number + given.seed) % 3]
+        (place / "zones" / f"{origin}zone").write_text(text)
+        (place / "zones" / f"{origin}toml").write_text(f'[dnssec]\ndenial = "{denial}"\n')
+        owners[origin] = names
+    steered = f"{public.ZONE}."
+    addresses = "".join(f"{name} A {v4}\n{name} AAAA {v6}\n" for name, (v4, v6) in public.SERVERS.items())
+    (place / "zones" / f"{steered}zone").write_text(public.STATIC + addresses)
+    (place / "zones" / f"{steered}toml").write_text("dnssec = true\n" + public.NAMES)
+    port, control = servers.free_port(), servers.free_port()
+    (place / "meridian.toml").write_text(
+        f'[server]\nlisten = ["127.0.0.1:{port}"]\nstate = "state"\n[control]\nlisten = "127.0.0.1:{control}"\n'
+        f'[dnssec]\nkey_folder = "keys"\n{public.CONFIG}')
+    config = str(place / "meridian.toml")
+    server = servers.Server("meridian", place, port, [servers.meridian_binary(), "serve", "--config", config])
+    server.wait_until_ready([zones.from_text(origin) for origin in [*drawn, steered]])
+    written = [line.split(" ", 1)[0] for line in (public.STATIC + addresses).splitlines()[1:]]
+    written += [name.split(" ")[0].strip('"') for name in public.NAMES.splitlines()[1:]]
+    names = {zones.from_text(steered if name == "@" else f"{name}.{steered}") for name in written}
+    zone = Zone(steered, sorted(names), server, steered=True)
+    yield zone
+    for state in STATES:
+        for selector in state:
+            operate(config, "force-down", selector, "--force", "--reason", "validation")
+        settle(server, state)
+        walk(run, zone, given, " and ".join(state))
+        for selector in state:
+            operate(config, "undo", selector)
+        settle(server, [])
+    run.denials_across_states(zone)
+    for origin, names in owners.items():
+        yield Zone(origin, names, server)
+
+
+def operate(config, command, *arguments):
+    done = subprocess.run([servers.meridian_binary(), command, *arguments, "--config", config], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{command} {' '.join(arguments)}: {done.stdout}{done.stderr}")
+
+
+def settle(server, state):
+    """Until answers are those of a state."""
+    expected = {"": "46.0.1.1", "pool:a": "47.0.1.1", "pool:b": "46.0.1.1", "pool:a pool:b": None}[" ".join(state)]
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        reply = ask(server, dns.name.from_text(f"www.{public.ZONE}."), "A", do=False)
+        found = {rdata.address for rrset in reply.answer for rdata in rrset if rrset.rdtype == rdatatype.A}
+        if found == ({expected} if expected else set()):
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"the answers never became those of {state}: {found}")
+
+
 def walk(run, zone, given, state="", types=TYPES):
+    """All names and types of a zone in a state: by our own rules, and by unbound."""
     dice = random.Random(f"{given.seed} {zone.origin}")
-    zone.keys()
-    names = zone.names(dice)
-    for name in names:
+    keys = zone.keys()
+    asked = []
+    for name in zone.names(dice):
         for rtype in types:
-            run.check(zone, name, rtype, state)
+            verdict = run.check(zone, name, rtype, state)
+            asked.append((name, rtype, verdict))
             if dice.random() < 0.1:
                 run.check(zone, name, rtype, state, compact_ok=True)
-    return names
+    if not given.no_unbound:
+        by_unbound(run, zone, keys, asked, state)
+
+
+# What a resolver can say AD of: all of the answer is ours and signed.
+SECURE = {"positive", "nodata", "nxdomain", "nxname", "nodata by wildcard", "nodata by empty wildcard"}
+
+
+def by_unbound(run, zone, keys, asked, state):
+    """The same questions through a validating resolver that keeps nothing."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="meridian-unbound-"))
+    port = servers.free_port()
+    (folder / "anchor").write_text(keys.to_text() + "\n")
+    host, at = zone.server.address
+    (folder / "unbound.conf").write_text(f"""server:
+  directory: "{folder}"
+  chroot: ""
+  username: ""
+  pidfile: "{folder}/pid"
+  use-syslog: no
+  logfile: ""
+  interface: 127.0.0.1
+  port: {port}
+  do-ip6: no
+  do-not-query-localhost: no
+  access-control: 127.0.0.0/8 allow
+  module-config: "validator iterator"
+  trust-anchor-file: "{folder}/anchor"
+  local-zone: "test." nodefault
+  local-zone: "{zone.origin}" nodefault
+  cache-max-ttl: 0
+  cache-max-negative-ttl: 0
+  qname-minimisation: no
+  val-log-level: 2
+  edns-buffer-size: 1232
+  num-queries-per-thread: 512
+  infra-host-ttl: 0
+stub-zone:
+  name: "{zone.origin}"
+  stub-addr: {host}@{at}
+forward-zone:
+  name: "."
+  forward-addr: 127.0.0.1@1
+remote-control:
+  control-enable: no
+""")
+    resolver = servers.Server("unbound", folder, port, [servers.program("unbound"), "-d", "-c", str(folder / "unbound.conf")])
+    try:
+        wait_for_resolver(resolver, zone.origin)
+        todo = [(name, rtype) for name, rtype, verdict in asked if verdict in SECURE]
+        packets = [("udp", wire.query(0, name.to_wire(), rdatatype.from_text(rtype), 1, 0x0120, (1232, True, b"", 0)))
+                   for name, rtype in todo]
+        for (name, rtype), reply in zip(todo, servers.ask_all(resolver, packets, window=24, timeout_s=10)):
+            rcode, secure = (reply[3] & 0xf, reply[3] & 0x20) if reply else (None, False)
+            if rcode not in (0, 3) or not secure:
+                run.bogus.append(f"unbound: {name} {rtype} in {state or 'health'}: rcode {rcode}, {'secure' if secure else 'not secure'}")
+            else:
+                run.found["secure to unbound"] += 1
+    finally:
+        resolver.stop()
+        if not os.environ.get("KEEP"):
+            shutil.rmtree(folder)
+
+
+def wait_for_resolver(resolver, origin):
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            if ask(resolver, origin, "SOA").rcode() is not None:
+                return
+        except (dns.exception.DNSException, OSError):
+            time.sleep(0.1)
+    raise SystemExit(f"unbound does not answer: {resolver.tail()}")
 
 
 def main():
@@ -166,6 +300,7 @@ def main():
     options.add_argument("--self-test", action="store_true")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--nodes", type=int, default=40)
+    options.add_argument("--no-unbound", action="store_true")
     options.add_argument("--keep", action="store_true")
     given = options.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="meridian-validate-"))
