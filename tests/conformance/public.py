@@ -17,12 +17,16 @@ import tempfile
 import traceback
 
 import servers
+import zones
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT_ADDRESS, ROOT_ADDRESS_V6 = "45.0.0.1", "2a10::1"
 # Two networks each, as a zone's servers should be.
 SERVERS = {"ns1": ("46.0.0.1", "2a20::1"), "ns2": ("47.0.0.1", "2a30::1")}
 ZONE = "conform.test"
+# Without steered names: one chain of NSECs, one of NSEC3s, both for ldns to transfer and verify.
+FIXED = {"nsec.test": "nsec", "nsec3.test": "nsec3"}
+ZONES = [ZONE, *FIXED]
 PARENT_ZONES = {
     ".": f"""$TTL 86400
 . SOA a.root. hostmaster.a.root. 1 14400 3600 1209600 3600
@@ -90,10 +94,10 @@ class Failed(Exception):
     """What a program said."""
 
 
-def run(*command, seconds=300, succeed=True, text=None):
+def run(*command, seconds=300, succeed=True, text=None, directory=None):
     """A program's output."""
     command = [str(part) for part in command]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, input=text,
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, input=text, cwd=directory,
                           env={**os.environ, "PATH": servers.PATH})
     if succeed and done.returncode:
         raise Failed(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
@@ -114,8 +118,6 @@ class World:
         for v4, v6 in [(ROOT_ADDRESS, ROOT_ADDRESS_V6), *SERVERS.values()]:
             run("ip", "address", "add", f"{v4}/32", "dev", "lo")
             run("ip", "address", "add", f"{v6}/128", "dev", "lo", "nodad")
-        self.schema = run(servers.meridian_binary(), "schema")
-        self.zone_schema = run(servers.meridian_binary(), "schema", "--zone")
         self.static = STATIC + "".join(f"{name} A {v4}\n{name} AAAA {v6}\n" for name, (v4, v6) in SERVERS.items())
         self.start_meridian()
         self.start_parents()
@@ -125,28 +127,58 @@ class World:
     def start_meridian(self):
         folder = self.folder / "meridian"
         (folder / "zones").mkdir(parents=True)
-        (folder / "zones" / f"{ZONE}.zone").write_text(self.static)
-        (folder / "zones" / f"{ZONE}.toml").write_text(NAMES)
+        for zone in ZONES:
+            (folder / "zones" / f"{zone}.zone").write_text(self.static)
+        (folder / "zones" / f"{ZONE}.toml").write_text("dnssec = true\n" + NAMES)
+        for zone, denial in FIXED.items():
+            (folder / "zones" / f"{zone}.toml").write_text(
+                f'[dnssec]\ndenial = "{denial}"\n[transfer]\nto = ["{SERVERS["ns2"][0]}"]\n')
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+            "-subj", f"/CN=ns1.{ZONE}", "-addext", f"subjectAltName=DNS:ns1.{ZONE}", "-keyout", folder / "key.pem",
+            "-out", folder / "chain.pem")
         listen = ", ".join(f'"{v4}:53", "[{v6}]:53"' for v4, v6 in SERVERS.values())
+        encrypted = SERVERS["ns1"][0]
         (folder / "meridian.toml").write_text(
-            f'[server]\nlisten = [{listen}]\nstate = "off"\nnsid = "conform"\n[control]\nlisten = "127.0.0.1:9853"\n{CONFIG}')
+            f'[server]\nlisten = [{listen}]\nstate = "state"\nnsid = "conform"\n[control]\nlisten = "127.0.0.1:9853"\n'
+            f'[tls]\nlisten = "{encrypted}:853"\ncertificate = "chain.pem"\nkey = "key.pem"\n'
+            f'[https]\nlisten = "{encrypted}:443"\n[quic]\nlisten = "{encrypted}:853"\n'
+            f'[dnssec]\nkey_folder = "keys"\n{CONFIG}')
         command = [servers.meridian_binary(), "serve", "--config", str(folder / "meridian.toml")]
         server = servers.Server("meridian", folder, 53, command)
         server.address = (SERVERS["ns1"][0], 53)
         self.running.append(server)
-        server.wait_until_ready([b"\x07conform\x04test\0"])
+        server.wait_until_ready([zones.from_text(f"{zone}.") for zone in ZONES])
+        for zone in ZONES:
+            keys = run("dig", f"@{SERVERS['ns1'][0]}", "+tcp", "+noall", "+answer", zone, "DNSKEY")
+            expect("DNSKEY" in keys, f"{zone} is not signed")
+            (self.folder / f"{zone}.key").write_text(keys)
+            with open(self.folder / f"{zone}.anchor", "w", encoding="ascii") as anchor:
+                for line in keys.splitlines():
+                    flags, protocol, algorithm, *key = line.split()[4:]
+                    if flags == "257":
+                        anchor.write(f'trust-anchors {{ {zone}. static-key {flags} {protocol} {algorithm} "{"".join(key)}"; }};\n')
 
     def start_parents(self):
+        """NSD for the root and what is below it, signed by ldns, with the DS records of our zones."""
         folder = self.folder / "nsd"
         folder.mkdir()
-        delegation = "".join(f"{ZONE}. NS {name}.{ZONE}.\n{name}.{ZONE}. A {v4}\n{name}.{ZONE}. AAAA {v6}\n"
-                             for name, (v4, v6) in SERVERS.items())
+        glue = "".join(f"{name}.{zone}. A {v4}\n{name}.{zone}. AAAA {v6}\n{zone}. NS {name}.{zone}.\n"
+                       for zone in ZONES for name, (v4, v6) in SERVERS.items())
         lines = [f'server:\n  ip-address: {ROOT_ADDRESS}\n  ip-address: {ROOT_ADDRESS_V6}\n  username: ""\n  database: ""\n'
                  f'  zonesdir: "{folder}"\n  pidfile: "{folder}/pid"\n  xfrdfile: "{folder}/xfrd"\n  xfrdir: "{folder}"\n'
                  f'  zonelistfile: "{folder}/list"\n  rrl-ratelimit: 0\nremote-control:\n  control-enable: no\n']
-        for number, (origin, text) in enumerate(PARENT_ZONES.items()):
-            (folder / f"{number}.zone").write_text(text + (delegation if origin == "test." else ""))
-            lines.append(f'zone:\n  name: "{origin}"\n  zonefile: "{folder}/{number}.zone"\n')
+        # From below upwards: each zone gets the DS of what it delegates.
+        below = "".join(run("ldns-key2ds", "-n", "-2", self.folder / f"{zone}.key") for zone in ZONES)
+        for number, (origin, data) in enumerate([("test.", glue + below), ("arpa.", ""), (".", "")]):
+            (folder / f"{number}.zone").write_text(f"$ORIGIN {origin}\n{PARENT_ZONES[origin]}{data}")
+            if origin == ".":
+                signed = (folder / "0.ds").read_text() + (folder / "1.ds").read_text()
+                (folder / f"{number}.zone").write_text(f"$ORIGIN {origin}\n{PARENT_ZONES[origin]}{signed}")
+            key = run("ldns-keygen", "-a", "ECDSAP256SHA256", "-k", origin, directory=folder).strip()
+            run("ldns-signzone", "-o", origin, "-f", f"{number}.signed", f"{number}.zone", key, directory=folder)
+            (folder / f"{number}.ds").write_text((folder / f"{key}.ds").read_text())
+            lines.append(f'zone:\n  name: "{origin}"\n  zonefile: "{folder}/{number}.signed"\n')
+        shutil.copy(folder / f"{key}.key", self.folder / "root.key")
         (folder / "nsd.conf").write_text("".join(lines))
         server = servers.Server("nsd", folder, 53, [servers.program("nsd"), "-d", "-c", str(folder / "nsd.conf")])
         server.address = (ROOT_ADDRESS, 53)
@@ -163,35 +195,35 @@ ZONEMASTER_KNOWN = {
     "NAMESERVER_IP_WITHOUT_REVERSE": "nobody delegates these addresses here",
     "NO_RESPONSE_PTR_QUERY": "likewise",
     "ASN_LOOKUP_SOURCE": "the service is on the Internet",
-    "SOA_SERIAL_NO_RESPONSE": "",
 }
 
 
 def zonemaster(world):
     """zonemaster-cli: every test of its plan, from root hints of our own."""
-    output = run("zonemaster-cli", "--hints", world.folder / "hints", "--json", "--level", os.environ.get("LEVEL", "WARNING"), "--no-time", ZONE,
-                 seconds=500)
-    found = json.loads(output)
-    messages = found if isinstance(found, list) else found.get("results", [])
-    if os.environ.get("SHOW"):
-        print(json.dumps(messages)[:20000])
+    messages = []
+    for zone in ZONES:
+        found = json.loads(run("zonemaster-cli", "--hints", world.folder / "hints", "--json", "--level", "WARNING",
+                               "--no-time", zone, seconds=500))
+        messages += found if isinstance(found, list) else found.get("results", [])
     bad = [message for message in messages if message["tag"] not in ZONEMASTER_KNOWN]
     expect(not bad, json.dumps(bad, indent=1))
     return f"{len(messages)} messages of WARNING and above, all of them known"
 
 
 def dnsviz(world):
-    """dnsviz: probe the servers, then grok for errors and warnings."""
+    """dnsviz: probe the servers from the root down, then grok for errors and warnings with the root's key."""
     probe = world.folder / "probe.json"
-    where = ",".join(f"{name}.{ZONE}={address}" for name, both in SERVERS.items() for address in
-                     (both[0], f"[{both[1]}]"))
-    names = [ZONE, f"www.{ZONE}", f"static.{ZONE}", f"nothing.{ZONE}", f"x.wild.{ZONE}", f"alias.{ZONE}"]
-    run("dnsviz", "probe", "-A", "-d", "1", "-a", ZONE, "-x", f"{ZONE}+:{where}", "-o", probe, *names)
-    (world.folder / "grok.txt").write_text(run("dnsviz", "grok", "-r", probe, "-l", "warning"))
-    found = json.loads((world.folder / "grok.txt").read_text() or "{}")
-    bad = [text for text in described(found)]
+    names = [f"{name}{zone}" for zone in ZONES for name in ("", "www.", "static.", "nothing.", "x.wild.", "alias.", "ent.",
+                                                            "x.old.", "a.cut.")]
+    run("dnsviz", "probe", "-A", "-d", "1", "-a", ".", "-x", f".+:a.root={ROOT_ADDRESS}", "-o", probe, *names, seconds=500)
+    found = run("dnsviz", "grok", "-t", world.folder / "root.key", "-r", probe, "-l", "warning") or "{}"
+    bad = list(described(json.loads(found)))
     expect(not bad, "\n".join(bad[:20]))
-    return f"{len(names)} names without errors or warnings"
+    # That nothing is wrong would also be said of a zone that is not signed.
+    whole = run("dnsviz", "grok", "-t", world.folder / "root.key", "-r", probe)
+    secure = whole.count('"SECURE"')
+    expect(secure > len(names), f"only {secure} things are secure")
+    return f"{len(names)} names without errors or warnings, {secure} times SECURE"
 
 
 def described(node, path=""):
@@ -228,13 +260,55 @@ QUESTIONS = [
 ]
 
 
+def encrypted(world):
+    """kdig over TLS, HTTPS (GET and POST) and QUIC, the certificate verified; the answers of TCP."""
+    certificate = f"+tls-ca={world.folder / 'meridian' / 'chain.pem'}"
+    # kdig verifies by its own words for each transport.
+    transports = [["+tls", certificate, f"+tls-hostname=ns1.{ZONE}"], ["+https", certificate, f"+tls-hostname=ns1.{ZONE}"],
+                  ["+https", "+https-get", certificate, f"+tls-hostname=ns1.{ZONE}"],
+                  ["+quic", certificate, f"+tls-hostname=ns1.{ZONE}"]]
+    for name, rtype, expected in QUESTIONS:
+        for transport in transports:
+            output = run("kdig", f"@{SERVERS['ns1'][0]}", f"{name}{ZONE}", rtype, *transport, "+dnssec", "+padding")
+            expect(expected in output and "WARNING" not in output, f"{name} {rtype} {transport}:\n{output}")
+    return f"{len(QUESTIONS)} questions over {len(transports)} ways"
+
+
 def drill(world):
-    """drill with DO, and a trace from the root."""
-    output = run("drill", "-D", f"static.{ZONE}", f"@{SERVERS['ns1'][0]}", "A")
-    expect("46.0.0.80" in output and "NOERROR" in output, output)
-    output = run("drill", "-T", "-r", world.folder / "hints", f"static.{ZONE}", "A")
-    expect("46.0.0.80" in output, output)
-    return "-D, and -T from the root"
+    """drill: signatures chased up to our key, and a trace that validates from the root's key down."""
+    for zone in ZONES:
+        output = run("drill", "-D", f"static.{zone}", f"@{SERVERS['ns1'][0]}", "A")
+        expect("46.0.0.80" in output and "NOERROR" in output and "RRSIG" in output, output)
+        output = run("drill", "-T", "-D", "-k", world.folder / "root.key", "-r", world.folder / "hints", f"static.{zone}", "A")
+        expect("46.0.0.80" in output and "[T]" in output and "[B]" not in output, output)
+        output = run("drill", "-S", "-k", world.folder / f"{zone}.key", f"@{SERVERS['ns1'][0]}", f"static.{zone}", "A")
+        expect(";; Chase successful" in output, output)
+    return f"-D, -TD from the root and -S for {len(ZONES)} zones"
+
+
+def delv(world):
+    """delv: answers and denials of each zone, validated with its key."""
+    count = 0
+    for zone in ZONES:
+        for name, rtype, _ in QUESTIONS:
+            if zone != ZONE and name.split(".")[0] in ("www", "x", "host"):
+                continue
+            if name in ("host.", "a.cut.") or name == "" and zone != ZONE:
+                continue
+            output = run("delv", f"@{SERVERS['ns1'][0]}", "-a", world.folder / f"{zone}.anchor", f"+root={zone}",
+                         f"{name}{zone}", rtype, succeed=False)
+            expect("fully validated" in output, f"{name}{zone} {rtype}:\n{output}")
+            count += 1
+    return f"{count} answers and denials fully validated"
+
+
+def ldns_verify_zone(world):
+    """ldns-verify-zone on zones as a secondary gets them."""
+    for zone in FIXED:
+        text = run("dig", "-b", SERVERS["ns2"][0], f"@{SERVERS['ns1'][0]}", "AXFR", zone, "+noall", "+answer", "+onesoa")
+        (world.folder / f"{zone}.axfr").write_text(text)
+        run("ldns-verify-zone", "-k", world.folder / f"{zone}.key", world.folder / f"{zone}.axfr")
+    return f"{len(FIXED)} zones"
 
 
 def dnspython(world):
@@ -260,7 +334,7 @@ def dnspython(world):
     return f"{asked} exchanges"
 
 
-CHECKS = [kdig, drill, dnspython, dnsviz, zonemaster]
+CHECKS = [kdig, encrypted, drill, delv, ldns_verify_zone, dnspython, dnsviz, zonemaster]
 
 
 def main():

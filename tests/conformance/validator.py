@@ -74,7 +74,7 @@ class Validator:
                 self.verify(found, answer, name)
                 return name, "positive"
             if found is not None:
-                return name, "positive"
+                return name, "alias made of a DNAME"
             alias = self.find(answer, name, CNAME)
             if alias is None and len(seen) > 1 and not self.reply.authority and self.reply.rcode() == 0:
                 return name, "chain that goes on"
@@ -243,6 +243,8 @@ class Validator:
         own = self.matching(name)
         if own is not None:
             self.lacks(own[2], rtype, name)
+            if rtype == DS and name == self.origin or CNAME in own[2]:
+                return "nodata at the child" if rtype == DS else "nodata beside an alias"
             return "nxname" if NXNAME in own[2] else "nodata"
         found = self.covering(name)
         if found is None:
@@ -265,6 +267,8 @@ class Validator:
         match, _ = self.nsec3(name)
         if match is not None:
             self.lacks(types_of(match), rtype, name)
+            if rtype == DS and name == self.origin or CNAME in types_of(match):
+                return "nodata at the child" if rtype == DS else "nodata beside an alias"
             return "nodata"
         encloser, closer = self.closest_encloser(name)
         cover = self.nsec3(closer)[1]
