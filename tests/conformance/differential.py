@@ -65,7 +65,9 @@ def compare(given, folder, running):
     judge = Judge(given.show)
     ever_cut = {place for places in cut.values() for place in places}
     world = explanations.World({zones.from_text(origin): [zones.from_text(owner) for owner in owners]
-                                for origin, (owners, _) in names.items()})
+                                for origin, (owners, _) in names.items()},
+                               {zones.from_text(line.split(" ", 1)[0]) for text in texts.values()
+                                for line in text.splitlines() if " IN NS " in line})
     agreed = []
     judge.cut(questions, answers["meridian"], cut["meridian"], again["meridian"])
     for name, replies in answers.items():

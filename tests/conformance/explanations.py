@@ -10,9 +10,11 @@ CHAIN_MAX = 8
 class World:
     """The zones as both sides got them."""
 
-    def __init__(self, owners):
-        """`owners`: {origin: [owner]} in wire form."""
+    def __init__(self, owners, cuts):
+        """`owners`: {origin: [owner]} in wire form; `cuts`: owners of NS."""
         self.owners, self.nodes = {}, {}
+        origins = {origin.translate(wire.LOWER) for origin in owners}
+        self.cuts = {cut.translate(wire.LOWER) for cut in cuts} - origins
         for origin, names in owners.items():
             origin = origin.translate(wire.LOWER)
             held = {name.translate(wire.LOWER) for name in names}
@@ -33,6 +35,13 @@ class World:
 
     def is_written(self, name):
         return any(name in held for held in self.owners.values())
+
+    def is_at_or_below_cut(self, name):
+        while name not in self.nodes and name != b"\0":
+            if name in self.cuts:
+                return True
+            name = above(name)
+        return False
 
     def is_node_elsewhere(self, name, origin):
         """Whether another zone than `origin` has something at a name."""
@@ -117,7 +126,7 @@ def type_zero(asked, ours, theirs):
 
 
 def class_any(asked, ours, theirs):
-    return asked.rclass == 255 and ours.rcode == 5 and ours.octets <= theirs.octets
+    return asked.rclass == 255 and ours.rcode == 5
 
 
 def class_none_of_ours(asked, ours, theirs):
@@ -139,18 +148,82 @@ def signature_at_alias(asked, ours, theirs):
     return asked.rtype in (46, 47) and bool(aliases(ours)) and theirs.answer < ours.answer
 
 
+def additional_kinds(asked, ours, theirs):
+    """Why records of the additional sections differ: a word for each; nothing where one has no reason."""
+    kinds = {kind_of(asked, ours, theirs, record) for record in theirs.additional - ours.additional}
+    kinds |= {"ours" if asked.world.origin_of(owner) == asked.origin and not is_referral(ours) else None
+              for owner, *_ in ours.additional - theirs.additional}
+    return set() if None in kinds else kinds
+
+
+def kind_of(asked, ours, theirs, record):
+    """Why only the peer gives a record."""
+    owner = record[0]
+    if record in theirs.answer:
+        return "repeated"
+    if asked.world.origin_of(owner) != asked.origin:
+        return "other zone"
+    if not asked.world.is_written(owner) and asked.world.source_of_synthesis(owner):
+        return "wildcard"
+    if asked.world.is_at_or_below_cut(owner) and not is_referral(ours):
+        return "glue"
+    # Without a pointer to its owner, which may stand in RDATA that is not compressed itself.
+    octets = len(owner) + 10 + len(record[4])
+    if asked.transport == "udp" and max(ours.octets + octets, theirs.octets) > limit(asked.packet):
+        return "room"
+    if owner.startswith(b"\x01*"):
+        return "literal wildcard"
+    return None
+
+
+def is_referral(reply):
+    return not reply.aa and any(rtype == 2 for _, rtype, *_ in reply.authority)
+
+
 def additional_from_wildcard(asked, ours, theirs):
     """The peer synthesises addresses of a server or target from a wildcard."""
-    more = theirs.additional - ours.additional
-    return bool(more) and ours.additional <= theirs.additional and all(
-        not asked.world.is_written(owner) and asked.world.source_of_synthesis(owner) for owner, *_ in more)
+    return "wildcard" in additional_kinds(asked, ours, theirs)
 
 
 def additional_of_other_zone(asked, ours, theirs):
     """The peer adds addresses that another of its zones has."""
-    more = theirs.additional - ours.additional
-    return bool(more) and ours.additional <= theirs.additional and all(
-        asked.world.origin_of(owner) != asked.origin for owner, *_ in more)
+    return "other zone" in additional_kinds(asked, ours, theirs)
+
+
+def additional_glue(asked, ours, theirs):
+    """The peer adds addresses that are glue of a cut beside an answer that is no referral."""
+    return "glue" in additional_kinds(asked, ours, theirs)
+
+
+def additional_of_ours(asked, ours, theirs):
+    """We add what the peer does not."""
+    return "ours" in additional_kinds(asked, ours, theirs)
+
+
+def additional_left_out(asked, ours, theirs):
+    """Optional data that do not fit into a datagram: one side leaves them out."""
+    return "room" in additional_kinds(asked, ours, theirs)
+
+
+def additional_literal_wildcard(asked, ours, theirs):
+    """The peer adds a wildcard by its own name."""
+    return "literal wildcard" in additional_kinds(asked, ours, theirs)
+
+
+def additional_repeats_answer(asked, ours, theirs):
+    """The peer gives records of the answer once more."""
+    return "repeated" in additional_kinds(asked, ours, theirs)
+
+
+def too_long_and_on(asked, ours, theirs):
+    """The name that a DNAME makes is too long: the peer goes on from the DNAME's target itself."""
+    return ours.rcode == theirs.rcode == 6 and ours.answer < theirs.answer
+
+
+def dname_in_circles(asked, ours, theirs):
+    """A DNAME leads to below itself: the peer uses it once."""
+    return theirs.answer < ours.answer and any(
+        rtype == 39 and rdata.endswith(owner) for owner, rtype, _, _, rdata in ours.answer)
 
 
 def empty_wildcard(asked, ours, theirs):
@@ -171,12 +244,6 @@ def glue_of_parent(asked, ours, theirs):
             return True
         name = above(name)
     return False
-
-
-def additional_left_out(asked, ours, theirs):
-    """Optional data that does not fit into a datagram: one side leaves it out."""
-    less, more = sorted((ours.additional, theirs.additional), key=len)
-    return asked.transport == "udp" and less < more and max(ours.octets, theirs.octets) > limit(asked.packet)
 
 
 def negative_without_soa(asked, ours, theirs):
