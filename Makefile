@@ -6,7 +6,8 @@ TOOLS = dig:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils delv:bind9-dnsutil
 
 # What the conformance runs use besides: peers on the same zones, and the field's testers. dnsviz brings dnspython.
 TOOLS_CONFORMANCE = knotd:knot nsd:nsd dnsviz:dnsviz zonemaster-cli:zonemaster-cli ldns-verify-zone:ldnsutils \
-	delv:bind9-dnsutils unbound:unbound unshare:util-linux ip:iproute2
+	delv:bind9-dnsutils unbound:unbound unshare:util-linux ip:iproute2 \
+	/usr/lib/python3/dist-packages/pygraphviz:python3-pygraphviz
 # Debian's, because its dnspython is.
 PYTHON ?= /usr/bin/python3
 

@@ -1,7 +1,7 @@
 //! DNS over HTTPS: from a request to the message in it, and on to the answer.
 
 use hyper::Request;
-use meridian::server::{HttpsMessage, HttpsRefusal, read_https_request};
+use meridian::server::{Refusal, RequestMessage, read_request};
 
 /// Lines: method, path with its query, content type, content length.
 pub fn check(octets: &[u8]) {
@@ -17,19 +17,19 @@ pub fn check(octets: &[u8]) {
     // What hyper itself refuses does not come to us.
     let Ok(request) = request else { return };
     let (head, ()) = request.into_parts();
-    let read = read_https_request(&head, "/dns-query");
+    let read = read_request(&head, "/dns-query");
     if head.uri.path() != "/dns-query" {
-        assert_eq!(read, Err(HttpsRefusal::NotFound));
+        assert_eq!(read, Err(Refusal::NotFound));
         return;
     }
     match read {
-        Ok(HttpsMessage::InBody) => {
+        Ok(RequestMessage::InBody) => {
             assert_eq!(method, b"POST");
             assert!(
                 media_type.to_ascii_lowercase().windows(23).any(|part| part == b"application/dns-message")
             );
         }
-        Ok(HttpsMessage::Whole(message)) => {
+        Ok(RequestMessage::Whole(message)) => {
             assert!(method == b"GET" || method == b"HEAD");
             let query = head.uri.query().unwrap();
             let given: Vec<&str> = query.split('&').filter_map(|part| part.strip_prefix("dns=")).collect();

@@ -36,7 +36,7 @@ class Validator:
 
     def check(self, name, rtype, reply):
         """What a reply proves: a word; or it is `Bogus`. `self.denials` has the NSECs that came with it."""
-        self.reply, self.denials, self.used, self.expanded = reply, [], set(), set()
+        self.reply, self.denials, self.used, self.expanded, self.redirected = reply, [], set(), set(), False
         # An NSEC that was asked for is data like other data.
         for rrset in reply.authority:
             if rrset.rdtype in (NSEC, NSEC3):
@@ -95,6 +95,7 @@ class Validator:
                 if alias is not None and alias[0].target != target:
                     raise Bogus(f"the CNAME of {name} is not what the DNAME makes of it")
                 self.used.add((name, CNAME))
+                self.redirected = True
                 return True
         return False
 
