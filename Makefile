@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 # What tests and the demo use besides Rust: clients we did not write, and real HTTP servers.
-TOOLS = dig:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils delv:bind9-dnsutils dnssec-keygen:bind9-utils haproxy:haproxy nginx:nginx-light promtool:prometheus
+TOOLS = dig:bind9-dnsutils kdig:knot-dnsutils drill:ldnsutils delv:bind9-dnsutils dnssec-keygen:bind9-utils haproxy:haproxy knotd:knot nginx:nginx-light nsd:nsd promtool:prometheus
 
 # What the conformance runs use besides: peers on the same zones, and the field's testers. dnsviz brings dnspython.
 TOOLS_CONFORMANCE = knotd:knot nsd:nsd dnsviz:dnsviz zonemaster-cli:zonemaster-cli ldns-verify-zone:ldnsutils \

@@ -338,3 +338,147 @@ fn is_of_signing(held: &Held<'_>, origin: &Name) -> bool {
     matches!(held.rtype, Rtype::RRSIG | Rtype::NSEC | Rtype::NSEC3 | Rtype::NSEC3PARAM)
         || (is_apex && (held.rtype == Rtype::DNSKEY || held.rtype == CDS || held.rtype == CDNSKEY))
 }
+
+#[cfg(test)]
+pub mod tests {
+    //! Recipes for tests of this module and of `refresh`.
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::compile::locations::Atlas;
+    use crate::compile::{Inputs, compile};
+    use crate::config::{SourceFile, Sources, Style};
+    use crate::ids::CounterId;
+    use crate::secondary::{Limits, Store};
+    use crate::zone::Lookup;
+
+    const MAIN: &str = "\
+[regions.r]
+[pools.web]
+endpoints = [{ name = \"a\", region = \"r\", address = \"192.0.2.1\" }]
+[pools.far]
+endpoints = [{ name = \"b\", region = \"r\", host = \"far.example.net\" }]
+[services.web]
+policy = \"web\"
+[services.far]
+policy = \"far\"
+[tsig.k]
+secret = \"AAECAwQFBgcICQoLDA0ODw==\"
+";
+
+    /// The recipe of `example`, whose own file is this.
+    pub fn recipe(toml: &str) -> Recipe {
+        let file = |path: &str, text: &str| SourceFile { path: path.to_owned(), bytes: text.into() };
+        let mut sources = Sources::default();
+        sources.files = vec![file("meridian.toml", MAIN), file("zones/example.toml", toml)];
+        sources.zones = vec![("example".to_owned(), None, Some(config::FileId(1)))];
+        let (config, problems) = config::read(&sources, &|_| None);
+        let config = config.unwrap_or_else(|| panic!("{}", config::text(&sources, &problems, Style::Plain)));
+        let inputs = Inputs {
+            sources: &sources,
+            atlas: &Atlas::default(),
+            maps: &[],
+            generation: 1,
+            counter: &mut |_, _| CounterId(0),
+            progress: &mut |_, _| {},
+        };
+        let (snapshot, problems) = compile(&config, inputs);
+        let text = || config::text(&sources, &problems, Style::Plain);
+        recipes(&config, &snapshot.unwrap_or_else(|| panic!("{}", text()))).remove(0)
+    }
+
+    fn name(text: &str) -> Name {
+        Name::from_wire(&parse_name(text.as_bytes(), b"\x07example\x00").unwrap()).unwrap()
+    }
+
+    /// The data of `example` with these records besides SOA and NS.
+    pub fn data(serial: u32, records: &[(&str, Rtype, &[u8])]) -> ZoneData {
+        let mut store = Store::default();
+        let mut push = |owner: &str, rtype, rdata: &[u8]| {
+            store.push(&name(owner), rtype, 60, rdata, &Limits::USUAL).unwrap();
+        };
+        let times = [serial, 3600, 600, 604_800, 60].map(u32::to_be_bytes).concat();
+        push("@", Rtype::SOA, &[&[0, 0][..], &times].concat());
+        push("@", Rtype::NS, b"\x02ns\x03net\x00");
+        for (owner, rtype, rdata) in records {
+            push(owner, *rtype, rdata);
+        }
+        ZoneData::new(&name("@"), store).unwrap()
+    }
+
+    const STEERED: &str =
+        "secondary = { primaries = \"192.0.2.9\" }\n[names]\nwww = \"web\"\nfar = \"far\"\n";
+    const TEXT: &[u8] = b"\x01x";
+
+    fn lay(toml: &str, records: &[(&str, Rtype, &[u8])]) -> Result<Laid, Refusal> {
+        recipe(toml).lay(&data(1, records))
+    }
+
+    fn is_steered(laid: &Laid, owner: &str, rtype: Rtype) -> bool {
+        matches!(laid.zone.lookup(&name(owner), rtype), Lookup::Steered(_))
+    }
+
+    #[test]
+    fn what_is_steered_wins_over_what_it_answers_and_nothing_else() {
+        let laid = lay(
+            STEERED,
+            &[("www", Rtype::A, &[192, 0, 2, 7]), ("www", Rtype::AAAA, &[0; 16]), ("www", Rtype::TXT, TEXT)],
+        );
+        let laid = laid.unwrap();
+        assert!(is_steered(&laid, "www", Rtype::A) && is_steered(&laid, "www", Rtype::AAAA));
+        assert!(matches!(laid.zone.lookup(&name("www"), Rtype::TXT), Lookup::Answer(_)));
+        assert_eq!(laid.conflicts, [""; 0]);
+    }
+
+    #[test]
+    fn a_cname_at_a_steered_name_gives_way_and_is_told() {
+        let laid = lay(STEERED, &[("www", Rtype::CNAME, b"\x01x\x00"), ("far", Rtype::TXT, TEXT)]).unwrap();
+        assert!(is_steered(&laid, "www", Rtype::A) && is_steered(&laid, "far", Rtype::TXT));
+        let expected = [
+            "far.example is steered to host names: the primary's TXT there is not answered",
+            "www.example is steered: the primary's CNAME there is not answered",
+        ];
+        assert_eq!(laid.conflicts, expected);
+    }
+
+    #[test]
+    fn what_the_primary_gives_away_cannot_be_steered_and_costs_only_that_name() {
+        for (owner, rtype, why) in [
+            ("www", Rtype::NS, "the primary delegates www.example"),
+            ("www", Rtype::DNAME, "the primary has a DNAME at www.example"),
+        ] {
+            let laid = lay(STEERED, &[(owner, rtype, b"\x01x\x00")]).unwrap();
+            assert!(!is_steered(&laid, "www", Rtype::A) && is_steered(&laid, "far", Rtype::A));
+            assert_eq!(laid.conflicts, [format!("www.example cannot be steered: {why}")]);
+        }
+    }
+
+    #[test]
+    fn a_zone_that_the_primary_has_signed_is_served_as_it_is_or_signed_anew() {
+        let signed: &[(&str, Rtype, &[u8])] = &[
+            ("@", Rtype::DNSKEY, &[1, 1, 3, 13, 1, 2, 3]),
+            ("@", Rtype::NSEC, b"\x00\x00\x01\x40"),
+            ("www", Rtype::A, &[192, 0, 2, 7]),
+        ];
+        let laid = lay(STEERED, signed).unwrap();
+        assert!(!is_steered(&laid, "www", Rtype::A));
+        assert!(laid.conflicts[0].contains("its 2 steered names are answered as the primary has them"));
+        let here = format!("dnssec = true\n{STEERED}");
+        let laid = lay(&here, signed).unwrap();
+        assert!(is_steered(&laid, "www", Rtype::A));
+        assert!(matches!(laid.zone.lookup(&name("@"), Rtype::DNSKEY), Lookup::NoData));
+        assert_eq!(laid.conflicts, [""; 0]);
+    }
+
+    #[test]
+    fn data_that_a_zone_file_must_not_hold_make_no_zone() {
+        let check = |records: &[(&str, Rtype, &[u8])], expected: &str| {
+            let refusal = lay(STEERED, records).err().unwrap().to_string();
+            assert!(refusal.contains(expected), "{refusal}");
+        };
+        let alias = ("x", Rtype::CNAME, &b"\x01y\x00"[..]);
+        check(&[alias, ("x", Rtype::TXT, TEXT)], "x.example has a CNAME beside other data (x.example CNAME)");
+        check(&[("x", Rtype::A, &[1, 2, 3])], "these octets are no data of type A (x.example A)");
+        check(&[("x", Rtype::MX, &[0, 1, 0, 0])], "more than a record of type MX has (x.example MX)");
+        check(&[("x", Rtype::SOA, &[0; 22])], "an SOA below the top of the zone");
+    }
+}

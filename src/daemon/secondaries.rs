@@ -130,9 +130,16 @@ struct Own {
     due: Duration,
     /// The order that is under way.
     order: Option<u64>,
-    /// Fetch everything, whatever the serial.
+    /// Whether a round of orders is.
+    in_round: bool,
+    /// Fetch everything with the next order, whatever the serial.
     force: bool,
+    /// Whether the orders of the round that is under way do.
+    forcing: bool,
+    /// Who waits for the round that is under way, or is due.
     waiting: Vec<oneshot::Sender<Refreshed>>,
+    /// Who asked during it: for the next one.
+    waiting_next: Vec<oneshot::Sender<Refreshed>>,
     conflicts: Vec<String>,
     trouble: Option<String>,
     transfers: u64,
@@ -245,6 +252,9 @@ impl Secondaries {
                     Step::Ask(primary) => {
                         self.orders += 1;
                         own.order = Some(self.orders);
+                        if !own.in_round {
+                            (own.forcing, own.force, own.in_round) = (own.force, false, true);
+                        }
                         todo.extend(own.ask(primary, self.orders, self.draws.draw()).map(Todo::Ask));
                     }
                 }
@@ -310,7 +320,10 @@ impl Secondaries {
         };
         if let Some(own) = self.zones.get_mut(at) {
             own.force |= force;
-            own.waiting.push(reply);
+            match own.order {
+                Some(_) => own.waiting_next.push(reply),
+                None => own.waiting.push(reply),
+            }
             own.timers.asked(now);
         }
         self.reschedule(at, now);
@@ -329,6 +342,14 @@ impl Own {
         let stored = data.as_ref().map(|data| (*data.soa(), age));
         let (limits, primaries) = (&recipe.secondary.limits, recipe.secondary.primaries.len());
         let timers = Timers::start(limits, primaries, stored, now, draw);
+        if timers.is_expired() {
+            let zone = &*recipe.name;
+            tracing::error!(
+                zone,
+                confirmed_s = age.as_secs(),
+                "the zone has expired before this start: SERVFAIL is answered, but for steered names"
+            );
+        }
         let due = timers.due();
         Own {
             recipe,
@@ -337,7 +358,10 @@ impl Own {
             due,
             order: None,
             force: false,
+            forcing: false,
+            in_round: false,
             waiting: Vec::new(),
+            waiting_next: Vec::new(),
             conflicts,
             trouble,
             transfers: 0,
@@ -372,7 +396,7 @@ impl Own {
         let recipe = self.recipe.clone();
         let primary = recipe.secondary.primaries.get(primary)?.clone();
         let key = recipe.key(&primary);
-        Some(Order { number, key, recipe, primary, data: self.data.clone(), force: self.force, draw })
+        Some(Order { number, key, recipe, primary, data: self.data.clone(), force: self.forcing, draw })
     }
 
     fn finished(&mut self, report: Report, now: Now, draw: u64) -> (Change, News) {
@@ -407,7 +431,7 @@ impl Own {
             Outcome::Behind | Outcome::Failed => self.trouble = Some(news.text.clone()),
         }
         if self.timers.next_check().is_some() {
-            self.tell_waiting(&outcome, &news.text);
+            self.end_round(&outcome, &news.text);
         }
         (change, news)
     }
@@ -437,7 +461,7 @@ impl Own {
         if let Some(error) = not_stored {
             tracing::warn!(zone = %self.recipe.name, error, "the zone could not be stored: a restart would not find it");
         }
-        (self.transfers, self.force) = (self.transfers + 1, false);
+        self.transfers += 1;
         self.data = Some(data);
         let change = match laid {
             Ok(Laid { zone, conflicts }) => {
@@ -454,18 +478,20 @@ impl Own {
         (change, text, soa)
     }
 
-    fn tell_waiting(&mut self, outcome: &Outcome, text: &str) {
+    /// A round is over: who waited for it is told.
+    fn end_round(&mut self, outcome: &Outcome, text: &str) {
         let serial = self.timers.soa().map(|soa| soa.serial);
         let told = match outcome {
             Outcome::Same => Refreshed::Same { serial },
             Outcome::Newer(_) => Refreshed::Newer { serial, text: text.to_owned() },
             Outcome::Behind | Outcome::Failed => Refreshed::Failed { why: text.to_owned() },
         };
-        self.force = false;
+        (self.in_round, self.forcing) = (false, false);
         for waiting in self.waiting.drain(..) {
             // Who asked may have left.
             let _ = waiting.send(told.clone());
         }
+        self.waiting = std::mem::take(&mut self.waiting_next);
     }
 
     fn status(&self, now: Now) -> SecondaryStatus {

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::connection::Connection;
@@ -79,17 +80,22 @@ enum Came {
 }
 
 /// Does what is ordered.
-pub(super) async fn check(order: Order, store: Option<Store>, begun: Instant) -> Result<Found, Failure> {
+pub(super) async fn check(
+    order: Order,
+    store: Option<Store>,
+    fetches: &Semaphore,
+    begun: Instant,
+) -> Result<Found, Failure> {
     if let (Some(name), None) = (&order.primary.key, &order.key) {
         return Err(Failure::NoKey(name.clone()));
     }
     let limit = order.recipe.secondary.limits.transfer_timeout;
-    let came = timeout(limit, converse(&order)).await.unwrap_or(Err(Failure::TooSlow))?;
+    let came = timeout(limit, converse(&order, fetches)).await.unwrap_or(Err(Failure::TooSlow))?;
     let order = Arc::new(order);
     let why = match came {
         Came::Same => {
-            let recipe = order.recipe.clone();
-            blocking(move || store.map(|store| store.confirm(&recipe.name))).await?;
+            let (own, store) = (order.clone(), store.zip(order.data.clone()));
+            blocking(move || store.map(|(store, data)| store.confirm(&own.recipe.name, &data))).await?;
             return Ok(Found::Same);
         }
         Came::Behind(serial) => return Ok(Found::Behind(serial)),
@@ -118,17 +124,22 @@ pub(super) async fn check(order: Order, store: Option<Store>, begun: Instant) ->
 }
 
 /// Asks for the serial, and fetches what is newer.
-async fn converse(order: &Order) -> Result<Came, Failure> {
+async fn converse(order: &Order, fetches: &Semaphore) -> Result<Came, Failure> {
     let mut connection = Connection::open(&order.primary).await?;
     let serial = serial(&mut connection, order).await?;
     let have = order.data.as_ref().filter(|_| !order.force).map(|data| data.soa().serial);
+    if have.is_some_and(|have| compare(serial, have) == Compared::Equal) {
+        return Ok(Came::Same);
+    }
+    // Held until the zone is read.
+    let _place = fetches.acquire().await;
     let Some(have) = have else {
         return Ok(Came::Whole(Box::new(transfer_whole(&mut connection, order).await?), Way::Whole));
     };
     match compare(serial, have) {
+        Compared::Newer => {}
         Compared::Equal => return Ok(Came::Same),
         Compared::Older | Compared::Undefined => return Ok(Came::Behind(serial)),
-        Compared::Newer => {}
     }
     let why = match transfer(&mut connection, order, Wanted::Since(have)).await {
         Ok(Transferred::Differences(steps)) => return Ok(Came::Steps(*steps)),

@@ -24,8 +24,10 @@ use crate::tsig::Key;
 pub use check::Failure;
 pub use store::{Loaded, Store};
 
-/// Zones that are asked for at once: each may hold a zone in memory twice.
-const AT_ONCE_MAX: usize = 16;
+/// Primaries that are asked at once: one that does not answer holds its place for ten seconds.
+const AT_ONCE_MAX: usize = 256;
+/// Zones that are fetched at once: each is in memory as it comes.
+const FETCHES_MAX: usize = 16;
 /// Reports waiting for the supervisor; beyond that, who has one waits.
 pub const REPORTS_WAITING_MAX: usize = 64;
 
@@ -99,6 +101,7 @@ pub enum Way {
 pub struct Refresher {
     runtime: Handle,
     places: Arc<Semaphore>,
+    fetches: Arc<Semaphore>,
     reports: mpsc::Sender<Report>,
     store: Option<Store>,
 }
@@ -106,7 +109,8 @@ pub struct Refresher {
 impl Refresher {
     /// A refresher on this runtime that keeps what comes here.
     pub fn new(runtime: Handle, store: Option<Store>, reports: mpsc::Sender<Report>) -> Refresher {
-        Refresher { runtime, places: Arc::new(Semaphore::new(AT_ONCE_MAX)), reports, store }
+        let (places, fetches) = (Semaphore::new(AT_ONCE_MAX), Semaphore::new(FETCHES_MAX));
+        Refresher { runtime, places: Arc::new(places), fetches: Arc::new(fetches), reports, store }
     }
 
     /// Where it keeps what comes.
@@ -116,11 +120,12 @@ impl Refresher {
 
     /// Begins; the report comes on the channel.
     pub fn start(&self, order: Order) {
-        let (places, reports, store) = (self.places.clone(), self.reports.clone(), self.store.clone());
+        let (places, fetches) = (self.places.clone(), self.fetches.clone());
+        let (reports, store) = (self.reports.clone(), self.store.clone());
         self.runtime.spawn(async move {
             let Ok(place) = places.acquire_owned().await else { return };
             let (number, recipe, primary) = (order.number, order.recipe.clone(), order.primary.clone());
-            let found = check::check(order, store, Instant::now()).await;
+            let found = check::check(order, store, &fetches, Instant::now()).await;
             drop(place);
             // Fails only when the supervisor is gone.
             let _ = reports.send(Report { number, recipe, primary, found }).await;

@@ -63,10 +63,15 @@ impl Store {
         File::open(&self.folder)?.sync_all()
     }
 
-    /// Notes that a primary has confirmed a zone just now.
-    pub fn confirm(&self, name: &str) {
+    /// Notes that a primary has confirmed a zone just now. What is not there is kept.
+    pub fn confirm(&self, name: &str, data: &ZoneData) {
         let file = OpenOptions::new().write(true).open(self.path(name, ENDING));
-        if let Err(error) = file.and_then(|file| file.set_modified(SystemTime::now())) {
+        let noted = match file {
+            Ok(file) => file.set_modified(SystemTime::now()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.keep(name, data),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = noted {
             tracing::warn!(zone = name, %error, "the stored zone cannot be marked as confirmed: after a restart it would expire too early");
         }
     }

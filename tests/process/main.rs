@@ -10,6 +10,7 @@
 mod encrypted;
 mod kept;
 mod operated;
+mod secondary;
 mod signed;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -35,7 +35,9 @@ impl Supervisor {
 
     /// Takes in what a primary had.
     pub(super) fn refreshed(&mut self, report: Report) {
-        let (change, news) = self.secondaries.finished(report, self.clock.now());
+        // A configuration that has changed meanwhile lays the zone again.
+        let now = self.clock.now();
+        let (change, news) = tokio::task::block_in_place(|| self.secondaries.finished(report, now));
         match change {
             Change::None => {}
             Change::Confirm(id) => self.revalidate(id, Validity::Current),
