@@ -1,5 +1,7 @@
 //! Zones from hidden primaries, with NSD and Knot for primaries and TSIG between.
 
+use std::time::SystemTime;
+
 use super::kept::{journal, whats};
 use super::*;
 
@@ -13,6 +15,7 @@ struct Primary {
     program: &'static str,
     port: u16,
     child: Option<Child>,
+    written: SystemTime,
 }
 
 /// A port that was free a moment ago, over both protocols.
@@ -36,8 +39,8 @@ fn zone(serial: u32, host: u8) -> String {
 impl Primary {
     /// NSD, or Knot; `notify` is where meridian listens.
     fn new(program: &'static str, notify: SocketAddr) -> Primary {
-        let primary =
-            Primary { folder: tempfile::tempdir().unwrap(), program, port: free_port(), child: None };
+        let (folder, written) = (tempfile::tempdir().unwrap(), SystemTime::now());
+        let primary = Primary { folder, program, port: free_port(), child: None, written };
         let (folder, port) = (primary.folder.path().display().to_string(), primary.port);
         let (host, notify_port) = (notify.ip(), notify.port());
         let config = match program {
@@ -64,8 +67,12 @@ impl Primary {
         primary
     }
 
-    fn write(&self, text: &str) {
-        std::fs::write(self.folder.path().join("example.net.zone"), text).unwrap();
+    /// The next version of the zone file. A primary looks at times of whole seconds to see that it is another.
+    fn write(&mut self, text: &str) {
+        let path = self.folder.path().join("example.net.zone");
+        std::fs::write(&path, text).unwrap();
+        self.written += Duration::from_secs(10);
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(self.written).unwrap();
     }
 
     fn start(&mut self) {
@@ -188,7 +195,7 @@ fn hidden_primary(program: &'static str) {
 
     // What nobody has confirmed for longer than the SOA allows is not answered, but for steered names.
     primary.stop();
-    let old = std::time::SystemTime::now() - Duration::from_secs(604_801);
+    let old = SystemTime::now() - Duration::from_secs(604_801);
     std::fs::File::options().write(true).open(&copy).unwrap().set_modified(old).unwrap();
     let server = world.start();
     assert_eq!((ask(&server, HOST).0, server.ask(STEERED)), (SERVFAIL, A));
