@@ -99,6 +99,8 @@ pub struct Server {
     pub tcp_idle_timeout: Duration,
     /// A message, once begun, must arrive within this (default 5 s).
     pub tcp_message_timeout: Duration,
+    /// Whose connections begin with a PROXY protocol header (version 2). Empty: nobody's.
+    pub proxies: Vec<IpNet>,
     /// The first round of probes may hold the start at most this long (H1; default 10 s).
     pub start_timeout: Duration,
     /// How long to go on answering after SIGTERM with readiness off (default 5 s).

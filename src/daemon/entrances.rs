@@ -59,6 +59,7 @@ impl Opened {
         Entrances {
             dns: self.dns,
             limits: room.limits(usual(config)),
+            proxies: config.server.proxies.clone(),
             tls: tls.map(|(tls, certificate)| TlsEntrance {
                 listeners: self.tls,
                 certificate,

@@ -339,6 +339,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let (was, is) = (&old.server, &new.server);
     let settings = [
         ("server.listen", was.listen != is.listen),
+        ("server.proxies", was.proxies != is.proxies),
         ("server.workers", was.workers != is.workers),
         ("server.user", was.user != is.user),
         ("server.group", was.group != is.group),

@@ -7,6 +7,7 @@ mod clock;
 mod connections;
 mod draw;
 mod https;
+mod proxied;
 mod quic;
 mod session;
 mod socket;
@@ -20,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -101,6 +103,8 @@ pub struct Entrances {
     pub dns: Vec<Bound>,
     /// What TCP connections are held to.
     pub limits: ConnectionLimits,
+    /// Whose connections begin with a PROXY protocol header, over whatever transport.
+    pub proxies: Vec<IpNet>,
     /// DNS over TLS.
     pub tls: Option<TlsEntrance>,
     /// DNS over HTTPS.
@@ -175,6 +179,7 @@ struct Inside {
     clock: Clock,
     stopped: watch::Receiver<bool>,
     desk: Arc<Desk>,
+    proxies: Arc<[IpNet]>,
 }
 
 impl Inside {
@@ -211,7 +216,8 @@ impl Server {
     ) -> io::Result<Server> {
         let (stop, stopped) = watch::channel(false);
         let mut server = Server { workers: Vec::new(), listeners: Vec::new(), quic: None, stop };
-        let inside = Inside { cell: cell.clone(), clock, stopped, desk: desk.clone() };
+        let proxies = Arc::from(entrances.proxies);
+        let inside = Inside { cell: cell.clone(), clock, stopped, desk: desk.clone(), proxies };
         // Limits hold for all addresses of a transport together.
         let tcp = inside.transport(Transport::Tcp, entrances.limits, telemetry);
         for (number, bound) in entrances.dns.into_iter().enumerate() {
@@ -285,6 +291,7 @@ impl Server {
             listener: written,
             counters: counters.clone(),
             desk: inside.desk.clone(),
+            proxies: inside.proxies.clone(),
         };
         self.listeners.push(tokio::spawn(tcp::serve(listener, protocol, service, inside.stopped.clone())));
         Ok(())

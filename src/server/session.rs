@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 
+use ipnet::IpNet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::coop::consume_budget;
@@ -58,6 +59,8 @@ pub struct Service {
     pub counters: Arc<WorkerCounters>,
     /// Where errands go.
     pub desk: Arc<Desk>,
+    /// Whose connections begin by saying who the client is.
+    pub proxies: Arc<[IpNet]>,
 }
 
 /// Why a connection ends.

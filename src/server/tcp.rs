@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::connections::Place;
 use super::https::{self, Resource};
+use super::proxied::{self, Said};
 use super::session::{Service, Session, wait_for_stop};
 use super::stream::Socket;
 use super::tls::{Security, http_version};
@@ -112,6 +113,38 @@ struct Visitor {
 
 impl Visitor {
     async fn served(self, protocol: Protocol, service: Service, stopped: watch::Receiver<bool>) {
+        let visitor = match service.proxies.iter().any(|proxy| proxy.contains(&self.source.ip())) {
+            true => self.announced(&service).await,
+            false => Some(self),
+        };
+        if let Some(visitor) = visitor {
+            visitor.answered(protocol, service, stopped).await;
+        }
+    }
+
+    /// The same as whom its proxy says it is, with a place as that client.
+    async fn announced(mut self, service: &Service) -> Option<Visitor> {
+        let limit = service.connections.limits.message_timeout;
+        let header = tokio::select! {
+            biased;
+            () = self.place.shed() => return None,
+            header = timeout(limit, proxied::read_header(&mut self.stream)) => header,
+        };
+        let Some(said) = header.ok().flatten() else {
+            service.counters.happened(Event::ProxyHeader, 1);
+            return None;
+        };
+        if let Said::Client(source) = said {
+            let admission = service.connections.admit(source.ip(), service.clock.now().monotonic);
+            if admission.shed > 0 {
+                service.counters.happened(Event::ConnectionShed, admission.shed);
+            }
+            (self.source, self.place) = (source, admission.place);
+        }
+        Some(self)
+    }
+
+    async fn answered(self, protocol: Protocol, service: Service, stopped: watch::Receiver<bool>) {
         let Visitor { stream, source, place } = self;
         match protocol {
             Protocol::Dns => Session::new(stream, source, place, service).run(stopped).await,

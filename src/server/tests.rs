@@ -42,7 +42,8 @@ impl Running {
         let address = sockets[0].address;
         let cell = Arc::new(Cell::new(view(1)));
         let telemetry = Arc::new(Telemetry::default());
-        let entrances = Entrances { dns: sockets, limits, tls: None, https: None, quic: None };
+        let entrances =
+            Entrances { dns: sockets, limits, proxies: Vec::new(), tls: None, https: None, quic: None };
         let server = runtime.block_on(async {
             Server::start(entrances, &cell, Clock::start(), &telemetry, &Desk::new(telemetry.clone()).0)
         });

@@ -61,6 +61,8 @@ events! {
     HandshakeFailed = "handshake_failed";
     /// A TLS handshake that was not complete in time.
     HandshakeTimeout = "handshake_timeout";
+    /// A connection of a proxy that did not begin with a PROXY protocol header.
+    ProxyHeader = "proxy_header";
     /// An HTTP request that holds no message: refused with a status of 400 to 431.
     HttpRefused = "http_refused";
     /// A message that was begun and did not arrive in time, or a reply that was not taken in time.

@@ -190,3 +190,75 @@ fn a_stop_finishes_what_was_received() {
     assert!(reply.starts_with(b"HTTP/1.1 200 OK\r\n") && reply.ends_with(&[192, 0, 2, 2]));
     assert!(TcpStream::connect(world.tls).is_err());
 }
+
+/// A header of the PROXY protocol: this client, over TCP and IPv4.
+fn proxy_header(client: [u8; 4]) -> Vec<u8> {
+    let head = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c";
+    [&head[..], &client, &[192, 0, 2, 1, 0x80, 0, 0, 53]].concat()
+}
+
+/// A connection from a listed proxy.
+fn from_proxy(to: SocketAddr, octets: &[u8]) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 7, 7], 0)).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(octets).unwrap();
+    stream
+}
+
+#[test]
+fn a_listed_proxy_says_who_the_client_is_and_nobody_else_can() {
+    let connections = meridian::server::ConnectionLimits {
+        connections_per_client_max: 2,
+        message_timeout: Duration::from_millis(500),
+        ..LIMITS.connections
+    };
+    let world = World::start(Limits { connections, ..LIMITS });
+    let near = query(1, "near.example.com", 1, None);
+    for (client, region) in [([203, 0, 113, 9], [198, 51, 100, 10]), ([198, 51, 3, 4], [192, 0, 2, 10])] {
+        let mut stream = from_proxy(world.dns, &proxy_header(client));
+        assert!(ask_pipelined(&mut stream, &[near.clone()])[0].ends_with(&region), "{client:?}");
+    }
+    // One client behind the proxy fills its own places and nobody else's.
+    let mut other = from_proxy(world.dns, &proxy_header([203, 0, 113, 1]));
+    assert_www(&ask_pipelined(&mut other, &[www(1)])[0], 1);
+    let mut own: Vec<_> = (0..6)
+        .map(|_| {
+            let mut stream = from_proxy(world.dns, &proxy_header([203, 0, 113, 2]));
+            assert_www(&ask_pipelined(&mut stream, &[www(2)])[0], 2);
+            stream
+        })
+        .collect();
+    own[..4].iter_mut().for_each(|stream| {
+        closed(stream);
+    });
+    assert_www(&ask_pipelined(&mut other, &[www(3)])[0], 3);
+    // Before the handshake of TLS, and before a request of HTTP.
+    let mut plain = from_proxy(world.plain, &proxy_header([203, 0, 113, 3]));
+    plain.write_all(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n").unwrap();
+    let mut reply = Vec::new();
+    plain.read_to_end(&mut reply).unwrap();
+    assert!(reply.starts_with(b"HTTP/1.1 404"));
+    let socket = from_proxy(world.tls, &proxy_header([203, 0, 113, 9]));
+    let config = trusting(&world.identity.trusted, &[b"dot"]);
+    let client = rustls::ClientConnection::new(config, name()).unwrap();
+    let mut stream = rustls::StreamOwned::new(client, socket);
+    assert!(ask_pipelined(&mut stream, &[near])[0].ends_with(&[198, 51, 100, 10]));
+    // Without a header, with half of one, with another version's.
+    for octets in [
+        &framed(&www(1)[..20])[..],
+        &proxy_header([1; 4])[..20],
+        b"PROXY TCP4 203.0.113.9 192.0.2.1 9 53\r\n",
+    ] {
+        closed(&mut from_proxy(world.dns, octets));
+    }
+    world.wait_for(Event::ProxyHeader, 3);
+    // From anybody else it is a message of 3338 octets that never comes.
+    let mut stranger = connect(world.dns);
+    stranger.write_all(&proxy_header([203, 0, 113, 9])).unwrap();
+    stranger.write_all(&framed(&www(1))).unwrap();
+    closed(&mut stranger);
+    assert_eq!(world.telemetry.events(Event::MessageTimeout), 1);
+}

@@ -163,6 +163,7 @@ impl World {
         let entrances = Entrances {
             dns,
             limits: limits.connections,
+            proxies: vec!["127.0.7.0/24".parse().unwrap()],
             tls: Some(TlsEntrance {
                 listeners: tls,
                 certificate: certificate.clone(),

@@ -289,6 +289,12 @@ pub static SERVER: Shape = Shape {
             "A message, once begun, must have arrived within this.",
         ),
         optional(
+            "proxies",
+            Kind::List(&Kind::Text("a network in CIDR form")),
+            "none",
+            "Load balancers whose TCP, TLS and HTTPS connections begin with a PROXY protocol header (version 2) that says who the client is.",
+        ),
+        optional(
             "start_timeout",
             Kind::Span(ms(0), s(600)),
             r#""10s""#,
