@@ -7,7 +7,7 @@ use crate::dnssec::{Denial, OverlayRrset, Signed};
 use crate::ids::ZoneId;
 use crate::view::{Rendered, View};
 use crate::wire::{Name, Rtype};
-use crate::zone::{NodeId, Zone};
+use crate::zone::{NodeId, Validity, Zone};
 
 /// A zone's data with everything that lies over it.
 pub struct Image {
@@ -36,6 +36,9 @@ pub struct Record<'i> {
 impl Image {
     /// The version of a zone in a view; `None` where there is nothing to serve.
     pub fn of(view: &View, id: ZoneId) -> Option<Image> {
+        if view.snapshot.catalog.validity(id) != Validity::Current {
+            return None;
+        }
         let zone = view.snapshot.catalog.zones().get(id.index())?;
         let signed = view.signed(id).cloned();
         let soa: (u32, Box<[u8]>) = match signed.as_ref().and_then(|signed| signed.apex(Rtype::SOA)) {
