@@ -11,11 +11,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use meridian::compile::locations::{Atlas, Overrides};
 use meridian::config::{FileId, Problems, SourceFile, Sources};
-use meridian::dnssec::{OnlineLimits, OnlineSignatures};
+use meridian::dnssec::{
+    Algorithm, Denial, KeyRecords, KeyUse, OnlineLimits, OnlineSignatures, Signature, Signed, Signer,
+    SigningFailed, SigningJob, Validity, ZoneKey, in_order,
+};
 use meridian::health::HealthTable;
-use meridian::ids::CounterId;
+use meridian::ids::{CounterId, ZoneId};
 use meridian::now::Now;
 use meridian::respond::{Asked, Outcome, Transport, respond};
 use meridian::steer::Calendar;
@@ -310,4 +314,76 @@ fn no_rejected_packet_allocates() {
             assert_eq!(ALLOCATIONS.get() - before, 0, "octet {place} as {octet}");
         }
     }
+}
+
+struct Edwards(Ed25519KeyPair);
+
+impl Signer for Edwards {
+    fn sign(&self, message: &[u8]) -> Result<Signature, SigningFailed> {
+        self.0.sign(message).as_ref().try_into().map_err(|_| SigningFailed)
+    }
+}
+
+/// The same view, signed.
+fn signed_view() -> View {
+    let view = view();
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
+    let public = pair.public_key().as_ref().to_vec();
+    let signer = Arc::new(Edwards(pair));
+    let key = ZoneKey::new(Algorithm::Ed25519, &public, true, KeyUse::SignsAll, signer);
+    let job = SigningJob {
+        zone: &view.snapshot.catalog.zones()[0],
+        keys: &[key],
+        key_ttl_s: 60,
+        key_records: &KeyRecords::default(),
+        serial: None,
+        denial: Denial::Compact,
+        validity: Validity {
+            now_s: 1_700_000_000,
+            skew_s: 3600,
+            lifetime_s: 86_400 * 14,
+            jitter_s: 0,
+            refresh_s: 86_400,
+            seed: 0,
+        },
+        steered: &view.steered_in(ZoneId(0)),
+        previous: None,
+    };
+    let signed = Signed::build(&job, &in_order).unwrap();
+    view.with_signed(&[Some(Arc::new(signed))])
+}
+
+/// In the steady state: what is signed when it is asked for was asked for before.
+#[test]
+fn no_signed_answer_allocates() {
+    let view = signed_view();
+    let now = Now { monotonic: Duration::from_secs(1), wall: Duration::from_secs(1_700_000_000) };
+    let mut buffer = vec![0; 65_535];
+    let mut online = OnlineSignatures::new(OnlineLimits::DEFAULT, [7; 16]);
+    let mut signed = 0;
+    for (name, _) in NAMES_ASKED {
+        for rtype in [1, 2, 5, 6, 15, 16, 28, 43, 46, 47, 48, 65, 255, 65400] {
+            let packet = query(name, rtype, Some(&[]));
+            for source in ["203.0.113.7", "198.51.100.7"] {
+                let asked = Asked {
+                    source: source.parse().unwrap(),
+                    transport: Transport::Tcp,
+                    class: ClientClass::DEFAULT,
+                    idle_timeout: None,
+                };
+                for time in 0..2 {
+                    let before = ALLOCATIONS.get();
+                    let outcome = respond(&view, &asked, now, 0, &packet, &mut buffer, &mut online);
+                    let allocated = ALLOCATIONS.get() - before;
+                    assert!(time == 0 || allocated == 0, "{name} {rtype} from {source}: {allocated}");
+                    let Outcome::Reply { note, .. } = outcome else { panic!("{name}: {outcome:?}") };
+                    // Names that do not exist have nothing, by compact denial.
+                    assert_ne!(note.rcode, Rcode::NxDomain, "{name} {rtype}");
+                    assert_ne!(note.rcode, Rcode::ServFail, "{name} {rtype}");
+                    signed += u64::from(note.rcode == Rcode::NoError);
+                }
+            }
+        }
+    }
+    assert!(signed > 1000 && online.counts.found > 100, "{signed} {:?}", online.counts);
 }

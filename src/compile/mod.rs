@@ -19,7 +19,8 @@ pub mod zonefile;
 
 use std::sync::Arc;
 
-use crate::config::{self, Config, Problems, Service, Sources};
+use crate::config::{self, Config, Problems, Service, Sources, Span};
+use crate::dnssec::{self, GivenFault, Separated, Signed};
 use crate::geo::LocationMap;
 use crate::health::ServiceSpec;
 use crate::ids::{CounterId, RegionId};
@@ -57,7 +58,7 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
     board.services = plans.plans.iter().zip(&config.services).map(watched).collect();
     board.loads = loads::loads(config, &board);
     hosts::look_up(&mut board, &fleet, &plans.plans, &config.probes);
-    let catalog = catalog(config, inputs.sources, (&plans.plans, &fleet), &mut problems);
+    let (catalog, signed) = catalog(config, inputs.sources, (&plans.plans, &fleet), &mut problems);
     // The slow part comes last, so that mistakes are told at once.
     if problems.has_errors() {
         return (None, problems);
@@ -73,7 +74,7 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
     let snapshot = Snapshot {
         generation: inputs.generation,
         catalog,
-        signed: Box::default(),
+        signed,
         fleet: Arc::new(fleet),
         regions: config.regions.iter().map(|region| region.coordinates).collect(),
         plans: plans.plans.into(),
@@ -137,11 +138,13 @@ fn catalog(
     sources: &Sources,
     (plans, fleet): (&[Plan], &Fleet),
     problems: &mut Problems,
-) -> Catalog {
+) -> (Catalog, Box<[Option<Arc<Signed>>]>) {
     let testing: Vec<Vec<_>> = plans.iter().map(|plan| testing(plan, fleet)).collect();
     let everybody = zones(config, &config.zones, sources, &testing, problems);
-    let own =
+    let own: Vec<Vec<Separated>> =
         config.classes.iter().map(|class| zones(config, &class.zones, sources, &testing, problems)).collect();
+    // In the order in which the catalog numbers them.
+    let signed = everybody.iter().chain(own.iter().flatten()).map(|zone| zone.signed.clone()).collect();
     let specs: Vec<ClassSpec> = config
         .classes
         .iter()
@@ -151,9 +154,11 @@ fn catalog(
             listen: class.listen.clone(),
         })
         .collect();
-    let catalog = Catalog::with_classes(everybody, ClientClasses::new(&specs), own);
+    let data = |zones: Vec<Separated>| zones.into_iter().map(|zone| zone.zone).collect();
+    let own = own.into_iter().map(data).collect();
+    let catalog = Catalog::of_shared(data(everybody), ClientClasses::new(&specs), own);
     let empty = secondary::places(config).map(|place| (place.id, Validity::Missing));
-    catalog.with_validity(empty)
+    (catalog.with_validity(empty), signed)
 }
 
 fn zones(
@@ -162,7 +167,7 @@ fn zones(
     sources: &Sources,
     testing: &[Vec<(RegionId, &str)>],
     problems: &mut Problems,
-) -> Vec<Zone> {
+) -> Vec<Separated> {
     let mut zones = Vec::with_capacity(written.len());
     for written in written {
         let steered: Vec<SteeredOwner<'_>> = written
@@ -177,10 +182,32 @@ fn zones(
             })
             .collect();
         let (origin, file) = (&written.origin, written.file);
-        zones.extend(match written.secondary {
+        let zone = match written.secondary {
             Some(_) => zonefile::read_zone(origin, file, secondary::STAND_IN, &steered, problems),
             None => zonefile::read_zone_of(origin, file, sources, &steered, problems),
-        });
+        };
+        zones.extend(zone.and_then(|zone| separated(zone, written, problems)));
     }
     zones
+}
+
+/// A zone that came signed keeps its signatures, apart from its data.
+fn separated(zone: Zone, written: &config::Zone, problems: &mut Problems) -> Option<Separated> {
+    let fault = match dnssec::separate(&Arc::new(zone)) {
+        Ok(separated) => return Some(separated),
+        Err(fault) => fault,
+    };
+    let file = Span { file: written.file, start: 0, end: 0 };
+    let (span, hint) = match fault {
+        GivenFault::Steered => (
+            written.names.first().map_or(file, |name| name.span),
+            "let meridian sign the zone (remove DNSKEY and RRSIG from its file), or steer names in a zone of \
+             their own",
+        ),
+        GivenFault::NoChain => (file, "sign the zone again, with NSEC or NSEC3"),
+        GivenFault::Nsec3Parameters => (file, "sign the zone with NSEC3 parameters `1 0 0 -` (RFC 9276)"),
+        GivenFault::TooLarge => (file, "split it by delegation"),
+    };
+    problems.error(span, format!("{} is {fault}", written.origin), hint);
+    None
 }

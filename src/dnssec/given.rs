@@ -55,27 +55,27 @@ pub struct Separated {
 ///
 /// # Errors
 /// Where a signed zone cannot be served as it is.
-pub fn separate(zone: Zone) -> Result<Separated, GivenFault> {
+pub fn separate(zone: &Arc<Zone>) -> Result<Separated, GivenFault> {
     let is_apart = |rrset: Rrset<'_>| is_of_signing(rrset.rtype);
     let nodes = || (0..zone.nodes() as u32).map(NodeId);
     if !nodes().any(|node| zone.rrsets(node).any(is_apart)) {
-        return Ok(Separated { zone: Arc::new(zone), signed: None });
+        return Ok(Separated { zone: Arc::clone(zone), signed: None });
     }
     let is_signed = zone.rrset_at(NodeId::ORIGIN, Rtype::DNSKEY).is_some()
-        && covering(&zone, NodeId::ORIGIN, Rtype::SOA).next().is_some();
+        && covering(zone, NodeId::ORIGIN, Rtype::SOA).next().is_some();
     if is_signed && zone.steered().next().is_some() {
         return Err(GivenFault::Steered);
     }
-    let data = Arc::new(data_of(&zone)?);
+    let data = Arc::new(data_of(zone)?);
     if !is_signed {
         return Ok(Separated { zone: data, signed: None });
     }
     let signed = Signed {
         apex: Box::default(),
-        statics: statics(&zone, &data),
+        statics: statics(zone, &data),
         answers: AnswerTable::default(),
-        negative_ttl_s: denial_ttl_s(&zone).unwrap_or(data.negative_ttl_s()),
-        proofs: proofs(&zone, &data)?,
+        negative_ttl_s: denial_ttl_s(zone).unwrap_or(data.negative_ttl_s()),
+        proofs: proofs(zone, &data)?,
         denial: if zone.rrset_at(NodeId::ORIGIN, Rtype::NSEC).is_some() {
             Denial::Nsec
         } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::peers::Peers;
-use crate::dnssec::Signed;
+use crate::dnssec::{Signed, separate};
 use crate::geo::{Coordinates, LocationMap};
 use crate::health::BoardSpec;
 use crate::ids::ServiceId;
@@ -92,7 +92,27 @@ pub enum Additional {
 impl Snapshot {
     /// The same with some zones replaced: of the same generation, for ids mean what they meant.
     pub fn with_zones(&self, replacements: &[Replacement]) -> Snapshot {
-        Snapshot { catalog: self.catalog.with_zones(replacements), ..self.clone() }
+        let mut signed = self.signed.to_vec();
+        signed.resize(self.catalog.zones().len(), None);
+        let data = replacements.iter().map(|new| {
+            let zone = match self.catalog.zones().get(new.id.index()) {
+                Some(own) if Arc::ptr_eq(own, &new.zone) => Arc::clone(own),
+                _ => {
+                    // What came signed keeps its signatures, apart from its data.
+                    let (zone, lies_over) = match separate(&new.zone) {
+                        Ok(separated) => (separated.zone, separated.signed),
+                        Err(_) => (Arc::clone(&new.zone), None),
+                    };
+                    if let Some(place) = signed.get_mut(new.id.index()) {
+                        *place = lies_over;
+                    }
+                    zone
+                }
+            };
+            Replacement { id: new.id, zone, validity: new.validity }
+        });
+        let data: Vec<Replacement> = data.collect();
+        Snapshot { catalog: self.catalog.with_zones(&data), signed: signed.into(), ..self.clone() }
     }
 
     /// Whether two snapshots have the same services, schedules and maps: what was decided of the one holds
