@@ -141,7 +141,11 @@ impl Signed {
         let statics = self.statics.iter().flat_map(|part| (0..part.len()).map(|own| part.get(own).count()));
         let apex = self.apex.iter().map(|own| Rdata::new(&own.rrsigs).count());
         let answers = self.answers.all.iter().map(|own| own.rrsigs().count());
-        statics.chain(apex).chain(answers).sum()
+        // The first of each is the proof itself.
+        let proofs =
+            self.proofs.parts().iter().flat_map(|part| (0..part.len()).map(|own| part.get(own).count()));
+        let proofs = proofs.map(|octets| octets.saturating_sub(1));
+        statics.chain(apex).chain(answers).chain(proofs).sum()
     }
 
     /// The serial of the zone's file, whatever is served.
@@ -167,6 +171,8 @@ impl Signed {
             && self.statics.len() == other.statics.len()
             && same_apex()
             && self.statics.iter().zip(&other.statics).all(same_part)
+            && self.proofs.parts().len() == other.proofs.parts().len()
+            && self.proofs.parts().iter().zip(other.proofs.parts()).all(same_part)
     }
 
     /// The memory that signatures take, in octets.
