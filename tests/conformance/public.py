@@ -240,6 +240,14 @@ def described(node, path=""):
             yield from described(value, f"{path}/{number}")
 
 
+def rfc8906(world):
+    """The checks of RFC 8906 section 8, at both servers and in both families."""
+    lines = []
+    for address in [address for both in SERVERS.values() for address in both]:
+        lines += run(sys.executable, pathlib.Path(__file__).with_name("rfc8906.py"), address, "53", ZONE).splitlines()
+    return f"{len(lines)} checks"
+
+
 def kdig(world):
     """kdig over UDP and TCP: the same answers, with NSID."""
     for name, rtype, expected in QUESTIONS:
@@ -334,7 +342,7 @@ def dnspython(world):
     return f"{asked} exchanges"
 
 
-CHECKS = [kdig, encrypted, drill, delv, ldns_verify_zone, dnspython, dnsviz, zonemaster]
+CHECKS = [rfc8906, kdig, encrypted, drill, delv, ldns_verify_zone, dnspython, dnsviz, zonemaster]
 
 
 def main():

@@ -103,8 +103,9 @@ def checks(zone):
         ("8.2.6 version 1 with an unknown option", query(zone, opt=opt(version=1, options=unknown)), False, lambda r: badvers(r) and unknown not in r.opt[4]),
         ("8.2.7 512 octets, truncated or not", query(zone, 48, opt=opt(flags=0x8000, size=512)), False, lambda r: r.rcode == NOERROR and r.opt is not None and len(r.octets) <= 512),
         ("8.2.8 DO=1", query(zone, opt=opt(flags=0x8000)), False, lambda r: edns(r) and r.opt[2] & 0x8000),
-        ("8.2.9 several options at once", query(zone, opt=opt(options=option(3, b"") + option(8, b"\0\1\0\0") + option(9, b"") + option(10, b"\1" * 8))), False, edns),
-        ("8.2.10 EDNS over TCP", query(zone, opt=opt()), True, edns),
+        ("8.2.9 version 1 with DO=1", query(zone, opt=opt(version=1, flags=0x8000)), False, lambda r: badvers(r) and r.opt[2] & 0x8000),
+        ("8.2.10 several options at once", query(zone, opt=opt(options=option(3, b"") + option(8, b"\0\1\0\0") + option(9, b"") + option(10, b"\1" * 8))), False, edns),
+        ("EDNS over TCP", query(zone, opt=opt()), True, edns),
     ]
 
 

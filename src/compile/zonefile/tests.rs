@@ -130,8 +130,15 @@ fn syntax_errors_have_their_place_and_do_not_hide_each_other() {
     check("a MX 10\n", &["5:6: error: this MX record cannot be read: something is missing at its end"]);
     check("a CH TXT x\n", &["5:3: error: the class CH is not served"]);
     check(
-        "a OPT x\na AXFR x\n",
-        &["5:3: error: OPT records cannot be in a zone", "6:3: error: AXFR records cannot be in a zone"],
+        "a OPT x\na AXFR x\na TKEY x\na TSIG x\na NXNAME x\na ANY x\n",
+        &[
+            "5:3: error: OPT records cannot be in a zone",
+            "6:3: error: AXFR records cannot be in a zone",
+            "7:3: error: TYPE249 records cannot be in a zone",
+            "8:3: error: TSIG records cannot be in a zone",
+            "9:3: error: NXNAME records cannot be in a zone",
+            "10:3: error: ANY records cannot be in a zone",
+        ],
     );
     check("a 2147483648 A 192.0.2.1\n", &["5:3: error: this TTL is too long"]);
     check("a 1h30 A 192.0.2.1\n", &["5:3: error: `1h30` is no record type"]);
