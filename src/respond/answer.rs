@@ -296,7 +296,9 @@ impl<'v, 'q, S: Steering> Answering<'v, 'q, S> {
                     rrset.rdata().next().and_then(Name::from_wire)
                 }
                 Lookup::Redirect { rrset, owner } => {
-                    self.redirect(link, owner, &rrset, (&mut owners, &mut redirects), writer)?
+                    let next = self.redirect(link, owner, &rrset, (&mut owners, &mut redirects), writer)?;
+                    // The CNAME that a DNAME stands for is what was asked for.
+                    next.filter(|_| rtype != Rtype::CNAME)
                 }
             };
             let ends = next.is_none_or(|name| {

@@ -330,7 +330,12 @@ impl<'b> ResponseWriter<'b> {
             Rtype::NS | Rtype::CNAME | Rtype::PTR | Rtype::MB | Rtype::MG | Rtype::MR => (0, 1),
             Rtype::SOA => (0, 2),
             Rtype::MX => (2, 1),
-            _ => return self.put(rdata),
+            _ => {
+                let start = self.end;
+                self.put(rdata)?;
+                self.remember_inside(rtype, rdata, start);
+                return Ok(());
+            }
         };
         let (before, names) = names_at;
         let (fixed, mut rest) = rdata.split_at_checked(before).unwrap_or((rdata, &[]));
@@ -345,6 +350,21 @@ impl<'b> ResponseWriter<'b> {
             rest = after;
         }
         self.put(rest)
+    }
+
+    /// Remembers the name in data that went out as they are: what follows may point there (RFC 2782's
+    /// target is not compressed itself).
+    fn remember_inside(&mut self, rtype: Rtype, rdata: &[u8], start: usize) {
+        let at = match rtype {
+            Rtype::SRV => 6,
+            Rtype::KX | Rtype::AFSDB | Rtype::RT | Rtype::SVCB | Rtype::HTTPS => 2,
+            _ => return,
+        };
+        let name = rdata.get(at..).and_then(|rest| rest.get(..name_octets(rest)?)).unwrap_or(&[]);
+        let Some(suffixes) = Suffixes::of(name) else { return };
+        self.remember_question();
+        let known = (0..suffixes.used).find(|index| self.find(&suffixes, *index, name).is_some());
+        self.remember_at(start + at, &suffixes, known.unwrap_or(suffixes.used));
     }
 
     /// Writes a name, the part that was written before as a pointer.
@@ -376,8 +396,13 @@ impl<'b> ResponseWriter<'b> {
 
     /// Remembers the suffixes before number `count` of the name about to be written at the end.
     fn remember(&mut self, suffixes: &Suffixes, count: usize) {
+        self.remember_at(self.end, suffixes, count);
+    }
+
+    /// The same for a name that begins at `start`.
+    fn remember_at(&mut self, start: usize, suffixes: &Suffixes, count: usize) {
         for index in 0..count {
-            let offset = self.end + suffixes.start(index);
+            let offset = start + suffixes.start(index);
             if offset <= POINTER_MAX {
                 self.names.add(suffixes.hash(index), offset as u16);
             }

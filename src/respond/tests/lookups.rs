@@ -332,11 +332,22 @@ fn rfc1035_4_1_4_names_are_compressed() {
     assert_eq!(length("srv.example.com SRV"), 68);
     // MX's target to a pointer: 12 + 17 + 12 + 2 + 7.
     assert_eq!(length("example.com MX"), 50);
+    // What follows an SRV record may point to its target: both addresses of it in 16 octets each.
+    let (fixture, ask) = (Fixture::new(), ask("srv.example.com SRV"));
+    assert_eq!(send(&fixture, &ask.asked, &ask.packet).unwrap().octets.len(), 68 + 2 * 16);
 }
 
 #[test]
 fn rfc1034_3_6_2_a_question_for_cname_is_not_followed() {
     check("alias2.example.com CNAME", &["NOERROR aa", "an alias2.example.com. 300 CNAME alias.example.com."]);
+    check(
+        "gone.old.dname.test CNAME",
+        &[
+            "NOERROR aa",
+            "an old.dname.test. 60 DNAME A25ldwVkbmFtZQR0ZXN0AA==",
+            "an gone.old.dname.test. 60 CNAME gone.new.dname.test.",
+        ],
+    );
     check("x.wc.example.com CNAME", &["NOERROR aa", "an x.wc.example.com. 300 CNAME www.example.com."]);
 }
 
