@@ -3,6 +3,7 @@
 //! A certificate that cannot be used never takes the place of one that can: at a start it is an error, later it
 //! is a loud line in the log and nothing changes.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -267,15 +268,17 @@ impl Certificates {
 
     /// Says which files the user that the process has become cannot read: those it could not renew.
     pub fn tell_unreadable(&self) {
-        for slot in self.slots().iter() {
-            for path in [&slot.pair.certificate, &slot.pair.key] {
-                if let Err(error) = std::fs::File::open(path) {
-                    tracing::warn!(
-                        %error,
-                        file = %path.display(),
-                        "this user cannot read it: a renewed certificate will be refused"
-                    );
-                }
+        let slots = self.slots();
+        // Transports may share them.
+        let files: BTreeSet<_> =
+            slots.iter().flat_map(|slot| [&slot.pair.certificate, &slot.pair.key]).collect();
+        for path in files {
+            if let Err(error) = std::fs::File::open(path) {
+                tracing::warn!(
+                    %error,
+                    file = %path.display(),
+                    "this user cannot read it: a renewed certificate will be refused"
+                );
             }
         }
     }
@@ -306,8 +309,12 @@ mod tests {
 
     fn write(pair: &Pair) -> String {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["a.test".to_owned()]).unwrap();
-        std::fs::write(&pair.certificate, cert.pem()).unwrap();
-        std::fs::write(&pair.key, signing_key.serialize_pem()).unwrap();
+        // Renamed into place: the clock of a file system may stand still between two writes.
+        for (path, text) in [(&pair.certificate, cert.pem()), (&pair.key, signing_key.serialize_pem())] {
+            let new = path.with_extension("new");
+            std::fs::write(&new, text).unwrap();
+            std::fs::rename(&new, path).unwrap();
+        }
         signing_key.serialize_pem()
     }
 
@@ -325,7 +332,7 @@ mod tests {
 
     #[test]
     fn changed_files_are_read_once_they_have_settled() {
-        let World { pair, certificates, .. } = world();
+        let World { _folder, pair, certificates } = world();
         let shown = |transport| certificates.of(transport).unwrap().fingerprint();
         let first = shown(Transport::Tls);
         assert_eq!(first, shown(Transport::Quic));
@@ -342,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_bad_certificate_never_takes_the_place_of_a_good_one() {
-        let World { pair, certificates, .. } = world();
+        let World { _folder, pair, certificates } = world();
         let first = certificates.of(Transport::Tls).unwrap().fingerprint();
         let key = write(&pair);
         for (certificate, key) in
@@ -371,7 +378,7 @@ mod tests {
         let day = Duration::from_secs(86_400);
         assert_eq!(ending(None, day), None);
         assert_eq!(ending(Some(10 * day), day), None);
-        assert_eq!(ending(Some(2 * day), day).unwrap(), "ends at 1970-01-03T00:00:00Z, in 24 hours");
+        assert_eq!(ending(Some(2 * day), day).unwrap(), "ends at 1970-01-03T00:00:00.000Z, in 24 hours");
         assert!(ending(Some(day), 2 * day).unwrap().starts_with("has ended at 1970-01-02"));
     }
 }
