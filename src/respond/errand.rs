@@ -4,7 +4,7 @@ use super::{Asked, Note, Steering, Transport};
 use crate::ids::ZoneId;
 use crate::tsig::Key;
 use crate::wire::{Class, HEADER_OCTETS, Name, Query, Rtype, read_name};
-use crate::zone::Zone;
+use crate::zone::{Validity, Zone};
 
 /// Something for the edge to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +68,10 @@ pub(super) fn asking<'v>(
         (found.1.origin() == &name).then_some(found)
     });
     let Some((id, zone)) = found else { return Asking::Question };
+    // What may not be answered with may not be passed on, either.
+    if steering.catalog().validity(id) != Validity::Current {
+        return Asking::Question;
+    }
     let peers = steering.settings().peers.of(id);
     if !peers.is_some_and(|peers| peers.may_take(asked.source, key)) {
         return Asking::Question;

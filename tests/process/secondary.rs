@@ -63,6 +63,8 @@ impl Primary {
                  notify: m\n    acl: out\n    zonefile-load: difference\n    journal-content: changes\n"
             ),
         };
+        // Knot makes its databases, and not the folder for them.
+        std::fs::create_dir(primary.folder.path().join("db")).unwrap();
         std::fs::write(primary.folder.path().join("conf"), config).unwrap();
         primary
     }
