@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::testing;
 use super::zonefile::{Given, SteeredOwner, zone_of};
 use crate::config::{self, Config, Primary, Problems, Secondary, Severity, SteeredName};
+use crate::dnssec::separate;
 use crate::ids::{RegionId, ZoneId};
 use crate::secondary::{Held, ZoneData};
 use crate::tsig::Key;
@@ -96,7 +97,7 @@ struct Steered {
 /// A zone made of what was transferred.
 pub struct Laid {
     /// The zone.
-    pub zone: Zone,
+    pub zone: Arc<Zone>,
     /// What of the configuration and the primary's data exclude each other, each as a line.
     pub conflicts: Vec<String>,
 }
@@ -189,11 +190,14 @@ impl Recipe {
             .collect();
         let mut problems = Problems::default();
         let zone = zone_of(&self.origin, given.into_iter(), &owners, &mut problems);
+        let comes_signed = overlay.signed && self.signing == Signing::AtThePrimary;
         let conflicts = overlay.told();
-        match zone {
-            Some(zone) => Ok(Laid { zone, conflicts }),
-            None => Err(refusal(&problems, data)),
+        let zone = Arc::new(zone.ok_or_else(|| refusal(&problems, data))?);
+        if comes_signed {
+            // What comes signed is served so, or not at all.
+            separate(&zone).map_err(|fault| Refusal(fault.to_string()))?;
         }
+        Ok(Laid { zone, conflicts })
     }
 }
 
@@ -467,6 +471,17 @@ secret = \"AAECAwQFBgcICQoLDA0ODw==\"
         assert!(is_steered(&laid, "www", Rtype::A));
         assert!(matches!(laid.zone.lookup(&name("@"), Rtype::DNSKEY), Lookup::NoData));
         assert_eq!(laid.conflicts, [""; 0]);
+    }
+
+    #[test]
+    fn a_zone_that_comes_signed_without_denials_makes_no_zone() {
+        let signature =
+            [&[0, 6, 13, 1, 0, 0, 0, 60, 0, 0, 0, 9, 0, 0, 0, 1, 0, 1][..], b"\x07example\x00", &[1, 2, 3]];
+        let signature = signature.concat();
+        let signed: &[(&str, Rtype, &[u8])] =
+            &[("@", Rtype::DNSKEY, &[1, 1, 3, 13, 1, 2, 3]), ("@", Rtype::RRSIG, &signature)];
+        let refusal = lay(STEERED, signed).err().map(|refusal| refusal.to_string());
+        assert_eq!(refusal.as_deref(), Some("a signed zone without NSEC and NSEC3"));
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub fn carry(
         if let Some(data) = carried.data.clone() {
             match carried.recipe.lay(&data) {
                 Ok(Laid { zone, conflicts }) => {
-                    replacements.push(Replacement { id: carried.recipe.id, zone: Arc::new(zone), validity });
+                    replacements.push(Replacement { id: carried.recipe.id, zone, validity });
                     carried.conflicts = conflicts;
                 }
                 Err(refusal) => {
@@ -230,7 +230,7 @@ impl Secondaries {
         };
         let again = |own: &Own| {
             let laid = own.recipe.lay(own.data.as_ref()?).ok()?;
-            Some(Replacement { id: own.recipe.id, zone: Arc::new(laid.zone), validity: own.validity() })
+            Some(Replacement { id: own.recipe.id, zone: laid.zone, validity: own.validity() })
         };
         self.zones.iter().filter(differs).filter_map(again).collect()
     }
@@ -467,8 +467,7 @@ impl Own {
             Ok(Laid { zone, conflicts }) => {
                 tell_conflicts(&self.recipe.name, &conflicts, &self.conflicts);
                 self.conflicts = conflicts;
-                let (id, zone) = (self.recipe.id, Arc::new(zone));
-                Change::Replace(Replacement { id, zone, validity: Validity::Current })
+                Change::Replace(Replacement { id: self.recipe.id, zone, validity: Validity::Current })
             }
             Err(refusal) => {
                 tracing::error!(zone = %self.recipe.name, %refusal, "what came makes no zone under this configuration");
