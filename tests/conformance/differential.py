@@ -158,7 +158,7 @@ class Judge:
         for kind, count in self.unexplained.most_common():
             print(f"UNEXPLAINED: {count:6} {' '.join(kind)}")
         used = {name for _, name in self.explained}
-        idle = [entry["id"] for entry in self.entries if entry["id"] not in used]
+        idle = [entry["id"] for entry in self.entries if entry["id"] not in used and not entry.get("rare")]
         for name in idle:
             print(f"explains nothing: {name}")
         # A short run does not meet everything.

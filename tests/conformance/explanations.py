@@ -134,10 +134,6 @@ def class_none_of_ours(asked, ours, theirs):
     return asked.rclass not in (1, 255) and ours.rcode == 5 and not theirs.answer and not theirs.aa
 
 
-def error_without_question(asked, ours, theirs):
-    return theirs.question == b"" and ours.rcode == theirs.rcode and ours.rcode in (1, 4, 5)
-
-
 def badvers_header(asked, ours, theirs):
     """The peer's BADVERS is without DO, or with CD."""
     return ours.rcode == theirs.rcode == 16
@@ -151,8 +147,13 @@ def signature_at_alias(asked, ours, theirs):
 def additional_kinds(asked, ours, theirs):
     """Why records of the additional sections differ: a word for each; nothing where one has no reason."""
     kinds = {kind_of(asked, ours, theirs, record) for record in theirs.additional - ours.additional}
-    kinds |= {"ours" if asked.world.origin_of(owner) == asked.origin and not is_referral(ours) else None
-              for owner, *_ in ours.additional - theirs.additional}
+    for owner, *_ in ours.additional - theirs.additional:
+        if asked.world.origin_of(owner) != asked.origin:
+            kinds.add(None)
+        elif is_referral(ours):
+            kinds.add("glue of ours" if asked.world.is_at_or_below_cut(owner) else None)
+        else:
+            kinds.add("ours")
     return set() if None in kinds else kinds
 
 
@@ -168,11 +169,14 @@ def kind_of(asked, ours, theirs, record):
     if asked.world.is_at_or_below_cut(owner) and not is_referral(ours):
         return "glue"
     # Without a pointer to its owner, which may stand in RDATA that is not compressed itself.
-    octets = len(owner) + 10 + len(record[4])
+    rrset = [other for other in theirs.additional if other[:2] == record[:2]]
+    octets = len(owner) + sum(12 + len(rdata) for *_, rdata in rrset)
     if asked.transport == "udp" and max(ours.octets + octets, theirs.octets) > limit(asked.packet):
         return "room"
     if owner.startswith(b"\x01*"):
         return "literal wildcard"
+    if record[1] in (64, 65) and record[1] == asked.rtype:
+        return "service"
     return None
 
 
@@ -210,6 +214,22 @@ def additional_literal_wildcard(asked, ours, theirs):
     return "literal wildcard" in additional_kinds(asked, ours, theirs)
 
 
+def referral_without_glue(asked, ours, theirs):
+    """There is no room for everything: the peer leaves out glue, we what is none."""
+    return asked.transport == "udp" and "glue of ours" in additional_kinds(asked, ours, theirs)
+
+
+def ds_at_end_of_alias(asked, ours, theirs):
+    """An alias leads to the top of its zone: the peer asks the parent, which it serves too, for the DS."""
+    end, steps = end_of_chain(asked, ours)
+    return asked.rtype == 43 and steps > 0 and end == asked.origin and asked.world.origin_of(above(end)) is not None
+
+
+def additional_service_of_service(asked, ours, theirs):
+    """The peer adds records of a service's target that are for targets of aliases."""
+    return "service" in additional_kinds(asked, ours, theirs)
+
+
 def additional_repeats_answer(asked, ours, theirs):
     """The peer gives records of the answer once more."""
     return "repeated" in additional_kinds(asked, ours, theirs)
@@ -224,13 +244,6 @@ def dname_in_circles(asked, ours, theirs):
     """A DNAME leads to below itself: the peer uses it once."""
     return theirs.answer < ours.answer and any(
         rtype == 39 and rdata.endswith(owner) for owner, rtype, _, _, rdata in ours.answer)
-
-
-def empty_wildcard(asked, ours, theirs):
-    """The source of synthesis is an empty non-terminal: it exists, so the name does, and has no data."""
-    end, _ = end_of_chain(asked, ours)
-    source = asked.world.source_of_synthesis(end)
-    return (ours.rcode, theirs.rcode) == (0, 3) and source is not None and not asked.world.is_written(source)
 
 
 def glue_of_parent(asked, ours, theirs):
@@ -248,5 +261,6 @@ def glue_of_parent(asked, ours, theirs):
 
 def negative_without_soa(asked, ours, theirs):
     """The SOA of a negative answer does not fit: the peer leaves it out, and says nothing of it by TC."""
-    return asked.transport == "udp" and not theirs.authority and ours.octets > limit(asked.packet) and \
-        [rtype for _, rtype, *_ in ours.authority] == [6]
+    soa = [(owner, rdata) for owner, rtype, _, _, rdata in ours.authority if rtype == 6]
+    return asked.transport == "udp" and not theirs.authority and len(soa) == len(ours.authority) == 1 and \
+        max(ours.octets, theirs.octets + len(soa[0][0]) + 10 + len(soa[0][1])) > limit(asked.packet)
