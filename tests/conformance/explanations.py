@@ -237,7 +237,7 @@ def additional_repeats_answer(asked, ours, theirs):
 
 def too_long_and_on(asked, ours, theirs):
     """The name that a DNAME makes is too long: the peer goes on from the DNAME's target itself."""
-    return ours.rcode == theirs.rcode == 6 and ours.answer < theirs.answer
+    return ours.rcode == 6 and ours.answer <= theirs.answer and not ours.authority
 
 
 def dname_in_circles(asked, ours, theirs):

@@ -263,6 +263,15 @@ fn rfc6672_3_dname_and_its_cname() {
             "an x.y.away.dname.test. 60 CNAME x.y.example.net.",
         ],
     );
+    // The CNAME is the answer to who asks for one, wherever it leads.
+    check(
+        "a.old.dname.test CNAME",
+        &[
+            "NOERROR aa",
+            "an old.dname.test. 60 DNAME A25ldwVkbmFtZQR0ZXN0AA==",
+            "an a.old.dname.test. 60 CNAME a.new.dname.test.",
+        ],
+    );
     check(
         "a.old.dname.test A",
         &[
