@@ -1,6 +1,9 @@
 //! What changed between two versions of a zone (RFC 1995 section 3).
 
+use std::collections::HashMap;
+
 use super::image::{Image, Record};
+use crate::dnssec::HashedLabel;
 use crate::wire::{Name, Rtype};
 use crate::zone::NodeId;
 
@@ -80,7 +83,7 @@ pub fn compare(before: &Image, after: &Image) -> Compared {
 /// By node of `before`: the node of the same name in `after`. Parents come before their children.
 fn counterparts(before: &Image, after: &Image) -> Vec<Option<u32>> {
     let mut found: Vec<Option<u32>> = Vec::with_capacity(before.nodes() as usize);
-    for node in 0..before.nodes() {
+    for node in 0..before.zone.nodes() as u32 {
         let parent = before.zone.parent(NodeId(node));
         found.push(match parent {
             None => Some(0),
@@ -89,6 +92,9 @@ fn counterparts(before: &Image, after: &Image) -> Vec<Option<u32>> {
             }),
         });
     }
+    // Hashed names have no parents among the nodes.
+    let hashed: HashMap<HashedLabel, u32> = after.hashed_nodes().collect();
+    found.extend(before.hashed_nodes().map(|(label, _)| hashed.get(&label).copied()));
     found
 }
 

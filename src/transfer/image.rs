@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::dnssec::{Denial, OverlayRrset, Signed};
+use crate::dnssec::{Denial, HashedLabel, OverlayRrset, Proof, Signed};
 use crate::ids::ZoneId;
 use crate::view::{Rendered, View};
 use crate::wire::{Name, Rtype};
@@ -62,19 +62,32 @@ impl Image {
         signed && Arc::ptr_eq(&self.zone, &other.zone) && self.rendered == other.rendered
     }
 
-    /// How many nodes there are to go through.
+    /// How many nodes there are to go through: those of the zone, and behind them the hashed names of a chain.
     pub fn nodes(&self) -> u32 {
-        u32::try_from(self.zone.nodes()).unwrap_or(u32::MAX)
+        let hashed = self.chained().map_or(0, Signed::nsec3_count);
+        u32::try_from(self.zone.nodes() + hashed).unwrap_or(u32::MAX)
     }
 
     /// A node's owner.
     pub fn owner(&self, node: u32) -> Option<Name> {
-        self.zone.name_of(NodeId(node))
+        match self.hashed(node) {
+            Some((label, _)) => Name::joined(&label, self.zone.origin().octets()),
+            None => self.zone.name_of(NodeId(node)),
+        }
+    }
+
+    /// The node of a hashed name, by its place in the chain.
+    pub(super) fn hashed_nodes(&self) -> impl Iterator<Item = (HashedLabel, u32)> + '_ {
+        let first = u32::try_from(self.zone.nodes()).unwrap_or(u32::MAX);
+        (first..self.nodes()).filter_map(|node| Some((self.hashed(node)?.0, node)))
     }
 
     /// Everything at a node but the SOA.
     pub fn records(&self, node: u32, visit: &mut dyn FnMut(Record<'_>)) {
-        let chained = self.signed.as_deref().filter(|signed| signed.denial() != Denial::Compact);
+        let chained = self.chained();
+        if let (Some((_, proof)), Some(signed)) = (self.hashed(node), chained) {
+            return proven(Rtype::NSEC3, &proof, signed, visit);
+        }
         let at_origin = node == 0;
         let replaced = |rtype: Rtype| {
             let again = chained.is_some_and(|signed| signed.apex(rtype).is_some());
@@ -86,14 +99,36 @@ impl Image {
                 all(Rtype::RRSIG, rrset.ttl_s, signed.rrsigs(rrset.id), visit);
             }
         }
-        if let Some(signed) = chained.filter(|_| at_origin) {
-            signed.apex_rrsets().for_each(|own| overlaid(&own, visit));
+        if let Some(signed) = chained {
+            if at_origin {
+                signed.apex_rrsets().for_each(|own| overlaid(&own, visit));
+            }
+            if let Some(proof) = signed.nsec(NodeId(node)) {
+                proven(Rtype::NSEC, &proof, signed, visit);
+            }
         }
         let first = self.rendered.partition_point(|own| own.owner.0 < node);
         for own in self.rendered.iter().skip(first).take_while(|own| own.owner.0 == node) {
             all(own.rtype, own.ttl_s, own.records.iter().map(|record| &**record), visit);
         }
     }
+
+    /// The signatures, of a zone that is sent with them. Compact denials are made when they are asked for, by who
+    /// has the key: a secondary could not give them, so such a zone goes out as if it were not signed.
+    fn chained(&self) -> Option<&Signed> {
+        self.signed.as_deref().filter(|signed| signed.denial() != Denial::Compact)
+    }
+
+    fn hashed(&self, node: u32) -> Option<(HashedLabel, Proof<'_>)> {
+        let place = (node as usize).checked_sub(self.zone.nodes())?;
+        self.chained()?.nsec3(place)
+    }
+}
+
+fn proven(rtype: Rtype, proof: &Proof<'_>, signed: &Signed, visit: &mut dyn FnMut(Record<'_>)) {
+    let ttl_s = signed.negative_ttl_s();
+    visit(Record { rtype, ttl_s, rdata: proof.rdata });
+    all(Rtype::RRSIG, ttl_s, proof.rrsigs, visit);
 }
 
 fn overlaid(own: &OverlayRrset<'_>, visit: &mut dyn FnMut(Record<'_>)) {
