@@ -7,6 +7,7 @@ mod chaos;
 mod edns;
 mod hostile;
 mod lookups;
+mod peers;
 mod secondary;
 mod steered;
 mod table;
