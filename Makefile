@@ -40,6 +40,7 @@ conformance: tools tools-conformance ## 100,000 questions also to Knot and NSD, 
 	$(CARGO) build --quiet
 	$(PYTHON) tests/conformance/differential.py
 	$(PYTHON) tests/conformance/public.py
+	$(PYTHON) tests/conformance/validate.py --nodes 6
 
 fuzz: ## every fuzz target for FUZZ_SECONDS each (1800); see docs/decisions/0014-fuzzing.md
 	sh scripts/fuzz.sh

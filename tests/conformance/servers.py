@@ -1,5 +1,6 @@
 """Servers on loopback: meridian, and the peers from Debian. Each is started here, and ended by the process it is."""
 
+import atexit
 import os
 import pathlib
 import shutil
@@ -46,6 +47,8 @@ class Server:
         self.log = open(self.folder / f"{name}.log", "wb")
         self.process = subprocess.Popen(command, cwd=folder, stdout=self.log, stderr=subprocess.STDOUT,
                                         stdin=subprocess.DEVNULL, env={**os.environ, "PATH": PATH, **(environment or {})})
+        # Also where the caller gives up before it has noted the server.
+        atexit.register(self.stop)
 
     def wait_until_ready(self, origins):
         """Until it answers for every zone."""
@@ -82,6 +85,7 @@ class Server:
                 self.process.kill()
                 self.process.wait()
         self.log.close()
+        atexit.unregister(self.stop)
 
 
 def meridian_binary():
