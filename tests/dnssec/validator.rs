@@ -204,12 +204,10 @@ impl Validator<'_> {
                 return Ok(Proven::Answer);
             }
             seen.push(name.clone());
-            // A CNAME that a DNAME makes is followed, even where CNAME was asked for (RFC 6672 section 3.2).
-            let is_here = answer.iter().any(|own| {
-                own.owner == name
-                    && (own.rtype == rtype || rtype == 255)
-                    && !(own.rtype == CNAME && self.is_made(own, answer) == Ok(true))
-            });
+            // ANY follows the CNAME that a DNAME makes: it is no data of its owner.
+            let made = |own: &Record| own.rtype == CNAME && self.is_made(own, answer) == Ok(true);
+            let wanted = |own: &Record| own.rtype == rtype || (rtype == 255 && !made(own));
+            let is_here = answer.iter().any(|own| own.owner == name && wanted(own));
             if is_here {
                 return Ok(Proven::Answer);
             }
