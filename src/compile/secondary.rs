@@ -372,9 +372,11 @@ secret = \"AAECAwQFBgcICQoLDA0ODw==\"
     /// The recipe of `example`, whose own file is this.
     pub fn recipe(toml: &str) -> Recipe {
         let file = |path: &str, text: &str| SourceFile { path: path.to_owned(), bytes: text.into() };
-        let mut sources = Sources::default();
-        sources.files = vec![file("meridian.toml", MAIN), file("zones/example.toml", toml)];
-        sources.zones = vec![("example".to_owned(), None, Some(config::FileId(1)))];
+        let sources = Sources {
+            files: vec![file("meridian.toml", MAIN), file("zones/example.toml", toml)],
+            zones: vec![("example".to_owned(), None, Some(config::FileId(1)))],
+            ..Sources::default()
+        };
         let (config, problems) = config::read(&sources, &|_| None);
         let config = config.unwrap_or_else(|| panic!("{}", config::text(&sources, &problems, Style::Plain)));
         let inputs = Inputs {

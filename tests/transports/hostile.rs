@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 use meridian::telemetry::Event;
@@ -67,7 +68,7 @@ fn rfc7828_3_the_idle_timeout_is_the_real_one() {
     let world = World::start(Limits { connections, ..LIMITS });
     let asked = query(1, "www.example.com", 1, Some(&[0, 11, 0, 0]));
     let tail = [0, 11, 0, 2, 0, 4];
-    for answer in [&world.ask_tls(&[asked.clone()])[0], &world.ask_tcp(&[asked.clone()])[0]] {
+    for answer in [&world.ask_tls(from_ref(&asked))[0], &world.ask_tcp(from_ref(&asked))[0]] {
         assert!(answer.ends_with(&tail), "{answer:?}");
     }
     let mut stream = connect(world.dns);
@@ -219,7 +220,7 @@ fn a_listed_proxy_says_who_the_client_is_and_nobody_else_can() {
     let near = query(1, "near.example.com", 1, None);
     for (client, region) in [([203, 0, 113, 9], [198, 51, 100, 10]), ([198, 51, 3, 4], [192, 0, 2, 10])] {
         let mut stream = from_proxy(world.dns, &proxy_header(client));
-        assert!(ask_pipelined(&mut stream, &[near.clone()])[0].ends_with(&region), "{client:?}");
+        assert!(ask_pipelined(&mut stream, from_ref(&near))[0].ends_with(&region), "{client:?}");
     }
     // One client behind the proxy fills its own places and nobody else's.
     let mut other = from_proxy(world.dns, &proxy_header([203, 0, 113, 1]));

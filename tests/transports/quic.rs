@@ -72,9 +72,9 @@ fn the_stall_of_its_accepting_touches_no_other_transport() {
     attacker.recv(&mut [0; 2048]).unwrap();
     let endpoint = world.runtime.block_on(async { quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()) });
     let endpoint = endpoint.unwrap();
-    let connecting = world.runtime.block_on(async {
-        endpoint.connect_with(world.quic_config(b"doq"), world.quic, "localhost").unwrap()
-    });
+    let entered = world.runtime.enter();
+    let connecting = endpoint.connect_with(world.quic_config(b"doq"), world.quic, "localhost").unwrap();
+    drop(entered);
     let mut asking = world.runtime.spawn(async move {
         let connection = connecting.await.unwrap();
         let (mut send, mut receive) = connection.open_bi().await.unwrap();
