@@ -4,7 +4,7 @@ use super::Steering;
 use super::answer::{Answering, Halt, Link};
 use crate::dnssec::{Content, Denial, Hashed, Proof, Signed};
 use crate::wire::{Full, HEADER_OCTETS, Name, Owner, Rcode, ResponseWriter, Rtype, Section};
-use crate::zone::{Located, Matched, NodeId, Rdata, Rrset, Zone};
+use crate::zone::{Located, Lookup, Matched, NodeId, Rdata, Rrset, Zone};
 
 /// Records that deny in one answer: three of NSEC3 for the end of a chain, and one for each wildcard on the
 /// way there.
@@ -97,6 +97,9 @@ impl<'v, S: Steering> Answering<'v, '_, S> {
             }
             return Ok(true);
         }
+        if rtype == Rtype::NSEC && located.lookup == Lookup::NxDomain && self.signing().is_some() {
+            return self.absent_nsec(signed, link, writer);
+        }
         let is_here = !matches!(located.matched, Matched::Nothing { .. }) && !located.leads_elsewhere();
         if !is_here || !matches!(rtype, Rtype::NSEC | Rtype::RRSIG) {
             return Ok(false);
@@ -126,6 +129,24 @@ impl<'v, S: Steering> Answering<'v, '_, S> {
             _ => return Ok(false),
         }
         self.expanded(located, link, offset);
+        Ok(true)
+    }
+
+    /// The NSEC that a name has which does not exist, to who asks for it: by compact denial it is data. As a
+    /// proof it would deny the type asked for with a bitmap that has it (RFC 9824 section 3.1).
+    fn absent_nsec(
+        &mut self,
+        signed: &Signed,
+        link: Link<'_>,
+        writer: &mut ResponseWriter<'_>,
+    ) -> Result<bool, Halt> {
+        if signed.denial() != Denial::Compact {
+            return Ok(false);
+        }
+        self.made(Section::Answer, signed.negative_ttl_s(), writer, |room| {
+            signed.push_absent(link.name, room);
+            Some(*link.name)
+        })?;
         Ok(true)
     }
 

@@ -49,7 +49,7 @@ pub struct Rejected<'p> {
     pub question: Option<Question<'p>>,
     /// OPT, if it could be read; its options only where all of them were well-formed.
     pub edns: Option<Edns<'p>>,
-    /// Where TSIG begins, if there was one: the last record.
+    /// Where TSIG begins, if there was one at the end of a message that could be read to its end.
     pub tsig: Option<usize>,
     /// Why.
     pub why: Malformed,
@@ -237,13 +237,14 @@ impl<'p> Body<'p> {
                 _ => rest = after,
             }
         }
+        let mut tsig = None;
         for _ in 0..counts.additional {
             let (record, after) = split_record(packet, rest).ok_or(Malformed::Record)?;
-            if self.tsig.is_some() {
+            if tsig.is_some() {
                 return Err(Malformed::Tsig);
             }
             if record.rtype == Rtype::TSIG {
-                self.tsig = Some(packet.len() - rest.len());
+                tsig = Some(packet.len() - rest.len());
             }
             if record.rtype == Rtype::OPT {
                 if self.edns.is_some() {
@@ -256,6 +257,9 @@ impl<'p> Body<'p> {
             }
             rest = after;
         }
+        // It counts only as the end of a whole message: what cannot be read to its end is answered without one
+        // (RFC 8945 section 5.1).
+        self.tsig = tsig.filter(|_| rest.is_empty());
         if let Some(edns) = &mut self.edns {
             if edns.version > 0 {
                 return Err(Malformed::Version);

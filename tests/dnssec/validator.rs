@@ -207,6 +207,9 @@ impl Validator<'_> {
             let made = |own: &Record| own.rtype == CNAME && self.is_made(own, answer) == Ok(true);
             let wanted = |own: &Record| own.rtype == rtype || (rtype == 255 && !made(own));
             let is_here = answer.iter().any(|own| own.owner == name && wanted(own));
+            if is_here && rtype == NSEC && self.denials(answer)?.says_nothing_is_at(&name) {
+                return Ok(Proven::NxDomain);
+            }
             if is_here {
                 return Ok(Proven::Answer);
             }
@@ -231,6 +234,10 @@ impl Validator<'_> {
             }
         }
         match self.is_no_name(&name, &denials) {
+            // It would deny NSEC by an NSEC that has it.
+            Ok(()) if rtype == NSEC && denials.says_nothing_is_at(&name) => {
+                return Err(format!("the NSEC of {name:?} denies itself"));
+            }
             Ok(()) => return Ok(Proven::NxDomain),
             Err(_) if reply.rcode == 0 => {}
             Err(why) => return Err(why),
@@ -387,8 +394,7 @@ impl Validator<'_> {
     }
 
     fn is_no_name(&self, name: &Name, denials: &Denials) -> Result<(), String> {
-        let compact = BTreeSet::from([RRSIG, NSEC, NXNAME]);
-        if denials.nsec.iter().any(|own| own.owner == *name && own.types == compact) {
+        if denials.says_nothing_is_at(name) {
             return Ok(());
         }
         let encloser = denials.encloser(name, &self.origin);
@@ -462,6 +468,12 @@ impl Nsec {
 }
 
 impl Denials {
+    /// RFC 9824 section 3.1.
+    fn says_nothing_is_at(&self, name: &Name) -> bool {
+        let compact = BTreeSet::from([RRSIG, NSEC, NXNAME]);
+        self.nsec.iter().any(|own| own.owner == *name && own.types == compact)
+    }
+
     fn hash(&self, name: &Name) -> Option<Vec<u8>> {
         let (iterations, salt) = self.hashing.as_ref()?;
         let mut hash = name.wire();

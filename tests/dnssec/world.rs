@@ -17,7 +17,7 @@ use meridian::steer::Calendar;
 use meridian::view::{Additional, Chaos, Peers, ResponderSettings, Snapshot, View};
 use meridian::zone::{Catalog, ClientClass, ClientClasses, Zone};
 
-use crate::validator::{Message, Name, Proven, Validator};
+use crate::validator::{Message, Name, Proven, Record, Validator};
 
 pub const NOW_S: u32 = 1_800_000_000;
 pub const VALIDITY: Validity = Validity {
@@ -186,7 +186,10 @@ impl World {
             Err(why) => panic!("{text}: {why}\n{signed:#?}"),
         };
         let data = |message: &Message| {
-            let mut all: Vec<_> = message.sections[0].iter().filter(|own| own.rtype != 46).cloned().collect();
+            // The NSEC of a name that is not there is there for those who want signatures.
+            let is_made = |own: &Record| own.rtype == 47 && proven == Proven::NxDomain;
+            let is_data = |own: &&Record| own.rtype != 46 && !is_made(own);
+            let mut all: Vec<_> = message.sections[0].iter().filter(is_data).cloned().collect();
             all.sort_by(|a, b| (&a.owner, a.rtype, &a.rdata).cmp(&(&b.owner, b.rtype, &b.rdata)));
             all
         };

@@ -78,6 +78,29 @@ fn rfc8945_5_2_what_is_signed_otherwise_is_notauth() {
     }
 }
 
+/// Signed or not, by whom it may be: what is not read to its end has no signature that could be answered.
+#[test]
+fn rfc8945_5_1_what_cannot_be_parsed_is_answered_without_a_signature() {
+    let fixture = fixture();
+    for secret in [&b"other"[..], b"0123456789abcdef"] {
+        let mut signed = message(0, "www.example.com", Rtype::A);
+        sign_request(&key(secret), &mut signed, 0).unwrap();
+        let counted = |place: usize| {
+            let mut packet = signed.clone();
+            packet[place] += 1;
+            packet
+        };
+        let (missing_additional, missing_answer) = (counted(11), counted(7));
+        let trailing = [&signed[..], &[0]].concat();
+        let not_last = [&missing_additional[..], &[0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 192, 0, 2, 1]].concat();
+        for packet in [missing_additional, missing_answer, trailing, not_last] {
+            let got = send(&fixture, &asked("192.0.2.9", Transport::Udp), &packet).unwrap();
+            assert_eq!((got.note.rcode, got.octets[3] & 15), (Rcode::FormErr, 1));
+            assert_eq!(got.octets[6..12], [0; 6], "no records");
+        }
+    }
+}
+
 #[test]
 fn rfc5936_4_1_a_transfer_is_an_errand_in_streams_only() {
     let fixture = fixture();
