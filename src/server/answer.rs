@@ -95,8 +95,14 @@ impl Answerer {
             idle_timeout: self.idle_timeout,
         };
         let draw = self.draws.draw();
-        let outcome =
-            ONLINE.with_borrow_mut(|online| respond(view, &asked, now, draw, packet, buffer, online));
+        let outcome = ONLINE.with_borrow_mut(|online| {
+            let earlier = online.counts;
+            let outcome = respond(view, &asked, now, draw, packet, buffer, online);
+            if online.counts != earlier {
+                self.counters.signed(earlier, online.counts);
+            }
+            outcome
+        });
         match outcome {
             Outcome::Reply { length, note } => {
                 self.count(view, draw, &note);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::registry::IDENTITIES_MAX;
 use super::samples::{Sample, Samples};
+use crate::dnssec::OnlineCounts;
 use crate::ids::CounterId;
 use crate::respond::Transport;
 use crate::steer::Mode;
@@ -69,6 +70,39 @@ events! {
     MessageTimeout = "message_timeout";
 }
 
+/// What comes of a signature that could not be made ahead.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Signing {
+    /// It was made lately, and found.
+    Found,
+    /// It was made.
+    Made,
+    /// There was no token for it: TC, or SERVFAIL in streams.
+    Refused,
+}
+
+impl Signing {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Signing; 3] = [Signing::Found, Signing::Made, Signing::Refused];
+
+    /// The label in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Signing::Found => "found",
+            Signing::Made => "made",
+            Signing::Refused => "refused",
+        }
+    }
+
+    fn of(self, counts: OnlineCounts) -> u64 {
+        match self {
+            Signing::Found => counts.found,
+            Signing::Made => counts.made,
+            Signing::Refused => counts.refused,
+        }
+    }
+}
+
 /// One worker's counters. Padded so that no two workers write to one cache line.
 #[repr(align(128))]
 pub struct WorkerCounters {
@@ -80,6 +114,7 @@ pub struct WorkerCounters {
     truncated: AtomicU64,
     modes: [AtomicU64; Mode::ALL.len()],
     panics: AtomicU64,
+    signatures: [AtomicU64; Signing::ALL.len()],
     endpoints: Box<[OnceLock<Box<[AtomicU64]>>]>,
     samples: Samples,
 }
@@ -95,6 +130,7 @@ impl WorkerCounters {
             truncated: AtomicU64::new(0),
             modes: [const { AtomicU64::new(0) }; Mode::ALL.len()],
             panics: AtomicU64::new(0),
+            signatures: [const { AtomicU64::new(0) }; Signing::ALL.len()],
             endpoints: (0..IDENTITIES_MAX.div_ceil(CHUNK_COUNTERS)).map(|_| OnceLock::new()).collect(),
             samples: Samples::new(),
         };
@@ -138,6 +174,18 @@ impl WorkerCounters {
     /// A query made the responder panic.
     pub fn panicked(&self) {
         self.add(&self.panics, 1);
+    }
+
+    /// What has come of signatures since an earlier look at the same counts.
+    pub fn signed(&self, earlier: OnlineCounts, counts: OnlineCounts) {
+        for outcome in Signing::ALL {
+            let times = outcome.of(counts).wrapping_sub(outcome.of(earlier));
+            if let Some(counter) = self.signatures.get(outcome as usize)
+                && times > 0
+            {
+                self.add(counter, times);
+            }
+        }
     }
 
     /// An answer named these endpoints.
@@ -196,6 +244,11 @@ impl WorkerCounters {
     /// Answers of services so far that came about so.
     pub fn steered_count(&self, mode: Mode) -> u64 {
         self.modes.get(mode as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Signatures so far that were wanted when asked for, and of which this came.
+    pub fn signed_count(&self, outcome: Signing) -> u64 {
+        self.signatures.get(outcome as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
     /// Panics so far.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-pub use counters::{Event, WorkerCounters, Writers};
+pub use counters::{Event, Signing, WorkerCounters, Writers};
 pub use exposition::{Exposition, Kind};
 pub use registry::{Identity, Registry};
 pub use samples::{SAMPLED_ONE_IN, Sample, Samples};
@@ -114,6 +114,15 @@ impl Telemetry {
                 to.sample(&labels, sum(transport, &|worker| worker.event(event)) as f64);
             }
         }
+        to.family(
+            "meridian_online_signatures_total",
+            Kind::Counter,
+            "Signatures that could not be made ahead: found among those made lately, made, or refused because there were too many.",
+        );
+        for outcome in Signing::ALL {
+            let signatures: u64 = workers.iter().map(|worker| worker.signed_count(outcome)).sum();
+            to.sample(&[("outcome", outcome.label())], signatures as f64);
+        }
         self.certificates.expose(to);
         self.transfers.expose(to);
         to.family("meridian_panics_total", Kind::Counter, "Queries answered SERVFAIL because of a defect.");
@@ -176,6 +185,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::dnssec::OnlineCounts;
 
     #[test]
     fn sums_run_over_workers_and_survive_new_identities() {
@@ -202,6 +212,8 @@ mod tests {
         telemetry.place([("web/a", "eu")].into_iter());
         worker.truncated();
         worker.panicked();
+        let counts = OnlineCounts { made: 5, ..OnlineCounts::default() };
+        worker.signed(OnlineCounts { made: 3, ..counts }, counts);
         worker.happened(Event::SendFailed, 4);
         let mut exposition = Exposition::default();
         telemetry.expose(&mut exposition);
@@ -210,6 +222,7 @@ mod tests {
             "meridian_replies_total{transport=\"udp\",rcode=\"NXDOMAIN\"} 1",
             "meridian_truncated_replies_total{transport=\"udp\"} 1",
             "meridian_dropped_total{transport=\"udp\",reason=\"send_failed\"} 4",
+            "meridian_online_signatures_total{outcome=\"made\"} 2",
             "meridian_panics_total 1",
             "meridian_answers_total{service=\"www\",region=\"eu\",endpoint=\"web/a\"} 1",
         ] {
