@@ -85,7 +85,7 @@ pub fn expose(status: &Status, to: &mut Exposition) {
         &|own| Some(f64::from(u8::from(own.trouble.is_some()))),
     );
     to.family("meridian_zone_keys", Kind::Gauge, "Keys of a zone by role and state.");
-    for own in status.signed.iter().filter(|own| own.class.is_none()) {
+    for own in status.signed.iter().filter(|own| own.class.is_none() && !own.keys.is_empty()) {
         for role in [Role::Csk, Role::Ksk, Role::Zsk].map(Role::word) {
             for state in KeyState::ALL.map(KeyState::word) {
                 let number = own.keys.iter().filter(|key| (&*key.role, &*key.state) == (role, state)).count();

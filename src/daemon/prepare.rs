@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use super::certificates::{self, Readings};
 use super::progress::Progress;
 use super::secondaries::{Carried, InMemory, carry};
+use super::signing::came;
 use crate::compile::floors::{self, FloorShare};
 use crate::compile::locations::{Atlas, Database, Overrides};
 use crate::compile::secondary::recipes;
@@ -137,6 +138,8 @@ impl Source {
         let (snapshot, found) = compile(&config, inputs);
         problems.0.extend(found.0);
         let snapshot = snapshot.filter(|_| !problems.has_errors())?;
+        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        came::warn(&config, &snapshot, since.as_secs() as u32, problems);
         let warnings = config::text(sources, problems, Style::Plain);
         let (source, geoip) = (self.clone(), config.geoip.clone());
         let files = Arc::new(LocationFiles { source, geoip, places, asked: Mutex::new(()) });

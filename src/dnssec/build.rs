@@ -56,6 +56,7 @@ impl Signed {
             denial: job.denial,
             proofs,
             lifetime: Lifetime { skew_s: job.validity.skew_s, lifetime_s: job.validity.lifetime_s },
+            came: None,
             all_keys: job.keys.iter().map(|key| key.dnskey().into()).collect(),
             keys: signs_zone,
         })

@@ -7,7 +7,7 @@ use super::answers::AnswerTable;
 use super::online::Lifetime;
 use super::proofs::{HASH_OCTETS, Hash, Nsec3Chain, Proofs, canonical_order, unlabel};
 use super::rrsig;
-use super::signed::{PART, Signed};
+use super::signed::{Came, PART, Signed};
 use super::slices::SlicesBuilder;
 use super::{Denial, Slices};
 use crate::wire::Rtype;
@@ -70,7 +70,7 @@ pub fn separate(zone: &Arc<Zone>) -> Result<Separated, GivenFault> {
     if !is_signed {
         return Ok(Separated { zone: data, signed: None });
     }
-    let signed = Signed {
+    let mut signed = Signed {
         apex: Box::default(),
         statics: statics(zone, &data),
         answers: AnswerTable::default(),
@@ -85,7 +85,12 @@ pub fn separate(zone: &Arc<Zone>) -> Result<Separated, GivenFault> {
         keys: Box::default(),
         lifetime: Lifetime { skew_s: 0, lifetime_s: 0 },
         zone: Arc::clone(&data),
+        came: None,
     };
+    // There is no clock here. Times are apart by less than serial arithmetic can tell, whichever it starts from.
+    let of_soa = covering(zone, NodeId::ORIGIN, Rtype::SOA).find_map(rrsig::read);
+    let ends_first_s = of_soa.and_then(|of_soa| signed.expires_first_s(of_soa.times.inception_s));
+    signed.came = Some(Came { signatures: signed.signatures(), ends_first_s });
     Ok(Separated { zone: data, signed: Some(Arc::new(signed)) })
 }
 

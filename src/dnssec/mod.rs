@@ -27,5 +27,5 @@ pub use job::{Denial, KeyRecords, SigningJob, Spread, Validity, in_order};
 pub use key::{Algorithm, KeyUse, SIGNATURE_OCTETS, Signature, Signer, SigningFailed, ZoneKey};
 pub use online::{OnlineCounts, OnlineLimits, OnlineSignatures, Unsigned};
 pub use proofs::{Hashed, HashedLabel, Proof};
-pub use signed::{OverlayRrset, Signed};
+pub use signed::{Came, OverlayRrset, Signed};
 pub use slices::Slices;

@@ -30,6 +30,16 @@ pub struct Signed {
     pub(super) keys: Box<[ZoneKey]>,
     pub(super) lifetime: Lifetime,
     pub(super) negative_ttl_s: u32,
+    pub(super) came: Option<Came>,
+}
+
+/// What a zone that came signed came with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Came {
+    /// How many signatures.
+    pub signatures: usize,
+    /// When the first of them ends, in seconds since 1970.
+    pub ends_first_s: Option<u32>,
 }
 
 /// An RRset of the origin that signing adds or replaces.
@@ -146,6 +156,11 @@ impl Signed {
             self.proofs.parts().iter().flat_map(|part| (0..part.len()).map(|own| part.get(own).count()));
         let proofs = proofs.map(|octets| octets.saturating_sub(1));
         statics.chain(apex).chain(answers).chain(proofs).sum()
+    }
+
+    /// What it came with; `None` where it is signed here.
+    pub fn came(&self) -> Option<Came> {
+        self.came
     }
 
     /// The serial of the zone's file, whatever is served.

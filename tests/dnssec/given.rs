@@ -21,11 +21,13 @@ fn world(text: &str, denial: Denial) -> World {
     let mut problems = Problems::default();
     let zone = read_zone("example", FileId(0), text.as_bytes(), &[], &mut problems);
     let zone = zone.unwrap_or_else(|| panic!("{problems:?}"));
+    assert_eq!(problems, Problems::default());
     let separated = separate(&Arc::new(zone)).unwrap();
     let signed = separated.signed.unwrap();
     assert_eq!(signed.denial(), denial);
     // 2036-01-01, as the file says.
     assert_eq!(signed.expires_first_s(1_800_000_000), Some(2_082_758_400));
+    assert_eq!(signed.came().and_then(|came| came.ends_first_s), Some(2_082_758_400));
     let keys = separated.zone.rrset_at(NodeId::ORIGIN, Rtype::DNSKEY).unwrap();
     let keys: Vec<Vec<u8>> = keys.rdata().map(<[u8]>::to_vec).collect();
     let mut world = World::new(view_of_given(Arc::clone(&separated.zone), Some(signed)), &[], "example");

@@ -130,7 +130,9 @@ impl<'r> Judge<'r, '_> {
             self.problems.error(second.span, message, "keep one");
             self.problems.also(first.span, "the first one");
         }
-        if let Some(other) = rrset.iter().find(|record| record.ttl_s != first.ttl_s) {
+        // Each RRSIG has the TTL of what it covers (RFC 4034 section 3).
+        let differs = |record: &&&Record| record.ttl_s != first.ttl_s && record.rtype != Rtype::RRSIG;
+        if let Some(other) = rrset.iter().find(differs) {
             let message = format!("the TTLs of this {} RRset differ", first.rtype);
             let hint = "records of one name and type have one TTL (RFC 2181); the lowest is used";
             self.problems.warning(other.span, message, hint);

@@ -4,6 +4,7 @@
 //! answers, is signed before the view that needs them is published. Where signing fails nothing is published:
 //! what was signed before stays in force.
 
+pub mod came;
 mod report;
 mod settings;
 #[cfg(test)]

@@ -135,7 +135,7 @@ impl Signing {
     }
 }
 
-fn word(denial: Denial) -> &'static str {
+pub(super) fn word(denial: Denial) -> &'static str {
     match denial {
         Denial::Compact => "compact",
         Denial::Nsec => "nsec",

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::life::Life;
 use super::{COALESCING_INTERVAL, Supervisor};
 use crate::daemon::command::{Phase, Status, ZoneStatus};
+use crate::daemon::signing::came;
 use crate::daemon::status::{Facts, status, zones};
 use crate::health::{Event, Figures, Level, News, Notice, OverrideEnd, Transition, Verdict};
 use crate::ids::ServiceId;
@@ -60,6 +61,9 @@ impl Supervisor {
     }
 
     pub(super) fn tell_status(&self, reply: oneshot::Sender<Box<Status>>) {
+        let now = self.clock.now();
+        let mut signed = super::held(&self.signing).report(now);
+        signed.extend(came::report(&self.prepared.config, &self.view.snapshot, now));
         let facts = Facts {
             phase: match self.life {
                 Life::Starting { .. } => Phase::Starting,
@@ -71,7 +75,7 @@ impl Supervisor {
             reloads: self.reloads,
             transitions: self.transitions,
             delay: COALESCING_INTERVAL,
-            signed: super::held(&self.signing).report(self.clock.now()),
+            signed,
         };
         let status = status(&self.view, &self.board, &self.telemetry, self.clock.now(), &facts);
         // Who asked may have left.
