@@ -117,14 +117,14 @@ impl<'a> Walk<'a, '_> {
             let mut well = false;
             if let (Some(_), Some(bound)) = (&endpoint.alias, self.inputs.plan.flatten) {
                 // The host may have other addresses after the next look-up.
-                self.ttl_bound_s = Some(self.ttl_bound_s.map_or(bound, |all| all.min(bound)));
+                self.bound_ttl(bound);
             }
             for address in self.addresses(endpoint, lane) {
                 if let (Regard::Health | Regard::Unshared, Forced::Not) =
                     (regard, self.inputs.health.forced(id))
                     && let Some(bound) = self.inputs.health.address(address).ttl_bound_s
                 {
-                    self.ttl_bound_s = Some(self.ttl_bound_s.map_or(bound, |all| all.min(bound)));
+                    self.bound_ttl(bound);
                 }
                 well |= self.well(id, address, regard)
                     && (regard != Regard::Health || self.lets_in(id, endpoint.region, address));
@@ -132,6 +132,10 @@ impl<'a> Walk<'a, '_> {
             eligible &= well;
         }
         eligible
+    }
+
+    fn bound_ttl(&mut self, bound: u32) {
+        self.ttl_bound_s = Some(self.ttl_bound_s.map_or(bound, |all| all.min(bound)));
     }
 
     /// Whether an endpoint has an address that is well, with families together in both; shares aside.
