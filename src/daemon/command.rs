@@ -117,7 +117,7 @@ pub struct ZoneStatus {
     pub kind: String,
     /// `current`; of a secondary zone also `expired`, or `missing` before the first transfer.
     pub state: String,
-    /// Its serial, where it has one.
+    /// The serial that it is served with, where it has one; not always the file's in a zone signed here.
     pub serial: Option<u32>,
     /// Names in it, those between names included.
     pub names: usize,

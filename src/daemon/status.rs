@@ -16,7 +16,8 @@ use crate::secondary::Soa;
 use crate::steer::{Endpoint, Mode};
 use crate::telemetry::Telemetry;
 use crate::view::{Snapshot, View};
-use crate::zone::{Catalog, Validity};
+use crate::wire::Rtype;
+use crate::zone::{Validity, Zone};
 use std::collections::HashMap;
 
 /// What the account is made from, besides the view and the board.
@@ -67,16 +68,16 @@ pub fn status(view: &View, board: &Board, telemetry: &Telemetry, now: Now, facts
 /// Every zone, in the order of the configuration.
 pub fn zones(
     config: &Config,
-    catalog: &Catalog,
+    view: &View,
     secondaries: &HashMap<ZoneId, SecondaryStatus>,
 ) -> Vec<ZoneStatus> {
     let own =
         config.classes.iter().flat_map(|class| class.zones.iter().map(|zone| (Some(&class.name), zone)));
     let written = config.zones.iter().map(|zone| (None, zone)).chain(own);
+    let catalog = &view.snapshot.catalog;
     let each = (0u32..).map(ZoneId).zip(written).zip(catalog.zones());
     each.map(|((id, (class, written)), zone)| {
         let validity = catalog.validity(id);
-        let serial = zone.soa().and_then(|soa| soa.rdata().next()).and_then(Soa::from_rdata);
         ZoneStatus {
             name: match class {
                 Some(class) => format!("{class}@{}", written.origin),
@@ -89,12 +90,19 @@ pub fn zones(
                 Validity::Missing => "missing",
             }
             .to_owned(),
-            serial: serial.filter(|_| validity != Validity::Missing).map(|soa| soa.serial),
+            serial: serial(view, id, zone).filter(|_| validity != Validity::Missing),
             names: zone.nodes(),
             secondary: secondaries.get(&id).cloned(),
         }
     })
     .collect()
+}
+
+/// The serial that clients and secondaries see: a zone signed here has one of its own.
+fn serial(view: &View, id: ZoneId, zone: &Zone) -> Option<u32> {
+    let signed = view.signed(id).and_then(|signed| signed.apex(Rtype::SOA)).map(|soa| soa.rdata);
+    let rdata = signed.or_else(|| zone.soa().map(|soa| soa.rdata()));
+    rdata?.next().and_then(Soa::from_rdata).map(|soa| soa.serial)
 }
 
 fn regions(snapshot: &Snapshot, endpoints: &[EndpointStatus]) -> Vec<RegionStatus> {

@@ -79,7 +79,9 @@ fn begins_statement(text: &str, at: usize) -> bool {
 
 /// The parser's words in ours, with a mend where there is a usual one.
 fn explain(message: &str, rest: &str) -> (String, &'static str) {
-    let hint = if message.starts_with("duplicate key") {
+    let hint = if message.starts_with("duplicate key") && rest.starts_with("dnssec]") {
+        "the table alone signs the zone: remove dnssec = true"
+    } else if message.starts_with("duplicate key") {
         "a key or table can be written once only"
     } else if message.contains("string values must be quoted") {
         "put text in quotes"

@@ -154,6 +154,11 @@ fn steered(cx: &mut Context, name: Name, value: Value, known: &mut Known) -> Opt
         );
         return None;
     }
+    // A line that was added at the end of the file belongs to the table before it.
+    if name.text == "dnssec" && value.toml.as_bool().is_some() {
+        cx.error(name.span, "`dnssec` stands among the names", "put the line above [names]");
+        return None;
+    }
     let text: At<&str> = value.text(cx, &shortened(name.text))?;
     let number = known.names.refer(cx, text)?;
     let apex_alias = name.text == "@" && known.services.get(number).is_some_and(|service| service.alias);

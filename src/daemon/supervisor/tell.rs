@@ -84,11 +84,7 @@ impl Supervisor {
 
     /// Every zone: what it is, and how it is.
     pub(super) fn tell_zones(&self, reply: oneshot::Sender<Vec<ZoneStatus>>) {
-        let zones = zones(
-            &self.prepared.config,
-            &self.view.snapshot.catalog,
-            &self.secondaries.status(self.clock.now()),
-        );
+        let zones = zones(&self.prepared.config, &self.view, &self.secondaries.status(self.clock.now()));
         // Who asked may have left.
         let _ = reply.send(zones);
     }
