@@ -101,6 +101,20 @@ def other_zone(asked, ours, theirs):
     return leaves and ours.answer <= theirs.answer and refers
 
 
+def name_of_another_zone(asked, ours, theirs):
+    """A wildcard answers for a name that only the parent zone has, as glue of the cut: to the peer it exists."""
+    end, origin = asked.name, asked.origin
+    answered = {owner for owner, *_ in ours.answer}
+    denies = not theirs.answer and any(rtype == 6 and owner == origin for owner, rtype, *_ in theirs.authority)
+    if end not in answered or not denies or asked.world.source_of_synthesis(end) is None:
+        return False
+    while end != origin and end not in asked.world.nodes[origin]:
+        if asked.world.is_node_elsewhere(end, origin):
+            return True
+        end = above(end)
+    return False
+
+
 def chain_ends_sooner(asked, ours, theirs):
     """The peer follows fewer aliases than we do."""
     _, steps = end_of_chain(asked, theirs)
