@@ -6,10 +6,10 @@ use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::{RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 use meridian::respond::Transport;
-use meridian::wire::{Edns, HEADER_OCTETS, Name, Opcode, Parsed, Rcode, Rtype, Silence};
+use meridian::wire::{Class, Edns, HEADER_OCTETS, Name, Opcode, Parsed, Rcode, Rtype, Silence};
 use meridian::zone::{ClientClass, Lookup};
 
-use super::world::{self, UDP_OCTETS_MAX};
+use super::world::{self, Tokens, UDP_OCTETS_MAX};
 
 /// The first octet says how the packet comes and from whom, the rest is the packet.
 pub fn check(octets: &[u8]) {
@@ -26,8 +26,14 @@ pub fn check(octets: &[u8]) {
     match (Parsed::from_packet(packet), reply) {
         (Parsed::Silent(Silence::Short | Silence::Response), reply) => assert_eq!(reply, None),
         (parsed, Some(reply)) => {
-            let transcript = Transcript { transport, packet, parsed, reply: &reply };
-            transcript.check();
+            let tokens = if how & 0x20 == 0 { Tokens::Plenty } else { Tokens::None };
+            let ask = |filling| world::ask_signed(transport, source, packet, filling, tokens);
+            let signed = ask(0).expect("a reply with signatures where there is one without");
+            assert_eq!(ask(0xff).as_ref(), Some(&signed), "the signed reply depends on the buffer");
+            let plain = Transcript { transport, packet, parsed, reply: &reply };
+            plain.check();
+            let signed = Transcript { transport, packet, parsed, reply: &signed };
+            plain.agrees_with(&signed, tokens);
         }
         (parsed, None) => panic!("no reply to {parsed:?}"),
     }
@@ -43,19 +49,8 @@ struct Transcript<'t> {
 
 impl Transcript<'_> {
     fn check(&self) {
-        let reply = self.reply;
-        assert!(reply.len() >= HEADER_OCTETS && reply.len() <= self.octets_max(), "{} octets", reply.len());
-        assert_eq!(reply[..2], self.packet[..2], "the ID");
-        assert_eq!(reply[2] & 0xf9, 0x80 | self.packet[2] & 0x79, "QR, opcode, RD");
-        assert_eq!(reply[3] & 0xd0, 0, "RA, Z, CD");
-        let truncated = reply[2] & 2 != 0;
-        assert!(!truncated || self.transport == Transport::Udp || reply.len() > 60_000, "TC in a stream");
-        if self.is_beyond_hickory() {
-            return;
-        }
-        let message = Message::from_vec(reply).unwrap_or_else(|error| panic!("hickory-proto: {error}"));
-        assert_eq!(message.metadata.message_type, MessageType::Response);
-        self.edns(&message);
+        let Some(message) = self.message() else { return };
+        let (reply, truncated) = (self.reply, self.is_truncated());
         match &self.parsed {
             Parsed::Rejected(rejected) => {
                 assert_eq!(u16::from(message.metadata.response_code), rejected.why.rcode().number());
@@ -78,6 +73,63 @@ impl Transcript<'_> {
             }
             Parsed::Silent(_) => panic!("a reply to what is to be met with silence"),
         }
+    }
+
+    /// The reply, with what holds of every reply; `None` where hickory-proto is no judge.
+    fn message(&self) -> Option<Message> {
+        let reply = self.reply;
+        assert!(reply.len() >= HEADER_OCTETS && reply.len() <= self.octets_max(), "{} octets", reply.len());
+        assert_eq!(reply[..2], self.packet[..2], "the ID");
+        assert_eq!(reply[2] & 0xf9, 0x80 | self.packet[2] & 0x79, "QR, opcode, RD");
+        assert_eq!(reply[3] & 0xd0, 0, "RA, Z, CD");
+        let in_stream = self.is_truncated() && self.transport != Transport::Udp;
+        assert!(!in_stream || reply.len() > 60_000, "TC in a stream");
+        if self.is_beyond_hickory() {
+            return None;
+        }
+        let message = Message::from_vec(reply).unwrap_or_else(|error| panic!("hickory-proto: {error}"));
+        assert_eq!(message.metadata.message_type, MessageType::Response);
+        self.edns(&message);
+        Some(message)
+    }
+
+    fn is_truncated(&self) -> bool {
+        self.reply[2] & 2 != 0
+    }
+
+    /// What a signed zone answers is what the same zone answers without signatures, or nothing; signatures come to
+    /// those alone who want them.
+    fn agrees_with(&self, signed: &Transcript<'_>, tokens: Tokens) {
+        let (Some(plain), Some(message)) = (self.message(), signed.message()) else { return };
+        let Parsed::Query(query) = &self.parsed else { return };
+        let wants = query.edns.is_some_and(|edns| edns.dnssec_ok);
+        let sections = [&message.answers, &message.authorities, &message.additionals];
+        let (name, rtype) = (Name::from_wire(query.question.name).unwrap(), query.question.rtype);
+        let of_signing = [43, 46, 47, 48, 50, 51, 59, 60, 255].contains(&rtype.0);
+        if of_signing || query.question.class != Class::IN || self.is_truncated() || signed.is_truncated() {
+            return;
+        }
+        let is_signature = |record: &&Record| matches!(record.record_type(), RecordType::RRSIG);
+        let signatures = sections.iter().flat_map(|section| section.iter()).filter(is_signature).count();
+        let rcodes = [&plain, &message].map(|message| u16::from(message.metadata.response_code));
+        match rcodes {
+            // By compact denial every name exists.
+            [3, 0] => assert!(wants, "no NXDOMAIN"),
+            [0 | 3, 2] => return assert!(wants && tokens == Tokens::None, "SERVFAIL"),
+            [one, other] => assert_eq!(one, other, "the response code"),
+        }
+        assert!(wants || signatures == 0, "signatures unasked");
+        let is_answered = !message.answers.is_empty() || !message.authorities.is_empty();
+        if wants && is_answered && matches!(rcodes[1], 0 | 3) && message.metadata.authoritative {
+            assert!(signatures > 0, "no signatures for {name:?} {rtype}: {message:?}");
+        }
+        let data = |message: &Message| {
+            let data = message.answers.iter().filter(|record| !is_signature(record));
+            let mut data: Vec<String> = data.map(|record| record.to_string().to_lowercase()).collect();
+            data.sort();
+            data
+        };
+        assert_eq!(data(&plain), data(&message), "the data beside signatures");
     }
 
     /// Whether the reply echoes a client subnet of family 0, which hickory-proto takes for no message at all.
