@@ -85,7 +85,7 @@ mod tests {
         let told = |ends_s: u32, now_s| trouble(Came { signatures: 1, ends_first_s: Some(ends_s) }, now_s);
         assert_eq!(told(1_000_000, 1_000_000 - 3 * 86_400), None);
         let soon = "the first of its signatures ends in 2d 23h";
-        assert_eq!(told(1_000_000, 1_000_001 - 3 * 86_400).as_deref(), Some(soon));
+        assert_eq!(told(1_000_000, 1_003_600 - 3 * 86_400).as_deref(), Some(soon));
         assert!(told(1_000_000, 1_000_001).unwrap().contains("have ended"));
         assert_eq!(told(4 * 86_400, u32::MAX), None);
         assert!(told(u32::MAX, 5).unwrap().contains("have ended"));
