@@ -186,6 +186,11 @@ impl Transcript<'_> {
         let rcode = u16::from(message.metadata.response_code);
         let (name, rtype) = (Name::from_wire(query.question.name).unwrap(), query.question.rtype);
         let end = chain_end(&name, &message.answers, rtype);
+        if rtype == Rtype::NXNAME && query.question.class == Class::IN {
+            // Nothing to ask for, in whatever zone (RFC 9824 section 3.5).
+            assert_eq!((rcode, message.answers.len(), message.authorities.len()), (1, 0, 0));
+            return;
+        }
         if rcode == Rcode::Refused.number() {
             assert!(message.answers.is_empty() && message.authorities.is_empty());
             return;
