@@ -232,7 +232,8 @@ async fn supervise(start: Start) -> io::Result<()> {
         Signing::sign_with(bases, View::new(snapshot, board.table(), calendar, None), now)
     })
     .map_err(io::Error::other)?;
-    supervisor::held(&signing).take_over(&prepared.config, &source.path, opened, bases);
+    // What is wrong with key files has been logged; a start has nobody else to tell.
+    let _ = supervisor::held(&signing).take_over(&prepared.config, &source.path, opened, bases, now);
     let view = Arc::new(view);
     let cell = Arc::new(Cell::new(view.clone()));
     let locations = Arc::new(ArcSwap::new(prepared.location_files()));

@@ -105,8 +105,16 @@ impl Signing {
         if problems.is_empty() { Ok(opened) } else { Err(problems) }
     }
 
-    /// Goes by a configuration from now on; its zones have the bases that were made for them.
-    pub fn take_over(&mut self, config: &Config, path: &Path, opened: Opened, bases: Vec<Option<Based>>) {
+    /// Goes by a configuration from now on; its zones have the bases that were made for them. What is wrong
+    /// with key files comes back in lines, for whoever asked for the reload.
+    pub fn take_over(
+        &mut self,
+        config: &Config,
+        path: &Path,
+        opened: Opened,
+        bases: Vec<Option<Based>>,
+        now: Now,
+    ) -> Vec<String> {
         let mut bases = bases.into_iter();
         let mut rings = std::mem::take(&mut self.rings);
         for (origin, keyring) in opened.0 {
@@ -135,9 +143,14 @@ impl Signing {
                 })
             })
             .collect();
+        // Those that are left are of zones that are signed no more: dropping them lets go of their files.
+        drop(rings);
         // A reload is when people look: so do we.
         self.files_checked = Duration::ZERO;
-        // Those that are left are of zones that are signed no more: dropping them lets go of their files.
+        self.look_at_files(now);
+        let troubled =
+            self.rings.iter().filter_map(|(origin, looked)| Some((origin, looked.trouble.as_ref()?)));
+        troubled.map(|(origin, trouble)| format!("the keys of {origin}: {trouble}")).collect()
     }
 
     /// Whether any zone is signed here.

@@ -43,7 +43,7 @@ impl Node {
         }
         let bases = signing.settle((&prepared.config, &path), &mut opened, bases, now).unwrap();
         let (view, bases) = Signing::sign_with(bases, view, now).unwrap();
-        signing.take_over(&prepared.config, &path, opened, bases);
+        assert!(signing.take_over(&prepared.config, &path, opened, bases, now).is_empty());
         signing.in_force(&view, now);
         Node { folder, now, signing, prepared, view }
     }

@@ -129,7 +129,7 @@ impl Supervisor {
             Signing::sign_with(bases, view, now)
         })
         .map_err(|why| Refused { problems: format!("error: {why}\n") })?;
-        held(&self.signing).take_over(&prepared.config, &path, opened, bases);
+        let troubles = held(&self.signing).take_over(&prepared.config, &path, opened, bases, now);
         self.board = board;
         if prepared.probe_limits() != self.prepared.probe_limits() {
             self.prober = self.prober.limited(prepared.probe_limits());
@@ -155,6 +155,10 @@ impl Supervisor {
         self.tell_places();
         for remark in self.put_in_force(view) {
             remarks.push_str(&remark);
+            remarks.push('\n');
+        }
+        for trouble in troubles {
+            remarks.push_str(&trouble);
             remarks.push('\n');
         }
         self.reloads.done += 1;
