@@ -78,6 +78,7 @@ fn trouble(came: Came, now_s: u32) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
