@@ -5,6 +5,9 @@
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "world/view.rs"]
+mod view;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -12,17 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use meridian::compile::locations::{Atlas, Overrides};
-use meridian::config::{FileId, Problems, SourceFile, Sources};
 use meridian::dnssec::{
     Algorithm, Denial, KeyRecords, KeyUse, OnlineLimits, OnlineSignatures, Signature, Signed, Signer,
     SigningFailed, SigningJob, Validity, ZoneKey, in_order,
 };
-use meridian::health::HealthTable;
-use meridian::ids::{CounterId, ZoneId};
+use meridian::ids::ZoneId;
 use meridian::now::Now;
 use meridian::respond::{Asked, Outcome, Transport, respond};
-use meridian::steer::Calendar;
 use meridian::view::View;
 use meridian::wire::Rcode;
 use meridian::zone::ClientClass;
@@ -153,33 +152,7 @@ const GEOFEED: &str = "\
 ";
 
 fn view() -> View {
-    let file = |path: &str, text: &str| SourceFile { path: path.into(), bytes: text.as_bytes().to_vec() };
-    let sources = Sources {
-        files: vec![
-            file("meridian.toml", CONFIG),
-            file("zones/example.com.zone", ZONE),
-            file("zones/example.com.toml", NAMES),
-        ],
-        zones: vec![("example.com".into(), Some(FileId(1)), Some(FileId(2)))],
-        ..Sources::default()
-    };
-    let (config, problems) = meridian::config::read(&sources, &|_| None);
-    let config = config.unwrap_or_else(|| panic!("{problems:#?}"));
-    let mut problems = Problems::default();
-    let overrides = Overrides::read(FileId(3), &file("overrides.csv", GEOFEED), &mut problems);
-    assert!(!problems.has_errors(), "{problems:#?}");
-    let inputs = meridian::compile::Inputs {
-        sources: &sources,
-        atlas: &Atlas::new(vec![], vec![], overrides),
-        maps: &[],
-        generation: 1,
-        counter: &mut |_, _| CounterId(0),
-        progress: &mut |_, _| {},
-    };
-    let (snapshot, problems) = meridian::compile::compile(&config, inputs);
-    let snapshot = snapshot.unwrap_or_else(|| panic!("{problems:#?}"));
-    let health = HealthTable::unknown(snapshot.board.addresses.len(), snapshot.fleet.endpoints.len());
-    View::new(Arc::new(snapshot), health, Calendar::default(), None)
+    view::example_com(CONFIG, ZONE, NAMES, GEOFEED)
 }
 
 /// A query for a name (without its final dot) and a type; EDNS options as octets, or no EDNS.

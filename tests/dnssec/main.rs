@@ -6,4 +6,6 @@ mod given;
 mod statics;
 mod steered;
 mod validator;
+#[path = "../world/view.rs"]
+mod view;
 mod world;

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use meridian::compile::locations::{Atlas, Overrides};
-use meridian::config::{FileId, Problems, SourceFile, Sources};
 use meridian::dnssec::{Denial, KeyUse};
-use meridian::health::{HealthTable, Standing, Verdict};
-use meridian::ids::CounterId;
+use meridian::health::{Standing, Verdict};
 use meridian::respond::Transport;
 use meridian::steer::Calendar;
 use meridian::view::View;
 
 use crate::validator::{Name, Proven};
+use crate::view;
 use crate::world::{Wish, World, ed25519, sign};
 
 const CONFIG: &str = r#"
@@ -134,33 +132,7 @@ const ASKED: &[&str] = &[
 const TYPES: &[u16] = &[1, 2, 5, 6, 13, 15, 16, 28, 43, 47, 48, 64, 65, 255, 65_400];
 
 fn first_view() -> View {
-    let file = |path: &str, text: &str| SourceFile { path: path.into(), bytes: text.as_bytes().to_vec() };
-    let sources = Sources {
-        files: vec![
-            file("meridian.toml", CONFIG),
-            file("zones/example.com.zone", ZONE),
-            file("zones/example.com.toml", NAMES),
-        ],
-        zones: vec![("example.com".into(), Some(FileId(1)), Some(FileId(2)))],
-        ..Sources::default()
-    };
-    let (config, problems) = meridian::config::read(&sources, &|_| None);
-    let config = config.unwrap_or_else(|| panic!("{problems:#?}"));
-    let mut problems = Problems::default();
-    let geofeed = "203.0.113.0/24,IE,,Dublin,\n";
-    let overrides = Overrides::read(FileId(3), &file("overrides.csv", geofeed), &mut problems);
-    let inputs = meridian::compile::Inputs {
-        sources: &sources,
-        atlas: &Atlas::new(vec![], vec![], overrides),
-        maps: &[],
-        generation: 1,
-        counter: &mut |_, _| CounterId(0),
-        progress: &mut |_, _| {},
-    };
-    let (snapshot, problems) = meridian::compile::compile(&config, inputs);
-    let snapshot = snapshot.unwrap_or_else(|| panic!("{problems:#?}"));
-    let health = HealthTable::unknown(snapshot.board.addresses.len(), snapshot.fleet.endpoints.len());
-    View::new(Arc::new(snapshot), health, Calendar::default(), None)
+    view::example_com(CONFIG, ZONE, NAMES, "203.0.113.0/24,IE,,Dublin,\n")
 }
 
 /// The next view, with these addresses down.

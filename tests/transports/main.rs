@@ -13,21 +13,18 @@ mod hostile;
 mod http;
 mod quic;
 mod renewal;
+#[path = "../world/view.rs"]
+mod view;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use meridian::compile::locations::{Atlas, Overrides};
-use meridian::config::{FileId, Problems, SourceFile, Sources};
-use meridian::health::HealthTable;
-use meridian::ids::CounterId;
 use meridian::publish::Cell;
 use meridian::server::{
     Certificate, Clock, ConnectionLimits, Credentials, Entrances, HttpsEntrance, QuicEntrance, Server,
     TlsEntrance,
 };
-use meridian::steer::Calendar;
 use meridian::telemetry::{Event, Telemetry};
 use meridian::transfer::Desk;
 use meridian::view::View;
@@ -218,33 +215,8 @@ impl Drop for World {
 }
 
 fn view() -> View {
-    let file = |path: &str, text: &str| SourceFile { path: path.into(), bytes: text.as_bytes().to_vec() };
     let large = (0..40).map(|n| format!("large TXT \"{n} {}\"\n", "x".repeat(200))).collect::<String>();
-    let sources = Sources {
-        files: vec![
-            file("meridian.toml", CONFIG),
-            file("zones/example.com.zone", &format!("{ZONE}{large}")),
-            file("zones/example.com.toml", NAMES),
-        ],
-        zones: vec![("example.com".into(), Some(FileId(1)), Some(FileId(2)))],
-        ..Sources::default()
-    };
-    let (config, problems) = meridian::config::read(&sources, &|_| None);
-    let config = config.unwrap_or_else(|| panic!("{problems:#?}"));
-    let mut problems = Problems::default();
-    let overrides = Overrides::read(FileId(3), &file("overrides.csv", GEOFEED), &mut problems);
-    let inputs = meridian::compile::Inputs {
-        sources: &sources,
-        atlas: &Atlas::new(vec![], vec![], overrides),
-        maps: &[],
-        generation: 1,
-        counter: &mut |_, _| CounterId(0),
-        progress: &mut |_, _| {},
-    };
-    let (snapshot, problems) = meridian::compile::compile(&config, inputs);
-    let snapshot = snapshot.unwrap_or_else(|| panic!("{problems:#?}"));
-    let health = HealthTable::unknown(snapshot.board.addresses.len(), snapshot.fleet.endpoints.len());
-    View::new(Arc::new(snapshot), health, Calendar::default(), None)
+    view::example_com(CONFIG, &format!("{ZONE}{large}"), NAMES, GEOFEED)
 }
 
 /// A query for a name (without its final dot) and a type; EDNS options as octets, or no EDNS.
