@@ -11,6 +11,7 @@ use crate::steer::{
     Answer, Client, Decided, Decision, Lane, Mix, Mode, Plan, Selection, Step, Trace, client_key,
     decide_region, hashed_length, retrace,
 };
+use crate::wire;
 
 use super::{Snapshot, View, believes, inputs};
 
@@ -309,28 +310,12 @@ fn prefix_of(prefix: ClientPrefix, scope: u8) -> ClientPrefix {
     ClientPrefix::from_bits(prefix.family(), prefix.bits(), scope)
 }
 
-/// A wire name as text, escaped as in RFC 1035 section 5.1.
-fn name_text(mut wire: &[u8]) -> String {
-    let mut text = String::new();
-    while let Some((&length, rest)) = wire.split_first() {
-        let Some((label, rest)) = rest.split_at_checked(usize::from(length)) else { break };
-        if length == 0 {
-            break;
-        }
-        for &octet in label {
-            match octet {
-                b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => {
-                    text.push('\\');
-                    text.push(char::from(octet));
-                }
-                0x21..=0x7e => text.push(char::from(octet)),
-                _ => text.push_str(&format!("\\{octet:03}")),
-            }
-        }
-        text.push('.');
-        wire = rest;
+/// A wire name as text, with its final dot.
+fn name_text(wire: &[u8]) -> String {
+    match wire::name_text(wire).as_str() {
+        "." => ".".to_owned(),
+        text => format!("{text}."),
     }
-    if text.is_empty() { ".".to_owned() } else { text }
 }
 
 /// How a lane is called: the record type.

@@ -28,10 +28,9 @@ impl Board {
     pub fn remember(&self, now: Now) -> Remembered {
         let at = now.monotonic;
         let targets = self.spec.targets.iter().zip(&self.memories).enumerate();
-        let addresses = || (0..self.spec.addresses.len() as u32).map(AddressId);
         let named =
             |address: AddressId| self.spec.identity(address).map(|(a, b)| (a.to_owned(), b.to_owned()));
-        let returning = addresses().filter_map(|id| {
+        let returning = self.spec.address_ids().filter_map(|id| {
             let (endpoint, address) = named(id)?;
             Some(RememberedStage { endpoint, address, stage: left_of(self.stage(id), at)? })
         });
@@ -115,7 +114,7 @@ impl Board {
             now.monotonic,
         );
         let mut known: HashMap<_, AddressId, FixedState> = HashMap::default();
-        for address in (0..spec.addresses.len() as u32).map(AddressId) {
+        for address in spec.address_ids() {
             known.extend(spec.identity(address).map(|name| (name, address)));
         }
         for own in &left.returning {
