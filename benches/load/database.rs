@@ -5,7 +5,7 @@
 //! where MaxMind has it, and only the records at their ends are rewritten: no network is lost or merged.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 
 use crate::Result;
@@ -72,14 +72,15 @@ impl Database {
         Ok(Database { octets, nodes, record_bits, tree_octets, ip_version, epoch })
     }
 
-    /// The location of an IPv4 address.
-    pub fn locate(&self, address: Ipv4Addr) -> Result<Option<Location>> {
-        let mut branch = self.ipv4_root();
-        let bits = u32::from(address);
-        let mut depth = 0;
+    /// The location of an address.
+    pub fn locate(&self, address: IpAddr) -> Result<Option<Location>> {
+        let (mut branch, mut bits) = match address {
+            IpAddr::V4(address) => (self.ipv4_root(), u128::from(u32::from(address)) << 96),
+            IpAddr::V6(address) => (Branch::Node(0), u128::from(address)),
+        };
         while let Branch::Node(node) = branch {
-            branch = self.branch(node, (bits >> (31 - depth)) & 1 == 1);
-            depth += 1;
+            branch = self.branch(node, bits >> 127 == 1);
+            bits <<= 1;
         }
         match branch {
             Branch::Record(offset) => Ok(Some(self.location(offset)?)),

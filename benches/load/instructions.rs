@@ -5,9 +5,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::compare::{Load, Peer, start, trouble};
+use crate::compare::{Load, trouble};
 use crate::generator::{Checked, Generator};
 use crate::packet::Kind;
+use crate::process::Cores;
+use crate::servers::{Peer, Setup};
 use crate::world::World;
 use crate::{Result, Source};
 
@@ -62,7 +64,15 @@ impl Counting<'_> {
         for peer in peers {
             for kind in kinds.iter().filter(|kind| peer.answers(**kind)) {
                 let profile = self.profile(peer.name(), *kind);
-                let server = start(self.world, *peer, meridian, self.folder, &instrument(&profile))?;
+                let setup = Setup {
+                    world: self.world,
+                    meridian,
+                    folder: self.folder,
+                    workers: 1,
+                    cores: Cores::First,
+                    instrument: &instrument(&profile),
+                };
+                let server = setup.start(*peer)?.server;
                 let mut generator = Generator::new(server.address, load.of(*kind)?, Checked::Answer)?;
                 generator.ask(WARM_UP_QUERIES, |_, _| {})?;
                 control(&["-i", "on"], server.id())?;

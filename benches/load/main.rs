@@ -8,12 +8,15 @@ mod chance;
 mod compare;
 mod database;
 mod generator;
+mod histogram;
 mod instructions;
 mod packet;
 mod process;
 mod pure;
 mod reflector;
+mod reload;
 mod report;
+mod servers;
 mod socket;
 mod statistics;
 mod world;
@@ -24,10 +27,12 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use compare::{Load, Peer, Plan};
+use compare::{Load, Measured, Plan};
 use packet::Kind;
+use process::Cores;
 use report::Report;
-use world::{Probes, World};
+use servers::{Peer, Probes, Setup};
+use world::World;
 
 /// Errors are for whoever runs the benchmark, as text.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -56,7 +61,7 @@ enum Task {
         source: Source,
         /// What to ask
         #[arg(long, value_enum, default_value = "subnet")]
-        kind: KindArgument,
+        kind: Kind,
         /// For how long
         #[arg(long, default_value_t = 3.0)]
         seconds: f64,
@@ -73,7 +78,7 @@ enum Task {
         peers: Vec<Peer>,
         /// What to ask
         #[arg(long, value_enum, value_delimiter = ',', default_value = "static,subnet,weighted")]
-        kinds: Vec<KindArgument>,
+        kinds: Vec<Kind>,
         /// Queries counted of each kind
         #[arg(long, default_value_t = 50_000)]
         queries: usize,
@@ -84,7 +89,7 @@ enum Task {
         source: Source,
         /// What to ask
         #[arg(long, value_enum, default_value = "subnet")]
-        kind: KindArgument,
+        kind: Kind,
         /// How many queries
         #[arg(long, default_value_t = 5_000_000)]
         queries: usize,
@@ -112,18 +117,24 @@ struct CompareArguments {
     #[arg(long)]
     meridian: PathBuf,
     /// Who takes part
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "reflector,meridian,gdnsd,knot")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "reflector,meridian,gdnsd,knot,nsd,pdns")]
     peers: Vec<Peer>,
+    /// Who of them takes part in one round of four only
+    #[arg(long, value_enum, value_delimiter = ',')]
+    seldom: Vec<Peer>,
     /// What is asked
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "static,subnet,weighted")]
-    kinds: Vec<KindArgument>,
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "static,subnet")]
+    kinds: Vec<Kind>,
     /// Rounds
     #[arg(long, default_value_t = 20)]
     rounds: usize,
     /// Seconds per server, kind and round
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Where to write the figures as JSON
+    /// Reloads of each server, under load; 0: none
+    #[arg(long, default_value_t = 5)]
+    reloads: usize,
+    /// Where to write the figures as JSON, after each round
     #[arg(long)]
     json: Option<PathBuf>,
     /// Where to append them as a line
@@ -153,26 +164,6 @@ impl Source {
     }
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum KindArgument {
-    /// Static names
-    Static,
-    /// A steered name with client subnets
-    Subnet,
-    /// The same with weighted endpoints in each region
-    Weighted,
-}
-
-impl From<KindArgument> for Kind {
-    fn from(kind: KindArgument) -> Kind {
-        match kind {
-            KindArgument::Static => Kind::Static,
-            KindArgument::Subnet => Kind::Subnet,
-            KindArgument::Weighted => Kind::Weighted,
-        }
-    }
-}
-
 fn main() -> Result<()> {
     match Arguments::parse().task {
         None => {
@@ -181,26 +172,32 @@ fn main() -> Result<()> {
         Some(Task::Reflect { listen }) => reflector::reflect(&listen)?,
         Some(Task::Prepare { source }) => {
             let (world, folder) = source.world()?;
-            let file = world.write_meridian(&folder.join("meridian"), 5300, Probes::Nothing)?;
+            let file = servers::write_configuration(
+                &folder.join("meridian"),
+                &world.database,
+                5300,
+                1,
+                Probes::Nothing,
+            )?;
             println!("{}", file.display());
         }
         Some(Task::Pure { source, kind, queries, wait }) => {
             let (world, folder) = source.world()?;
-            let config = world.write_meridian(&folder.join("pure"), 5300, Probes::OfShop)?;
-            let mut load = Load::new(&world, &[kind.into()]);
+            let config =
+                servers::write_configuration(&folder.join("pure"), &world.database, 5300, 1, Probes::OfShop)?;
+            let mut load = Load::new(&world, &[kind]);
             let begin = if wait { pure::Begin::OnLine } else { pure::Begin::Now };
-            let elapsed = pure::answer(&config, load.of(kind.into())?, queries, begin)?;
+            let elapsed = pure::answer(&config, load.of(kind)?, queries, begin)?;
             println!("{:.1} ns per query", elapsed.as_nanos() as f64 / queries as f64);
         }
         Some(Task::Generate { server, source, kind, seconds }) => {
-            let mut load = Load::new(&source.world()?.0, &[kind.into()]);
-            let queries = load.of(kind.into())?;
+            let mut load = Load::new(&source.world()?.0, &[kind]);
+            let queries = load.of(kind)?;
             let mut generator = generator::Generator::new(server, queries, generator::Checked::Answer)?;
             println!("{:?}", generator.run(Duration::from_secs_f64(seconds))?);
         }
         Some(Task::Instructions { source, meridian, peers, kinds, queries }) => {
             let (world, folder) = source.world()?;
-            let kinds: Vec<Kind> = kinds.into_iter().map(Kind::from).collect();
             let counting =
                 instructions::Counting { world: &world, folder: &folder, source: &source, queries };
             counting.pure(&kinds)?;
@@ -214,26 +211,40 @@ fn main() -> Result<()> {
 fn compare(arguments: CompareArguments) -> Result<()> {
     let (world, folder) = arguments.source.world()?;
     let plan = Plan {
+        setup: Setup {
+            world: &world,
+            meridian: &arguments.meridian,
+            folder: &folder,
+            workers: 1,
+            cores: Cores::First,
+            instrument: &[],
+        },
         peers: arguments.peers,
-        kinds: arguments.kinds.into_iter().map(Kind::from).collect(),
+        seldom: arguments.seldom,
+        kinds: arguments.kinds,
         rounds: arguments.rounds,
         stretch: Duration::from_secs_f64(arguments.seconds),
-        folder,
-        meridian: arguments.meridian,
+        reloads: arguments.reloads,
     };
-    let measured = compare::compare(&world, &plan, &mut |line| println!("{line}"))?;
+    let json = |report: &Report| match &arguments.json {
+        Some(path) => std::fs::write(path, report.json().to_string()),
+        None => Ok(()),
+    };
+    let mut kept = Ok(());
+    let mut keep = |measured: &Measured| kept = json(&Report::new(&plan, measured, &[]));
+    let measured = compare::compare(&plan, &mut |line| println!("{line}"), &mut keep)?;
+    kept?;
     let mut agreement = Vec::new();
     if plan.peers.contains(&Peer::Meridian) {
-        for peer in plan.peers.iter().filter(|peer| matches!(peer, Peer::Gdnsd | Peer::Knot)) {
-            let (same, all) = compare::agreement(&world, &plan, *peer)?;
+        let placed = |peer: &&Peer| matches!(peer, Peer::Gdnsd | Peer::Knot | Peer::Pdns);
+        for peer in plan.peers.iter().filter(placed) {
+            let (same, all) = compare::agreement(&plan, *peer)?;
             agreement.push((*peer, same, all));
         }
     }
     let report = Report::new(&plan, &measured, &agreement);
     println!("\n{}", report.text());
-    if let Some(path) = arguments.json {
-        std::fs::write(path, serde_json::to_string_pretty(&report.json())?)?;
-    }
+    json(&report)?;
     if let Some(path) = arguments.history {
         report.append(&path)?;
     }

@@ -1,7 +1,7 @@
 //! Queries built ahead of the run, and what a right answer to each of them looks like. Written without
 //! the server's own wire code: a shared mistake would go unseen.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::chance::Chance;
 
@@ -11,6 +11,10 @@ pub const ZONE: &str = "bench.test";
 pub const STATIC_NAMES: u32 = 1000;
 /// Different queries of one kind: their octets are more than the first two levels of cache.
 const QUERIES: usize = 65_536;
+/// A label of hexadecimal digits, that comes once.
+const FRESH_LABEL_OCTETS: usize = 16;
+/// The labels' sequence.
+const FRESH_SEED: u64 = 11;
 /// QTYPE and TYPE of addresses.
 const TYPE_A: u16 = 1;
 /// TYPE of the EDNS pseudo-record.
@@ -19,25 +23,41 @@ const TYPE_OPT: u16 = 41;
 const OPTION_CLIENT_SUBNET: u16 = 8;
 
 /// What is asked.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, clap::ValueEnum)]
 pub enum Kind {
-    /// Static names, EDNS, no client subnet.
+    /// Static names, with EDNS
     Static,
-    /// One steered name with client subnets.
+    /// A steered name with IPv4 client subnets (/24)
     Subnet,
-    /// The same with two weighted endpoints in each region.
+    /// A steered name with IPv6 client subnets (/48)
+    Subnet6,
+    /// A steered name with two weighted endpoints in each region, IPv4 client subnets
     Weighted,
+    /// Names that do not exist, none twice
+    Nxdomain,
 }
 
 impl Kind {
+    /// Whether it needs places.
+    pub fn is_steered(self) -> bool {
+        matches!(self, Kind::Subnet | Kind::Subnet6 | Kind::Weighted)
+    }
+
     /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Static => "static",
             Kind::Subnet => "subnet",
+            Kind::Subnet6 => "subnet6",
             Kind::Weighted => "weighted",
+            Kind::Nxdomain => "nxdomain",
         }
     }
+}
+
+/// The address of `canary`, a name whose data changes with every reload.
+pub fn canary_address(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(198, 51, 100, number)
 }
 
 /// The address of a static name.
@@ -50,6 +70,15 @@ pub fn endpoint_address(region: usize, place: usize) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(192, 0, 2, 1)) + (region + place * 100) as u32)
 }
 
+/// A client's network: an address whose bits past the length are zero, and the length.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Network {
+    /// Its first address.
+    pub address: IpAddr,
+    /// Its bits.
+    pub bits: u8,
+}
+
 /// What a right answer holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Expected {
@@ -57,12 +86,16 @@ enum Expected {
     Address(Ipv4Addr),
     /// One endpoint of any region, and the client's network back.
     Endpoint { regions: usize, places: usize },
+    /// NXDOMAIN.
+    Absent,
 }
 
 /// One query of a set.
 struct Place {
     first: usize,
     length: usize,
+    /// Where the octets of its client subnet option's data begin, after `first`; 0: it has none.
+    network: usize,
     expected: Expected,
 }
 
@@ -70,12 +103,14 @@ struct Place {
 pub struct Queries {
     octets: Vec<u8>,
     places: Vec<Place>,
+    /// Where labels come from that never repeat.
+    fresh: Chance,
 }
 
 impl Queries {
     /// Queries for the static names.
     pub fn of_static_names(chance: &mut Chance) -> Queries {
-        let mut queries = Queries { octets: Vec::new(), places: Vec::new() };
+        let mut queries = Queries::none();
         for _ in 0..QUERIES {
             let number = chance.below(STATIC_NAMES);
             let expected = Expected::Address(static_address(number));
@@ -84,18 +119,28 @@ impl Queries {
         queries
     }
 
-    /// Queries for a steered name from these /24 networks.
-    pub fn of_networks(kind: Kind, networks: &[Ipv4Addr], regions: usize) -> Queries {
-        let (name, places) = match kind {
-            Kind::Weighted => ("shop", 2),
-            Kind::Static | Kind::Subnet => ("www", 1),
-        };
-        let mut queries = Queries { octets: Vec::new(), places: Vec::new() };
+    /// Queries for a steered name from these networks.
+    pub fn of_networks(kind: Kind, networks: &[Network], regions: usize) -> Queries {
+        let (name, places) = if kind == Kind::Weighted { ("shop", 2) } else { ("www", 1) };
+        let mut queries = Queries::none();
         for network in networks.iter().take(QUERIES) {
             let expected = Expected::Endpoint { regions, places };
             queries.add(&format!("{name}.{ZONE}"), Some(*network), expected);
         }
         queries
+    }
+
+    /// Queries for names that do not exist; `number` gives each a new name.
+    pub fn of_absent_names() -> Queries {
+        let mut queries = Queries::none();
+        for _ in 0..QUERIES {
+            queries.add(&format!("{}.{ZONE}", "x".repeat(FRESH_LABEL_OCTETS)), None, Expected::Absent);
+        }
+        queries
+    }
+
+    fn none() -> Queries {
+        Queries { octets: Vec::new(), places: Vec::new(), fresh: Chance::seeded(FRESH_SEED) }
     }
 
     /// How many there are.
@@ -105,8 +150,16 @@ impl Queries {
 
     /// Writes the number by which the answer will be known.
     pub fn number(&mut self, index: usize, id: u16) {
-        let first = self.places[index].first;
+        let Place { first, expected, .. } = self.places[index];
         self.octets[first..first + 2].copy_from_slice(&id.to_be_bytes());
+        if expected == Expected::Absent {
+            // SplitMix64 is a permutation of its counter: no label comes twice.
+            let fresh = self.fresh.next();
+            let label = &mut self.octets[first + 13..first + 13 + FRESH_LABEL_OCTETS];
+            for (place, octet) in label.iter_mut().enumerate() {
+                *octet = b"0123456789abcdef"[(fresh >> (place * 4) & 15) as usize];
+            }
+        }
     }
 
     /// A query's octets.
@@ -115,56 +168,117 @@ impl Queries {
         &self.octets[place.first..place.first + place.length]
     }
 
-    /// Whether a reply answers a query; the number comes checked. `Ok` holds the address.
+    /// Whether a reply answers a query; the number comes checked. `Ok` holds the address, if there is to be one.
     pub fn check(&self, index: usize, reply: &[u8]) -> Result<Ipv4Addr, &'static str> {
-        check(self.octets(index), self.places[index].expected, reply).ok_or("cut short")?
+        let place = &self.places[index];
+        let query = self.octets(index);
+        check(query, &query[place.network..], place.expected, reply).ok_or("cut short")?
     }
 
-    fn add(&mut self, name: &str, network: Option<Ipv4Addr>, expected: Expected) {
+    fn add(&mut self, name: &str, network: Option<Network>, expected: Expected) {
         let first = self.octets.len();
         let header = [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
         self.octets.extend(header);
-        for label in name.split('.') {
-            self.octets.push(label.len() as u8);
-            self.octets.extend(label.as_bytes());
-        }
-        self.octets.extend([0, 0, TYPE_A as u8, 0, 1]);
+        write_name(&mut self.octets, name);
+        self.octets.extend([0, TYPE_A as u8, 0, 1]);
         // OPT: the root, type, 1232 octets, no flags.
         self.octets.extend([0, 0, TYPE_OPT as u8, 4, 208, 0, 0, 0, 0]);
-        match network {
-            None => self.octets.extend([0, 0]),
-            Some(network) => {
-                let [a, b, c, _] = network.octets();
-                // One option of 7 octets: IPv4, source length 24, scope 0, three octets of address.
-                self.octets.extend([0, 11, 0, OPTION_CLIENT_SUBNET as u8, 0, 7, 0, 1, 24, 0, a, b, c]);
-            }
+        let mut data = Vec::new();
+        if let Some(Network { address, bits }) = network {
+            let (family, octets) = match address {
+                IpAddr::V4(address) => (1, address.octets().to_vec()),
+                IpAddr::V6(address) => (2, address.octets().to_vec()),
+            };
+            // Family, source length, scope 0, and of the address what the length covers.
+            data.extend([0, family, bits, 0]);
+            data.extend(&octets[..usize::from(bits).div_ceil(8)]);
+            let length = data.len() as u8;
+            self.octets.extend([0, length + 4, 0, OPTION_CLIENT_SUBNET as u8, 0, length]);
+        } else {
+            self.octets.extend([0, 0]);
         }
-        self.places.push(Place { first, length: self.octets.len() - first, expected });
+        let network = self.octets.len() - first;
+        self.octets.extend(&data);
+        self.places.push(Place { first, length: self.octets.len() - first, network, expected });
     }
 }
 
-/// Client networks (/24) drawn uniformly over the part of the IPv4 space that `is_located`.
-pub fn networks(chance: &mut Chance, is_located: impl Fn(Ipv4Addr) -> bool) -> Vec<Ipv4Addr> {
-    let draw = || Ipv4Addr::from(chance.next() as u32 & 0xffff_ff00);
-    std::iter::repeat_with(draw).filter(|network| is_located(*network)).take(QUERIES).collect()
+/// One query for the steered name from this network.
+pub fn one_of_network(network: Network) -> Vec<u8> {
+    let mut queries = Queries::of_networks(Kind::Subnet, &[network], 1);
+    queries.number(0, 1);
+    queries.octets(0).to_vec()
 }
 
-/// `None`: the reply ended too early.
-fn check(query: &[u8], expected: Expected, reply: &[u8]) -> Option<Result<Ipv4Addr, &'static str>> {
+/// Asks for the address of `canary`, without EDNS.
+pub fn canary_question() -> Vec<u8> {
+    let mut question = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    write_name(&mut question, &format!("canary.{ZONE}"));
+    question.extend([0, TYPE_A as u8, 0, 1]);
+    question
+}
+
+/// The address in an answer to that, if it is one.
+pub fn canary_in(reply: &[u8]) -> Option<Ipv4Addr> {
+    let question = canary_question();
+    if reply.get(12..question.len())? != &question[12..] || number(reply, 6)? != 1 {
+        return None;
+    }
+    let record = name_end(reply, question.len())?;
+    let data: [u8; 4] = reply.get(record + 10..record + 14)?.try_into().ok()?;
+    Some(Ipv4Addr::from(data))
+}
+
+fn write_name(out: &mut Vec<u8>, name: &str) {
+    for label in name.split('.') {
+        out.push(label.len() as u8);
+        out.extend(label.as_bytes());
+    }
+    out.push(0);
+}
+
+/// Client networks drawn uniformly over the part of the address space that `is_located`: /24s of IPv4.
+pub fn networks(chance: &mut Chance, is_located: impl Fn(IpAddr) -> bool) -> Vec<Network> {
+    let draw = || IpAddr::from(Ipv4Addr::from(chance.next() as u32 & 0xffff_ff00));
+    let networks = std::iter::repeat_with(draw).filter(|network| is_located(*network)).take(QUERIES);
+    networks.map(|address| Network { address, bits: 24 }).collect()
+}
+
+/// The same of IPv6's global unicast, 2000::/3: /48s.
+pub fn networks6(chance: &mut Chance, is_located: impl Fn(IpAddr) -> bool) -> Vec<Network> {
+    let draw = || {
+        let high = 1 << 61 | chance.next() >> 3 & 0xffff_ffff_ffff_0000;
+        IpAddr::from(Ipv6Addr::from(u128::from(high) << 64))
+    };
+    let networks = std::iter::repeat_with(draw).filter(|network| is_located(*network)).take(QUERIES);
+    networks.map(|address| Network { address, bits: 48 }).collect()
+}
+
+/// `network` is the query's client subnet. `None`: the reply ended too early.
+fn check(
+    query: &[u8],
+    network: &[u8],
+    expected: Expected,
+    reply: &[u8],
+) -> Option<Result<Ipv4Addr, &'static str>> {
     let question_end = question_end(query)?;
     let flags = number(reply, 2)?;
-    // QR, AA and no TC; RCODE 0.
+    // QR, AA and no TC.
     if flags & 0x8600 != 0x8400 {
         return Some(Err("not an authoritative, whole answer"));
+    }
+    if reply.get(12..question_end)? != query.get(12..question_end)? || number(reply, 4)? != 1 {
+        return Some(Err("another question"));
+    }
+    if expected == Expected::Absent {
+        let is_absent = flags & 0xf == 3 && number(reply, 6)? == 0 && number(reply, 8)? >= 1;
+        return Some(if is_absent { Ok(Ipv4Addr::UNSPECIFIED) } else { Err("not NXDOMAIN with a SOA") });
     }
     if flags & 0xf != 0 {
         return Some(Err("not NOERROR"));
     }
-    if (number(reply, 4)?, number(reply, 6)?) != (1, 1) {
-        return Some(Err("not one question and one answer"));
-    }
-    if reply.get(12..question_end)? != query.get(12..question_end)? {
-        return Some(Err("another question"));
+    if number(reply, 6)? != 1 {
+        return Some(Err("not one answer"));
     }
     let mut position = name_end(reply, question_end)?;
     let (answer_type, data_octets) = (number(reply, position)?, number(reply, position + 8)?);
@@ -176,8 +290,8 @@ fn check(query: &[u8], expected: Expected, reply: &[u8]) -> Option<Result<Ipv4Ad
     position += 14;
     Some(match expected {
         Expected::Address(right) if address == right => Ok(address),
-        Expected::Address(_) => Err("another name's address"),
-        Expected::Endpoint { .. } if !is_network_echoed(query, reply, position)? => {
+        Expected::Address(_) | Expected::Absent => Err("another name's address"),
+        Expected::Endpoint { .. } if !is_network_echoed(network, reply, position)? => {
             Err("the client's network does not come back")
         }
         Expected::Endpoint { regions, places } => {
@@ -189,21 +303,21 @@ fn check(query: &[u8], expected: Expected, reply: &[u8]) -> Option<Result<Ipv4Ad
 }
 
 /// Whether the reply's OPT, past the answer, holds the query's option but for the scope.
-fn is_network_echoed(query: &[u8], reply: &[u8], answers_end: usize) -> Option<bool> {
+fn is_network_echoed(asked: &[u8], reply: &[u8], answers_end: usize) -> Option<bool> {
     let mut position = answers_end;
     for _ in 0..number(reply, 8)? + number(reply, 10)? {
         position = name_end(reply, position)?;
         let (rtype, octets) = (number(reply, position)?, usize::from(number(reply, position + 8)?));
-        let data = reply.get(position + 10..position + 10 + octets)?;
+        let mut options = reply.get(position + 10..position + 10 + octets)?;
         position += 10 + octets;
-        if rtype == TYPE_OPT {
-            // The query ends with family, source length, scope and three octets of address.
-            let asked = query.get(query.len() - 7..)?;
-            let options = data.windows(11).filter(|option| {
-                option.get(..2) == Some(&OPTION_CLIENT_SUBNET.to_be_bytes()) && option[3] == 7
-            });
-            let mut echoes = options.map(|option| option[4..7] == asked[..3] && option[8..] == asked[4..]);
-            return Some(echoes.next().unwrap_or(false));
+        while rtype == TYPE_OPT && !options.is_empty() {
+            let length = usize::from(number(options, 2)?);
+            let data = options.get(4..4 + length)?;
+            if number(options, 0)? == OPTION_CLIENT_SUBNET {
+                // Family and source length, then the scope, then the address.
+                return Some(length == asked.len() && data[..3] == asked[..3] && data[4..] == asked[4..]);
+            }
+            options = &options[4 + length..];
         }
     }
     Some(false)

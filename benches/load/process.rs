@@ -21,9 +21,30 @@ const PORTS: RangeInclusive<u16> = 20_053..=20_999;
 /// The kernel's unit of CPU time towards programs.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Where a server may run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cores {
+    /// On core 0: the generator has core 1.
+    First,
+    /// On both: for what two workers cost.
+    Both,
+}
+
+impl Cores {
+    /// In the words of taskset(1).
+    fn list(self) -> &'static str {
+        match self {
+            Cores::First => "0",
+            Cores::Both => "0,1",
+        }
+    }
+}
+
 /// A running server; killed when dropped.
 pub struct Server {
     child: Child,
+    /// Its processes: more than one where each worker is one.
+    processes: Vec<u32>,
     /// Where it answers.
     pub address: SocketAddr,
     /// From the start of the process to the first answer.
@@ -31,18 +52,24 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a program on core 0 and waits until it answers `question`.
-    pub fn start(command: &[String], address: SocketAddr, log: &Path, question: &[u8]) -> Result<Server> {
+    /// Starts a program and waits until it answers `question`.
+    pub fn start(
+        command: &[String],
+        cores: Cores,
+        address: SocketAddr,
+        log: &Path,
+        question: &[u8],
+    ) -> Result<Server> {
         let log_file = File::create(log)?;
         let start = Instant::now();
         let child = Command::new("taskset")
-            .args(["-c", "0"])
+            .args(["-c", cores.list()])
             .args(command)
             .stdin(Stdio::null())
             .stdout(log_file.try_clone()?)
             .stderr(log_file)
             .spawn()?;
-        let mut server = Server { child, address, started_in: Duration::ZERO };
+        let mut server = Server { child, processes: Vec::new(), address, started_in: Duration::ZERO };
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(address)?;
         socket.set_read_timeout(Some(ASK_AGAIN))?;
@@ -68,6 +95,7 @@ impl Server {
             }
         }
         server.started_in = start.elapsed();
+        server.processes = family(server.id())?;
         Ok(server)
     }
 
@@ -76,24 +104,20 @@ impl Server {
         self.child.id()
     }
 
-    /// CPU time used so far, user and system.
+    /// CPU time used so far, user and system, by all its processes.
     pub fn cpu_time(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        // Fields 14 and 15 of proc(5); the name, which may hold spaces, and the number before it are gone.
-        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
-        let (user, system) = ticks(11).zip(ticks(12)).ok_or("an unreadable /proc/PID/stat")?;
-        Ok(Duration::from_secs_f64((user + system) / TICKS_PER_SECOND))
+        self.processes.iter().map(|process| cpu_time(*process)).sum()
     }
 
-    /// Resident memory now and at its peak, in KiB.
+    /// Resident memory now and at its peak, in KiB. A page that several processes share counts once in the
+    /// first figure; the second is the largest process's.
     pub fn memory_kib(&self) -> Result<(u64, u64)> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line = |key: &str| {
-            let line = status.lines().find(|line| line.starts_with(key))?;
-            line.split_whitespace().nth(1)?.parse().ok()
-        };
-        Ok(line("VmRSS:").zip(line("VmHWM:")).ok_or("an unreadable /proc/PID/status")?)
+        let (mut resident, mut peak) = (0, 0);
+        for process in &self.processes {
+            resident += kib(&format!("/proc/{process}/smaps_rollup"), "Pss:")?;
+            peak = peak.max(kib(&format!("/proc/{process}/status"), "VmHWM:")?);
+        }
+        Ok((resident, peak))
     }
 
     /// Asks it to end and waits; kills it if it does not.
@@ -125,6 +149,53 @@ pub fn free_port() -> Result<u16> {
         UdpSocket::bind(("127.0.0.1", *port)).is_ok() && TcpListener::bind(("127.0.0.1", *port)).is_ok()
     };
     Ok(PORTS.into_iter().find(is_free).ok_or("no free port")?)
+}
+
+/// A process and all that come from it.
+fn family(root: u32) -> Result<Vec<u32>> {
+    let mut parents = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Ok(process) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
+        // One that has ended meanwhile has no parent.
+        if let Ok(fields) = stat(process) {
+            parents.extend(fields.get(1).and_then(|parent| Some((process, parent.parse::<u32>().ok()?))));
+        }
+    }
+    let mut family = vec![root];
+    let mut next = 0;
+    while let Some(parent) = family.get(next).copied() {
+        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(process, _)| *process));
+        next += 1;
+    }
+    Ok(family)
+}
+
+/// The fields of /proc/PID/stat from the third on: the name, which may hold spaces, and the number before
+/// it are gone.
+fn stat(process: u32) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    Ok(text.rsplit(')').next().unwrap_or_default().split_whitespace().map(str::to_owned).collect())
+}
+
+/// Time on a core of all threads that it has now, in nanoseconds of the scheduler: the same sum as user and
+/// system time in /proc/PID/stat, which has it in hundredths of a second only.
+fn cpu_time(process: u32) -> Result<Duration> {
+    let mut total = Duration::ZERO;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let file = thread?.path().join("schedstat");
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let on_core = text.split(' ').next().and_then(|ns| ns.parse().ok());
+        total += Duration::from_nanos(on_core.ok_or_else(|| format!("{} is unreadable", file.display()))?);
+    }
+    Ok(total)
+}
+
+/// A figure of a file of /proc.
+fn kib(file: &str, key: &str) -> Result<u64> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    let line =
+        text.lines().find(|line| line.starts_with(key)).and_then(|line| line.split_whitespace().nth(1));
+    Ok(line.ok_or_else(|| format!("{file} has no {key}"))?.parse()?)
 }
 
 /// Busy time of a core since the start of the machine, in seconds.

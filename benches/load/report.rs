@@ -8,14 +8,18 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::Result;
-use crate::compare::{Measured, Peer, Plan};
+use crate::compare::{Measured, Plan, Sample, Start};
 use crate::packet::Kind;
+use crate::reload::Reloads;
+use crate::servers::Peer;
 use crate::statistics::{Estimate, estimate, median};
 
 /// What a run says, in one place for the table and the JSON.
 pub struct Report {
     rows: Vec<Row>,
     starts: Vec<(Peer, f64, f64, f64)>,
+    reloads: Vec<Reloads>,
+    troubles: Vec<String>,
     conditions: Value,
 }
 
@@ -29,6 +33,7 @@ struct Row {
     answered: u64,
     lost: u64,
     wrong: u64,
+    busy: f64,
     foreign: f64,
 }
 
@@ -45,6 +50,11 @@ impl Report {
             .iter()
             .map(|(peer, same, all)| json!({ "peer": peer.name(), "same": same, "networks": all }))
             .collect();
+        let versions: serde_json::Map<String, Value> = plan
+            .peers
+            .iter()
+            .filter_map(|peer| Some((peer.name().to_owned(), Value::String(peer.version()?))))
+            .collect();
         let conditions = json!({
             "rounds": plan.rounds,
             "seconds_per_stretch": plan.stretch.as_secs_f64(),
@@ -53,12 +63,14 @@ impl Report {
             "load_average": one_line("/proc/loadavg"),
             "unix_time": std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-            "commit": command("git", &["rev-parse", "--short", "HEAD"]),
-            "gdnsd": command("dpkg-query", &["-W", "-f=${Version}", "gdnsd"]),
-            "knot": command("dpkg-query", &["-W", "-f=${Version}", "knot"]),
+            "date": command("date", &["--utc", "+%Y-%m-%dT%H:%M:%SZ"]),
+            "commit": command("git", &["describe", "--always", "--dirty", "--exclude=*"]),
+            "cores": one_line("/proc/cpuinfo").matches("processor\t:").count(),
+            "versions": versions,
             "same_answers_as_meridian": agreement,
         });
-        Report { rows, starts, conditions }
+        let (reloads, troubles) = (measured.reloads.clone(), measured.troubles.clone());
+        Report { rows, starts, reloads, troubles, conditions }
     }
 
     /// The table for people.
@@ -66,7 +78,7 @@ impl Report {
         let mut out = String::new();
         let _ = writeln!(
             out,
-            "{:<9} {:<9} {:>9} {:>8} {:>24} {:>24} {:>11} {:>5} {:>5} {:>7}",
+            "{:<9} {:<9} {:>9} {:>8} {:>24} {:>24} {:>11} {:>5} {:>5} {:>7} {:>7}",
             "kind",
             "server",
             "us/query",
@@ -76,12 +88,13 @@ impl Report {
             "answered",
             "lost",
             "wrong",
+            "busy",
             "foreign"
         );
         for row in &self.rows {
             let _ = writeln!(
                 out,
-                "{:<9} {:<9} {:>9.3} {:>8.0} {:>24} {:>24} {:>11} {:>5} {:>5} {:>6.1}%",
+                "{:<9} {:<9} {:>9.3} {:>8.0} {:>24} {:>24} {:>11} {:>5} {:>5} {:>6.1}% {:>6.1}%",
                 row.kind.name(),
                 row.peer.name(),
                 row.cpu_us,
@@ -91,6 +104,7 @@ impl Report {
                 row.answered,
                 row.lost,
                 row.wrong,
+                row.busy * 100.0,
                 row.foreign * 100.0,
             );
         }
@@ -98,6 +112,15 @@ impl Report {
             writeln!(out, "\n{:<9} {:>9} {:>13} {:>9}", "server", "start, s", "resident, MiB", "peak, MiB");
         for (peer, start, resident, peak) in &self.starts {
             let _ = writeln!(out, "{:<9} {start:>9.2} {resident:>13.1} {peak:>9.1}", peer.name());
+        }
+        if !self.reloads.is_empty() {
+            out.push('\n');
+        }
+        for reloads in &self.reloads {
+            let _ = writeln!(out, "{}", reloads.line());
+        }
+        for trouble in &self.troubles {
+            let _ = writeln!(out, "\nTROUBLE: {trouble}");
         }
         let _ = writeln!(out, "\n{}", self.conditions);
         out
@@ -113,7 +136,14 @@ impl Report {
                 json!({ "peer": peer.name(), "start_s": start, "resident_mib": resident, "peak_mib": peak })
             })
             .collect();
-        json!({ "conditions": self.conditions, "rows": rows, "starts": starts })
+        let reloads: Vec<Value> = self.reloads.iter().map(reloads_json).collect();
+        json!({
+            "conditions": self.conditions,
+            "rows": rows,
+            "starts": starts,
+            "reloads": reloads,
+            "troubles": self.troubles,
+        })
     }
 
     /// Appends the JSON to a file as one line.
@@ -136,6 +166,7 @@ impl Row {
             "answered": self.answered,
             "lost": self.lost,
             "wrong": self.wrong,
+            "busy_share": self.busy,
             "foreign_share_of_core": self.foreign,
         })
     }
@@ -144,7 +175,7 @@ impl Row {
 fn row(measured: &Measured, peer: Peer, kind: Kind) -> Row {
     let of =
         |peer: Peer| measured.samples.iter().filter(move |sample| (sample.peer, sample.kind) == (peer, kind));
-    let values = |value: fn(&crate::compare::Sample) -> f64| of(peer).map(value).collect::<Vec<_>>();
+    let values = |value: fn(&Sample) -> f64| of(peer).map(value).collect::<Vec<_>>();
     let ratios = |above: Peer, below: Peer| {
         let pairs = of(above).filter_map(|a| {
             let b = of(below).find(|b| b.round == a.round)?;
@@ -165,18 +196,31 @@ fn row(measured: &Measured, peer: Peer, kind: Kind) -> Row {
         answered: of(peer).map(|sample| sample.outcome.answered).sum(),
         lost: of(peer).map(|sample| sample.outcome.lost).sum(),
         wrong: of(peer).map(|sample| sample.outcome.wrong).sum(),
+        busy: median(&values(|sample| sample.busy)),
         foreign: median(&values(|sample| sample.foreign)),
     }
 }
 
 fn starts(measured: &Measured, peer: Peer) -> (Peer, f64, f64, f64) {
-    let of = |value: &dyn Fn(&crate::compare::Start) -> f64| {
+    let of = |value: &dyn Fn(&Start) -> f64| {
         let starts = measured.starts.iter().filter(|start| start.peer == peer);
         median(&starts.map(value).collect::<Vec<_>>())
     };
     let start = of(&|start| start.started_in.as_secs_f64());
     let resident = of(&|start| start.memory_kib.0 as f64 / 1024.0);
     (peer, start, resident, of(&|start| start.memory_kib.1 as f64 / 1024.0))
+}
+
+fn reloads_json(reloads: &Reloads) -> Value {
+    json!({
+        "peer": reloads.peer.name(),
+        "changed": reloads.change.name(),
+        "took_s": reloads.took_s,
+        "answered": reloads.outcome.answered,
+        "lost": reloads.outcome.lost,
+        "wrong": reloads.outcome.wrong,
+        "slowest_answer_us": reloads.outcome.latency.max_us(),
+    })
 }
 
 fn show(estimate: &Estimate) -> String {

@@ -14,6 +14,9 @@ pub const BATCH_DATAGRAMS_MAX: usize = 32;
 /// Room for one datagram. No query and no honest answer here is longer.
 pub const DATAGRAM_OCTETS_MAX: usize = 1232;
 
+/// Thousands of answers.
+const RECEIVE_BUFFER_OCTETS: libc::c_int = 8 << 20;
+
 /// Room for a batch of received datagrams with their sources.
 pub struct Inbox {
     headers: Vec<libc::mmsghdr>,
@@ -162,6 +165,21 @@ pub fn pin(core: usize) -> io::Result<()> {
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
     };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Room for the answers of a server that was held up and then sends them all: the kernel's default is too
+/// small, and an answer that does not fit would count as lost by the server.
+pub fn room_for_bursts(socket: &UdpSocket) {
+    for option in [libc::SO_RCVBUF, libc::SO_RCVBUFFORCE] {
+        let octets: libc::c_int = RECEIVE_BUFFER_OCTETS;
+        // SAFETY: the kernel reads an integer of the length given, which lives through the call. Who may
+        // not go beyond the machine's limit gets the limit, which is no failure.
+        unsafe {
+            let value = (&raw const octets).cast();
+            let length = size_of_val(&octets) as libc::socklen_t;
+            libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, value, length)
+        };
+    }
 }
 
 /// Waits until one of the sockets has something, at most this long.
