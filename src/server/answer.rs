@@ -2,15 +2,15 @@
 //! of it, and turns a defect into SERVFAIL.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::draw::Draws;
-use crate::dnssec::{OnlineLimits, OnlineSignatures};
+use crate::dnssec::{OnlineCounts, OnlineLimits, OnlineSignatures};
 use crate::now::Now;
-use crate::respond::{Asked, DropReason, Errand, Note, Outcome, Size, respond};
+use crate::respond::{Asked, DropReason, Errand, Note, Outcome, respond};
 use crate::telemetry::{Event, SAMPLED_ONE_IN, Sample, WorkerCounters};
 use crate::transfer::{Changed, Desk, Outgoing};
 use crate::view::View;
@@ -36,16 +36,44 @@ pub enum Answer {
     Silence,
 }
 
-thread_local! {
-    /// Signatures made when asked for: each thread's own, shared by its connections, because an answer is
-    /// made without waiting.
-    static ONLINE: RefCell<OnlineSignatures> = RefCell::new(online());
+impl Answer {
+    /// The length of the one message, if it is one.
+    fn reply(self) -> Option<usize> {
+        match self {
+            Answer::Reply(length) => Some(length),
+            Answer::Stream(_) | Answer::Silence => None,
+        }
+    }
 }
 
-fn online() -> OnlineSignatures {
-    let mut draws = Draws::seeded();
-    let secret = (u128::from(draws.draw()) << 64 | u128::from(draws.draw())).to_be_bytes();
-    OnlineSignatures::new(OnlineLimits::DEFAULT, secret)
+/// Signatures that one thread makes when asked for, and how many of them have been counted.
+pub struct Online {
+    signatures: OnlineSignatures,
+    counted: OnlineCounts,
+}
+
+impl Online {
+    /// None yet, with a secret of their own.
+    pub fn new() -> Online {
+        let mut draws = Draws::seeded();
+        let secret = (u128::from(draws.draw()) << 64 | u128::from(draws.draw())).to_be_bytes();
+        let signatures = OnlineSignatures::new(OnlineLimits::DEFAULT, secret);
+        Online { counted: signatures.counts, signatures }
+    }
+
+    /// Counts what has come of them since the last time.
+    pub fn count(&mut self, counters: &WorkerCounters) {
+        if self.signatures.counts != self.counted {
+            counters.signed(self.counted, self.signatures.counts);
+            self.counted = self.signatures.counts;
+        }
+    }
+}
+
+thread_local! {
+    /// For connections: each thread's own, shared by all that it serves, because an answer is made without
+    /// waiting.
+    static ONLINE: RefCell<Online> = RefCell::new(Online::new());
 }
 
 impl Answerer {
@@ -64,45 +92,68 @@ impl Answerer {
         &self.counters
     }
 
-    /// Writes the reply to one message; returns its length, or `None` for silence. What is answered by a stream
-    /// comes from [`Answerer::answer_stream`] alone: `respond` gives none to transports that have none.
+    /// Writes the reply to one datagram; returns its length, or `None` for silence. A panic is the caller's to
+    /// catch, and what has come of signatures the caller's to count: both once a batch.
+    #[inline]
     pub fn answer(
         &mut self,
         view: &View,
         now: Now,
-        source: SocketAddr,
+        source: IpAddr,
         packet: &[u8],
         buffer: &mut [u8],
+        online: &mut Online,
     ) -> Option<usize> {
-        match self.answer_any(view, now, source, packet, buffer) {
-            Answer::Reply(length) => Some(length),
-            Answer::Stream(_) | Answer::Silence => None,
+        let draw = self.draws.draw();
+        let asked = self.asked(view, source);
+        match respond(view, &asked, now, draw, packet, buffer, &mut online.signatures) {
+            Outcome::Reply { length, note } => {
+                self.count(view, draw, &note);
+                Some(length)
+            }
+            // `respond` gives no stream to transports that have none.
+            other => self.run(view, (now, draw), source, packet, other).reply(),
         }
     }
 
-    fn answer_any(
+    /// The same for a message of a connection.
+    fn answer_message(
         &mut self,
         view: &View,
         now: Now,
-        source: SocketAddr,
+        source: IpAddr,
         packet: &[u8],
         buffer: &mut [u8],
     ) -> Answer {
-        let asked = Asked {
-            source: source.ip(),
-            transport: self.counters.transport,
-            class: view.snapshot.catalog.classes().of(source.ip(), Some(self.listener)),
-            idle_timeout: self.idle_timeout,
-        };
         let draw = self.draws.draw();
+        let asked = self.asked(view, source);
         let outcome = ONLINE.with_borrow_mut(|online| {
-            let earlier = online.counts;
-            let outcome = respond(view, &asked, now, draw, packet, buffer, online);
-            if online.counts != earlier {
-                self.counters.signed(earlier, online.counts);
-            }
+            let outcome = respond(view, &asked, now, draw, packet, buffer, &mut online.signatures);
+            online.count(&self.counters);
             outcome
         });
+        self.run(view, (now, draw), source, packet, outcome)
+    }
+
+    #[inline]
+    fn asked(&self, view: &View, source: IpAddr) -> Asked {
+        Asked {
+            source,
+            transport: self.counters.transport,
+            class: view.snapshot.catalog.classes().of(source, Some(self.listener)),
+            idle_timeout: self.idle_timeout,
+        }
+    }
+
+    /// Does what is left to be done for an outcome.
+    fn run(
+        &mut self,
+        view: &View,
+        (now, draw): (Now, u64),
+        source: IpAddr,
+        packet: &[u8],
+        outcome: Outcome<'_>,
+    ) -> Answer {
         match outcome {
             Outcome::Reply { length, note } => {
                 self.count(view, draw, &note);
@@ -110,7 +161,7 @@ impl Answerer {
             }
             Outcome::Errand(Errand::Notify { length, note, zone, serial }) => {
                 self.count(view, draw, &note);
-                self.desk.changed(Changed { zone: *zone, serial, from: source.ip() });
+                self.desk.changed(Changed { zone: *zone, serial, from: source });
                 Answer::Reply(length)
             }
             Outcome::Errand(Errand::Transfer { zone, wanted }) => {
@@ -127,15 +178,9 @@ impl Answerer {
         }
     }
 
+    #[inline]
     fn count(&self, view: &View, draw: u64, note: &Note<'_>) {
-        self.counters.replied(note.rcode);
-        if note.size == Size::Truncated {
-            self.counters.truncated();
-        }
-        self.counters.named(note.counters);
-        if let Some(mode) = note.mode {
-            self.counters.steered(mode);
-        }
+        self.counters.answered(note);
         // The lowest bits of a draw are independent of the choice that its value makes.
         if let Some((service, client)) = note.steered
             && draw.is_multiple_of(SAMPLED_ONE_IN)
@@ -144,7 +189,8 @@ impl Answerer {
         }
     }
 
-    /// The same, with a panic answered by SERVFAIL.
+    /// Writes the reply to one message of a connection that knows no streams; returns its length, or `None` for
+    /// silence. A panic is answered by SERVFAIL.
     pub fn answer_guarded(
         &mut self,
         view: &View,
@@ -153,9 +199,7 @@ impl Answerer {
         packet: &[u8],
         buffer: &mut [u8],
     ) -> Option<usize> {
-        // What the responder leaves half done is the reply's buffer, and that is written anew.
-        let caught = catch_unwind(AssertUnwindSafe(|| self.answer(view, now, source, packet, buffer)));
-        caught.unwrap_or_else(|_| self.failed(packet, buffer))
+        self.answer_stream(view, now, source, packet, buffer).reply()
     }
 
     /// The same for transports in which a message may be answered by many.
@@ -167,7 +211,9 @@ impl Answerer {
         packet: &[u8],
         buffer: &mut [u8],
     ) -> Answer {
-        let caught = catch_unwind(AssertUnwindSafe(|| self.answer_any(view, now, source, packet, buffer)));
+        // What the responder leaves half done is the reply's buffer, and that is written anew.
+        let caught =
+            catch_unwind(AssertUnwindSafe(|| self.answer_message(view, now, source.ip(), packet, buffer)));
         caught.unwrap_or_else(|_| self.failed(packet, buffer).map_or(Answer::Silence, Answer::Reply))
     }
 

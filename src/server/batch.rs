@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
+use std::slice;
 
 /// Datagrams moved by one system call. Savings flatten at 8; 32 also absorbs bursts.
 pub const BATCH_DATAGRAMS_MAX: usize = 32;
@@ -19,6 +20,8 @@ pub const QUERY_OCTETS_MAX: usize = 4096;
 pub const REPLY_OCTETS_MAX: usize = 4096;
 /// Room for one control message with a packet's destination: 32 octets for IPv4, 40 for IPv6.
 const CONTROL_WORDS: usize = 8;
+/// What a processor moves between memory and its caches at a time.
+const CACHE_LINE_OCTETS: usize = 64;
 
 /// How long a receive may wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,7 +38,7 @@ pub struct Datagram<'b> {
     pub source: SocketAddr,
     /// What was sent.
     pub query: &'b [u8],
-    /// Where to write the reply.
+    /// Where to write the reply, [`REPLY_OCTETS_MAX`] long.
     pub reply: &'b mut [u8],
 }
 
@@ -48,39 +51,84 @@ pub struct Sent {
     pub failed: usize,
 }
 
-/// Everything that the two system calls point at. Never moves once allocated.
-struct Slots {
-    receive: [libc::mmsghdr; BATCH_DATAGRAMS_MAX],
-    receive_vectors: [libc::iovec; BATCH_DATAGRAMS_MAX],
-    send: [libc::mmsghdr; BATCH_DATAGRAMS_MAX],
-    send_vectors: [libc::iovec; BATCH_DATAGRAMS_MAX],
-    names: [libc::sockaddr_storage; BATCH_DATAGRAMS_MAX],
-    controls: [[u64; CONTROL_WORDS]; BATCH_DATAGRAMS_MAX],
-    queries: [[u8; QUERY_OCTETS_MAX]; BATCH_DATAGRAMS_MAX],
-    replies: [[u8; REPLY_OCTETS_MAX]; BATCH_DATAGRAMS_MAX],
+/// Room for one query. Its length is an odd number of cache lines: the first lines of a batch's queries, which
+/// are all that most queries have, are then spread over a cache's sets. At a power of two they would all
+/// be in one.
+#[repr(C, align(64))]
+struct Room {
+    octets: [u8; QUERY_OCTETS_MAX],
+    spread: [u8; CACHE_LINE_OCTETS],
 }
 
-/// A worker's buffers: receive, answer each, send.
+/// Room for an address of either family.
+#[repr(C)]
+union Name {
+    v4: libc::sockaddr_in,
+    v6: libc::sockaddr_in6,
+}
+
+/// Everything that the two system calls point at. Never moves once allocated.
+#[repr(C, align(64))]
+struct Slots {
+    receive: [libc::mmsghdr; BATCH_DATAGRAMS_MAX],
+    send: [libc::mmsghdr; BATCH_DATAGRAMS_MAX],
+    receive_vectors: [libc::iovec; BATCH_DATAGRAMS_MAX],
+    send_vectors: [libc::iovec; BATCH_DATAGRAMS_MAX],
+    names: [Name; BATCH_DATAGRAMS_MAX],
+    controls: [[u64; CONTROL_WORDS]; BATCH_DATAGRAMS_MAX],
+    queries: [Room; BATCH_DATAGRAMS_MAX],
+    /// One behind the other, each from the start of a cache line: short as they mostly are, a batch's replies
+    /// fill one or two pages. One more than datagrams: there is always room behind what is queued.
+    replies: [u8; (BATCH_DATAGRAMS_MAX + 1) * REPLY_OCTETS_MAX],
+}
+
+/// A worker's buffers. A turn: [`Batch::receive`]; [`Batch::take`] until there is none, and
+/// [`Batch::reply`] for those that are answered; [`Batch::send`].
 pub struct Batch {
     /// Points to a leaked box that only this value owns. The headers inside hold pointers derived from
     /// it, so every access goes through it too and none through a reference to the whole.
     slots: NonNull<Slots>,
+    /// What the kernel says it has received: at most BATCH_DATAGRAMS_MAX.
     received: usize,
+    /// Datagrams handed out: at most `received`.
+    taken: usize,
+    /// Replies queued: at most `taken`.
     queued: usize,
+    /// Where the next reply begins: at most `queued * REPLY_OCTETS_MAX`.
+    reply_at: usize,
+    /// The length of an address of the socket's family.
+    name_octets: libc::socklen_t,
+    is_v6: bool,
+    /// The socket tells where each datagram was sent to: see [`prepare`].
+    is_told_destinations: bool,
 }
 
 impl Batch {
-    /// Allocates the buffers and points the headers at them.
-    pub fn new() -> Batch {
+    /// Allocates the buffers and points the headers at them, for a socket that is bound to this address.
+    pub fn new(local: IpAddr) -> Batch {
         let mut slots = Box::<Slots>::new_uninit();
         // SAFETY: the box is writable for one `Slots`, and every field of it is made of integers, raw pointers
-        // and arrays of them, for which all zeros is a valid value.
+        // and arrays and unions of them, for which all zeros is a valid value.
         let slots = unsafe {
             slots.as_mut_ptr().write_bytes(0, 1);
             slots.assume_init()
         };
-        let batch = Batch { slots: NonNull::from(Box::leak(slots)), received: 0, queued: 0 };
+        let name_octets = match local {
+            IpAddr::V4(_) => size_of::<libc::sockaddr_in>(),
+            IpAddr::V6(_) => size_of::<libc::sockaddr_in6>(),
+        };
+        let batch = Batch {
+            slots: NonNull::from(Box::leak(slots)),
+            received: 0,
+            taken: 0,
+            queued: 0,
+            reply_at: 0,
+            name_octets: name_octets as libc::socklen_t,
+            is_v6: local.is_ipv6(),
+            is_told_destinations: local.is_unspecified(),
+        };
         for index in 0..BATCH_DATAGRAMS_MAX {
+            batch.point(index);
             batch.arm(index);
         }
         batch
@@ -89,18 +137,14 @@ impl Batch {
     /// Receives up to a batch of datagrams and forgets the one before; returns how many there are.
     /// `WouldBlock` and `Interrupted` mean that there was nothing.
     pub fn receive(&mut self, socket: BorrowedFd<'_>, wait: Wait) -> io::Result<usize> {
-        for index in 0..self.received {
-            self.arm(index);
-        }
-        self.received = 0;
-        self.queued = 0;
+        self.forget();
         let flags = match wait {
             Wait::ForOne => libc::MSG_WAITFORONE,
             Wait::Never => libc::MSG_DONTWAIT,
         };
         // SAFETY: `receive` holds BATCH_DATAGRAMS_MAX headers whose pointers lead into the live `Slots`
-        // with the lengths set by `arm`; no reference into `Slots` exists while the kernel writes,
-        // because handing one out borrows `self`.
+        // with the lengths set by `point` and `arm`; no reference into `Slots` exists while the kernel
+        // writes, because handing one out borrows `self`.
         let received = unsafe {
             let headers = &raw mut (*self.slots.as_ptr()).receive;
             libc::recvmmsg(
@@ -111,54 +155,64 @@ impl Batch {
                 ptr::null_mut(),
             )
         };
-        self.received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        self.received = received.min(BATCH_DATAGRAMS_MAX);
         Ok(self.received)
     }
 
-    /// A datagram of the batch; `None` past its end or when its source is no internet address.
-    pub fn datagram(&mut self, index: usize) -> Option<Datagram<'_>> {
-        if index >= self.received {
+    /// The next datagram of the batch; `None` at its end.
+    #[inline]
+    pub fn take(&mut self) -> Option<Datagram<'_>> {
+        if self.taken >= self.received {
             return None;
         }
-        let source = self.source(index)?;
+        self.taken += 1;
+        self.last()
+    }
+
+    /// The datagram that was handed out last, once more.
+    #[inline]
+    pub fn last(&mut self) -> Option<Datagram<'_>> {
+        let index = self.taken.checked_sub(1)?;
+        let source = self.source(index);
         let slots = self.slots.as_ptr();
-        // SAFETY: `index` is below the array lengths. The query and the reply are different fields, so the
-        // two slices do not overlap, and both live as long as the borrow of `self` that guards them.
+        // SAFETY: `index` is below BATCH_DATAGRAMS_MAX, and `replies` has room for a reply behind those that are
+        // queued. The query and the reply are in different fields, so the two slices do not overlap, and
+        // both live as long as the borrow of `self` that guards them.
         let (query, reply) = unsafe {
-            let octets = ((*slots).receive[index].msg_len as usize).min(QUERY_OCTETS_MAX);
-            let query = (&raw const (*slots).queries[index]).cast::<u8>();
-            (std::slice::from_raw_parts(query, octets), &mut (*slots).replies[index])
+            let header = (&raw const (*slots).receive).cast::<libc::mmsghdr>().add(index);
+            let octets = ((*header).msg_len as usize).min(QUERY_OCTETS_MAX);
+            let query = (&raw const (*slots).queries).cast::<Room>().add(index).cast::<u8>();
+            let reply = (&raw mut (*slots).replies).cast::<u8>().add(self.reply_at);
+            (slice::from_raw_parts(query, octets), slice::from_raw_parts_mut(reply, REPLY_OCTETS_MAX))
         };
         Some(Datagram { source, query, reply })
     }
 
-    /// Queues the first `octets` of a datagram's reply buffer, to its source, from the address it was
-    /// sent to.
-    pub fn queue(&mut self, index: usize, octets: usize) {
-        if index >= self.received || self.queued >= BATCH_DATAGRAMS_MAX {
+    /// Queues the first `octets` of the reply buffer of the datagram that was handed out last, to its source,
+    /// from the address it was sent to.
+    #[inline]
+    pub fn reply(&mut self, octets: usize) {
+        // There is room for no more.
+        if self.queued >= self.taken {
             return;
         }
-        let slots = self.slots.as_ptr();
-        let control_octets = self.reply_control(index);
-        // SAFETY: `index` and `queued` are below the array lengths; the pointers stored lead into the
-        // live `Slots`, whose lengths are not exceeded.
+        let octets = octets.min(REPLY_OCTETS_MAX);
+        let (slots, index) = (self.slots.as_ptr(), self.taken - 1);
+        // SAFETY: `queued` and `index` are below BATCH_DATAGRAMS_MAX, and `octets` from `reply_at` on are in
+        // `replies`; the pointers stored lead into the live `Slots`, whose lengths are not exceeded.
         unsafe {
-            let vector = &mut (*slots).send_vectors[self.queued];
-            vector.iov_base = (&raw mut (*slots).replies[index]).cast();
-            vector.iov_len = octets.min(REPLY_OCTETS_MAX);
-            let name_octets = (*slots).receive[index].msg_hdr.msg_namelen;
-            let header = &mut (*slots).send[self.queued].msg_hdr;
-            header.msg_name = (&raw mut (*slots).names[index]).cast();
-            header.msg_namelen = name_octets;
-            header.msg_iov = &raw mut (*slots).send_vectors[self.queued];
-            header.msg_iovlen = 1;
-            header.msg_control = match control_octets {
-                0 => ptr::null_mut(),
-                _ => (&raw mut (*slots).controls[index]).cast(),
-            };
-            header.msg_controllen = control_octets as _;
+            let vector = (&raw mut (*slots).send_vectors).cast::<libc::iovec>().add(self.queued);
+            (*vector).iov_base = (&raw mut (*slots).replies).cast::<u8>().add(self.reply_at).cast();
+            (*vector).iov_len = octets;
+            let header = (&raw mut (*slots).send).cast::<libc::mmsghdr>().add(self.queued);
+            (*header).msg_hdr.msg_name = (&raw mut (*slots).names).cast::<Name>().add(index).cast();
+        }
+        if self.is_told_destinations {
+            self.leave_from_destination(index);
         }
         self.queued += 1;
+        self.reply_at += octets.next_multiple_of(CACHE_LINE_OCTETS);
     }
 
     /// Sends what is queued. A reply that the kernel refuses is skipped and the rest goes on.
@@ -167,8 +221,8 @@ impl Batch {
         let mut retried = false;
         while result.sent + result.failed < self.queued {
             let first = result.sent + result.failed;
-            // SAFETY: headers `first..queued` were filled by `queue` and point into the live `Slots`; the
-            // kernel only reads through them and writes `msg_len` in the headers themselves.
+            // SAFETY: headers `first..queued` were filled by `point` and `reply` and point into the live `Slots`;
+            // the kernel only reads through them and writes `msg_len` in the headers themselves.
             let sent = unsafe {
                 let headers = (&raw mut (*self.slots.as_ptr()).send).cast::<libc::mmsghdr>();
                 let left = (self.queued - first) as libc::c_uint;
@@ -189,52 +243,87 @@ impl Batch {
                 }
             }
         }
-        self.queued = 0;
+        self.forget();
         result
     }
 
-    /// Makes a slot ready to receive: the kernel overwrote the lengths.
-    fn arm(&self, index: usize) {
+    /// Ends a turn: the kernel overwrote the lengths.
+    fn forget(&mut self) {
+        for index in 0..self.received {
+            self.arm(index);
+        }
+        (self.received, self.taken, self.queued, self.reply_at) = (0, 0, 0, 0);
+    }
+
+    /// Points a slot's headers at what they never point away from.
+    fn point(&self, index: usize) {
         let slots = self.slots.as_ptr();
         // SAFETY: `index` is below BATCH_DATAGRAMS_MAX; all pointers lead into the live `Slots`.
         unsafe {
             let vector = &mut (*slots).receive_vectors[index];
-            vector.iov_base = (&raw mut (*slots).queries[index]).cast();
+            vector.iov_base = (&raw mut (*slots).queries[index].octets).cast();
             vector.iov_len = QUERY_OCTETS_MAX;
             let header = &mut (*slots).receive[index].msg_hdr;
             header.msg_name = (&raw mut (*slots).names[index]).cast();
-            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
             header.msg_iov = &raw mut (*slots).receive_vectors[index];
             header.msg_iovlen = 1;
-            header.msg_control = (&raw mut (*slots).controls[index]).cast();
-            header.msg_controllen = size_of::<[u64; CONTROL_WORDS]>() as _;
+            if self.is_told_destinations {
+                header.msg_control = (&raw mut (*slots).controls[index]).cast();
+            }
+            let header = &mut (*slots).send[index].msg_hdr;
+            header.msg_namelen = self.name_octets;
+            header.msg_iov = &raw mut (*slots).send_vectors[index];
+            header.msg_iovlen = 1;
+        }
+    }
+
+    /// Makes a slot ready to receive.
+    #[inline]
+    fn arm(&self, index: usize) {
+        let slots = self.slots.as_ptr();
+        // SAFETY: `index` is below BATCH_DATAGRAMS_MAX; the lengths are those of the slot's name and, where there
+        // is a pointer to it, of its control buffer.
+        unsafe {
+            let header = (&raw mut (*slots).receive).cast::<libc::mmsghdr>().add(index);
+            (*header).msg_hdr.msg_namelen = self.name_octets;
+            if self.is_told_destinations {
+                (*header).msg_hdr.msg_controllen = size_of::<[u64; CONTROL_WORDS]>() as _;
+            }
         }
     }
 
     /// The source of a received datagram.
-    fn source(&self, index: usize) -> Option<SocketAddr> {
-        let name = unsafe {
-            // SAFETY: `index` is below the number received, so the kernel has written this name; a zeroed
-            // or partly written `sockaddr_storage` is still a valid value of integers.
-            &raw const (*self.slots.as_ptr()).names[index]
-        };
-        // SAFETY: `sockaddr_storage` is at least as large and as aligned as either address type, and
-        // its family says which of them the kernel wrote.
+    #[inline]
+    fn source(&self, index: usize) -> SocketAddr {
+        // SAFETY: `index` is below BATCH_DATAGRAMS_MAX; both variants are made of integers, for which the zeros
+        // that were there first and whatever the kernel has written are valid values.
         unsafe {
-            match i32::from((*name).ss_family) {
-                libc::AF_INET => {
-                    let v4 = &*name.cast::<libc::sockaddr_in>();
-                    let address = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
-                    Some(SocketAddrV4::new(address, u16::from_be(v4.sin_port)).into())
-                }
-                libc::AF_INET6 => {
-                    let v6 = &*name.cast::<libc::sockaddr_in6>();
-                    let address = Ipv6Addr::from(v6.sin6_addr.s6_addr);
-                    let port = u16::from_be(v6.sin6_port);
-                    Some(SocketAddrV6::new(address, port, v6.sin6_flowinfo, v6.sin6_scope_id).into())
-                }
-                _ => None,
+            let name = (&raw const (*self.slots.as_ptr()).names).cast::<Name>().add(index);
+            if self.is_v6 {
+                let v6 = &raw const (*name).v6;
+                let address = Ipv6Addr::from((*v6).sin6_addr.s6_addr);
+                let port = u16::from_be((*v6).sin6_port);
+                SocketAddrV6::new(address, port, (*v6).sin6_flowinfo, (*v6).sin6_scope_id).into()
+            } else {
+                let v4 = &raw const (*name).v4;
+                let address = Ipv4Addr::from(u32::from_be((*v4).sin_addr.s_addr));
+                SocketAddrV4::new(address, u16::from_be((*v4).sin_port)).into()
             }
+        }
+    }
+
+    /// Lets the reply that is queued next leave from where the datagram was sent to.
+    fn leave_from_destination(&mut self, index: usize) {
+        let octets = self.reply_control(index);
+        let slots = self.slots.as_ptr();
+        // SAFETY: `queued` and `index` are below BATCH_DATAGRAMS_MAX; `reply_control` has looked at the length.
+        unsafe {
+            let header = &mut (*slots).send[self.queued].msg_hdr;
+            header.msg_control = match octets {
+                0 => ptr::null_mut(),
+                _ => (&raw mut (*slots).controls[index]).cast(),
+            };
+            header.msg_controllen = octets as _;
         }
     }
 
@@ -275,12 +364,6 @@ impl Batch {
             }
             (*header).msg_controllen as usize
         }
-    }
-}
-
-impl Default for Batch {
-    fn default() -> Batch {
-        Batch::new()
     }
 }
 
@@ -338,11 +421,10 @@ mod tests {
     fn echo(batch: &mut Batch, socket: &UdpSocket) -> usize {
         let mut echoed = 0;
         while let Ok(received) = batch.receive(socket.as_fd(), Wait::Never) {
-            for index in 0..received {
-                let datagram = batch.datagram(index).unwrap();
+            while let Some(datagram) = batch.take() {
                 let octets = datagram.query.len();
                 datagram.reply[..octets].copy_from_slice(datagram.query);
-                batch.queue(index, octets);
+                batch.reply(octets);
             }
             let sent = batch.send(socket.as_fd());
             assert_eq!(sent, Sent { sent: received, failed: 0 });
@@ -362,7 +444,7 @@ mod tests {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         prepare(server.as_fd(), server.local_addr().unwrap().ip()).unwrap();
         let client = client("127.0.0.1:0");
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(server.local_addr().unwrap().ip());
         for round in 0..3_u8 {
             for number in 0..70_u8 {
                 let octets = vec![number ^ round; usize::from(number) * 7];
@@ -383,7 +465,7 @@ mod tests {
         prepare(server.as_fd(), server.local_addr().unwrap().ip()).unwrap();
         let port = server.local_addr().unwrap().port();
         let client = client("127.0.0.1:0");
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(server.local_addr().unwrap().ip());
         for last in [1, 2, 77, 254] {
             let asked = SocketAddr::from(([127, 0, 3, last], port));
             client.send_to(b"query", asked).unwrap();
@@ -395,34 +477,100 @@ mod tests {
     #[test]
     fn replies_over_ipv6_leave_from_the_address_that_was_asked() {
         // Machines without IPv6 have no such address to bind.
-        let Ok(server) = UdpSocket::bind("[::]:0") else { return };
-        prepare(server.as_fd(), server.local_addr().unwrap().ip()).unwrap();
-        let asked = SocketAddr::from((Ipv6Addr::LOCALHOST, server.local_addr().unwrap().port()));
         let Ok(client) = UdpSocket::bind("[::1]:0") else { return };
         client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        client.send_to(b"query", asked).unwrap();
-        assert_eq!(echo(&mut Batch::new(), &server), 1);
-        assert_eq!(client.recv_from(&mut [0; 16]).unwrap().1, asked);
+        for bound in ["[::]:0", "[::1]:0"] {
+            let server = UdpSocket::bind(bound).unwrap();
+            let local = server.local_addr().unwrap();
+            prepare(server.as_fd(), local.ip()).unwrap();
+            let asked = SocketAddr::from((Ipv6Addr::LOCALHOST, local.port()));
+            let mut batch = Batch::new(local.ip());
+            for round in 1..=3 {
+                for _ in 0..round {
+                    client.send_to(b"query", asked).unwrap();
+                }
+                assert_eq!(batch.receive(server.as_fd(), Wait::ForOne).unwrap(), round);
+                while let Some(datagram) = batch.take() {
+                    assert_eq!(datagram.source, client.local_addr().unwrap());
+                    datagram.reply[..5].copy_from_slice(datagram.query);
+                    batch.reply(5);
+                }
+                assert_eq!(batch.send(server.as_fd()), Sent { sent: round, failed: 0 });
+                for _ in 0..round {
+                    assert_eq!(client.recv_from(&mut [0; 16]).unwrap(), (5, asked));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_not_answered_leaves_no_gap_and_the_longest_replies_fit() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let clients = [client("127.0.0.1:0"), client("127.0.0.1:0")];
+        let mut batch = Batch::new(server.local_addr().unwrap().ip());
+        for number in 0..BATCH_DATAGRAMS_MAX {
+            clients[number % 2].send_to(&[number as u8], server.local_addr().unwrap()).unwrap();
+        }
+        assert_eq!(batch.receive(server.as_fd(), Wait::ForOne).unwrap(), BATCH_DATAGRAMS_MAX);
+        while let Some(Datagram { source, query, reply }) = batch.take() {
+            let number = query[0];
+            assert_eq!(source, clients[usize::from(number % 2)].local_addr().unwrap());
+            let octets = if number % 3 == 0 { REPLY_OCTETS_MAX } else { usize::from(number) };
+            reply.fill(number);
+            if number % 5 != 0 {
+                batch.reply(octets);
+            }
+        }
+        let expected = (0..BATCH_DATAGRAMS_MAX as u8).filter(|number| number % 5 != 0);
+        assert_eq!(batch.send(server.as_fd()), Sent { sent: expected.clone().count(), failed: 0 });
+        let mut buffer = [0; REPLY_OCTETS_MAX];
+        for number in expected {
+            let octets = clients[usize::from(number % 2)].recv(&mut buffer).unwrap();
+            assert_eq!(octets, if number % 3 == 0 { REPLY_OCTETS_MAX } else { usize::from(number) });
+            assert!(buffer[..octets].iter().all(|octet| *octet == number));
+        }
+    }
+
+    #[test]
+    fn a_whole_batch_of_the_longest_replies_fits_and_there_is_room_behind_it() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = client("127.0.0.1:0");
+        let mut batch = Batch::new(server.local_addr().unwrap().ip());
+        for _ in 0..BATCH_DATAGRAMS_MAX {
+            client.send_to(b"query", server.local_addr().unwrap()).unwrap();
+        }
+        assert_eq!(batch.receive(server.as_fd(), Wait::ForOne).unwrap(), BATCH_DATAGRAMS_MAX);
+        while let Some(datagram) = batch.take() {
+            datagram.reply.fill(1);
+            batch.reply(usize::MAX);
+        }
+        batch.last().unwrap().reply.fill(2);
+        batch.reply(1);
+        assert_eq!(batch.queued, BATCH_DATAGRAMS_MAX);
+        // The kernel's room for a client's datagrams may be smaller than all of them: sent they are.
+        assert_eq!(batch.send(server.as_fd()), Sent { sent: BATCH_DATAGRAMS_MAX, failed: 0 });
+        let mut buffer = [0; REPLY_OCTETS_MAX + 1];
+        assert_eq!(client.recv(&mut buffer).unwrap(), REPLY_OCTETS_MAX);
+        assert!(buffer[..REPLY_OCTETS_MAX].iter().all(|octet| *octet == 1));
     }
 
     #[test]
     fn a_reply_that_the_kernel_refuses_does_not_hold_the_others() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         let client = client("127.0.0.1:0");
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(server.local_addr().unwrap().ip());
         for octets in [b"a", b"b", b"c"] {
             client.send_to(octets, server.local_addr().unwrap()).unwrap();
         }
         assert_eq!(batch.receive(server.as_fd(), Wait::ForOne).unwrap(), 3);
-        for index in 0..3 {
-            batch.datagram(index).unwrap().reply[0] = b'A' + u8::try_from(index).unwrap();
-            batch.queue(index, 1);
+        for letter in b"ABC" {
+            batch.take().unwrap().reply[0] = *letter;
+            batch.reply(1);
         }
         // Port 0 cannot be sent to.
         // SAFETY: no reference into the slots exists; the name holds an IPv4 address.
         unsafe {
-            let name = &raw mut (*batch.slots.as_ptr()).names[1];
-            (*name.cast::<libc::sockaddr_in>()).sin_port = 0;
+            (*batch.slots.as_ptr()).names[1].v4.sin_port = 0;
         }
         assert_eq!(batch.send(server.as_fd()), Sent { sent: 2, failed: 1 });
         let mut buffer = [0; 1];
@@ -438,12 +586,15 @@ mod tests {
         let client = client("127.0.0.1:0");
         client.send_to(&[7; 9000], server.local_addr().unwrap()).unwrap();
         client.send_to(&[], server.local_addr().unwrap()).unwrap();
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(server.local_addr().unwrap().ip());
         assert_eq!(batch.receive(server.as_fd(), Wait::ForOne).unwrap(), 2);
-        assert_eq!(batch.datagram(0).unwrap().query, [7; QUERY_OCTETS_MAX]);
-        assert!(batch.datagram(1).unwrap().query.is_empty());
-        assert!(batch.datagram(2).is_none());
-        batch.queue(2, 1);
+        assert!(batch.last().is_none());
+        assert_eq!(batch.take().unwrap().query, [7; QUERY_OCTETS_MAX]);
+        assert!(batch.take().unwrap().query.is_empty());
+        assert!(batch.take().is_none());
+        assert_eq!(batch.send(server.as_fd()), Sent { sent: 0, failed: 0 });
+        assert!(batch.last().is_none() && batch.take().is_none());
+        batch.reply(1);
         assert_eq!(batch.send(server.as_fd()), Sent { sent: 0, failed: 0 });
     }
 }

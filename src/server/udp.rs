@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use super::answer::Answerer;
-use super::batch::{Batch, Wait};
+use super::answer::{Answerer, Online};
+use super::batch::{Batch, Datagram, Wait};
 use super::clock::Clock;
 use crate::now::Now;
 use crate::publish::Cell;
@@ -38,10 +38,12 @@ impl Worker {
         clock: Clock,
         answerer: Answerer,
     ) -> io::Result<Worker> {
+        let local = socket.local_addr()?.ip();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = Builder::new().name(name).spawn(move || {
-            run(&socket, &cell, clock, answerer, &stopped);
+            let mut serving = Serving { batch: Batch::new(local), answerer, online: Online::new() };
+            serving.run(&socket, &cell, clock, &stopped);
         })?;
         Ok(Worker { stop, thread })
     }
@@ -59,67 +61,57 @@ impl Worker {
     }
 }
 
-fn run(socket: &UdpSocket, cell: &Cell, clock: Clock, mut answerer: Answerer, stop: &AtomicBool) {
-    let mut batch = Batch::new();
-    while !stop.load(Ordering::Acquire) {
-        match batch.receive(socket.as_fd(), Wait::ForOne) {
-            Ok(received) => serve(&mut batch, received, socket, cell, clock.now(), &mut answerer),
-            Err(error) => pause_unless_idle(&error),
-        }
-    }
-    close_entrance(socket);
-    while let Ok(received @ 1..) = batch.receive(socket.as_fd(), Wait::Never) {
-        serve(&mut batch, received, socket, cell, clock.now(), &mut answerer);
-    }
+/// What a worker's thread works with; nobody else touches it.
+struct Serving {
+    batch: Batch,
+    answerer: Answerer,
+    online: Online,
 }
 
-/// Answers a batch: one view and one reading of the clock for all of it.
-fn serve(
-    batch: &mut Batch,
-    received: usize,
-    socket: &UdpSocket,
-    cell: &Cell,
-    now: Now,
-    answerer: &mut Answerer,
-) {
-    let view = cell.load();
-    let mut next = 0;
-    while next < received {
-        // One guard around the rest of the batch instead of one per datagram: a panic costs its own
-        // datagram, the others go on behind it.
-        let caught = catch_unwind(AssertUnwindSafe(|| {
-            while next < received {
-                let index = next;
-                next += 1;
-                answer_one(batch, index, &view, now, answerer);
+impl Serving {
+    fn run(&mut self, socket: &UdpSocket, cell: &Cell, clock: Clock, stop: &AtomicBool) {
+        while !stop.load(Ordering::Acquire) {
+            match self.batch.receive(socket.as_fd(), Wait::ForOne) {
+                Ok(_) => self.serve(socket, &cell.load(), clock.now()),
+                Err(error) => pause_unless_idle(&error),
             }
-        }));
-        if caught.is_err() {
-            fail_one(batch, next.saturating_sub(1), answerer);
+        }
+        close_entrance(socket);
+        while let Ok(1..) = self.batch.receive(socket.as_fd(), Wait::Never) {
+            self.serve(socket, &cell.load(), clock.now());
         }
     }
-    let sent = batch.send(socket.as_fd());
-    if sent.failed > 0 {
-        answerer.counters().happened(Event::SendFailed, sent.failed as u64);
-    }
-}
 
-fn answer_one(batch: &mut Batch, index: usize, view: &View, now: Now, answerer: &mut Answerer) {
-    let Some(datagram) = batch.datagram(index) else { return };
-    // Nobody can have sent from port 0, and nothing can be sent there.
-    if datagram.source.port() == 0 {
-        answerer.counters().happened(Event::Unanswerable, 1);
-        return;
+    /// Answers a batch: one view and one reading of the clock for all of it.
+    fn serve(&mut self, socket: &UdpSocket, view: &View, now: Now) {
+        // One guard around the rest of the batch instead of one per datagram: a panic costs its own datagram,
+        // the others go on behind it.
+        while catch_unwind(AssertUnwindSafe(|| self.answer_all(view, now))).is_err() {
+            if let Some(datagram) = self.batch.last()
+                && let Some(octets) = self.answerer.failed(datagram.query, datagram.reply)
+            {
+                self.batch.reply(octets);
+            }
+        }
+        self.online.count(self.answerer.counters());
+        let sent = self.batch.send(socket.as_fd());
+        if sent.failed > 0 {
+            self.answerer.counters().happened(Event::SendFailed, sent.failed as u64);
+        }
     }
-    if let Some(octets) = answerer.answer(view, now, datagram.source, datagram.query, datagram.reply) {
-        batch.queue(index, octets);
-    }
-}
 
-fn fail_one(batch: &mut Batch, index: usize, answerer: &mut Answerer) {
-    let Some(datagram) = batch.datagram(index) else { return };
-    if let Some(octets) = answerer.failed(datagram.query, datagram.reply) {
-        batch.queue(index, octets);
+    fn answer_all(&mut self, view: &View, now: Now) {
+        let Serving { batch, answerer, online } = self;
+        while let Some(Datagram { source, query, reply }) = batch.take() {
+            // Nobody can have sent from port 0, and nothing can be sent there.
+            if source.port() == 0 {
+                answerer.counters().happened(Event::Unanswerable, 1);
+                continue;
+            }
+            if let Some(octets) = answerer.answer(view, now, source.ip(), query, reply, online) {
+                batch.reply(octets);
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::registry::IDENTITIES_MAX;
 use super::samples::{Sample, Samples};
 use crate::dnssec::OnlineCounts;
 use crate::ids::CounterId;
-use crate::respond::Transport;
+use crate::respond::{Note, Size, Transport};
 use crate::steer::Mode;
 use crate::wire::Rcode;
 
@@ -145,29 +145,45 @@ impl WorkerCounters {
         }
     }
 
-    /// A reply went out.
+    /// A reply went out that comes with this note.
+    #[inline]
+    pub fn answered(&self, note: &Note<'_>) {
+        // Who writes is asked once for all that is added.
+        match self.writers {
+            Writers::One => self.add_note(note, add_alone),
+            Writers::Many => self.add_note(note, add_among_many),
+        }
+    }
+
+    #[inline(always)]
+    fn add_note(&self, note: &Note<'_>, add: impl Fn(&AtomicU64, u64)) {
+        if let Some(counter) = self.rcodes.get(note.rcode.index()) {
+            add(counter, 1);
+        }
+        if note.size == Size::Truncated {
+            add(&self.truncated, 1);
+        }
+        if let Some(counter) = note.mode.and_then(|mode| self.modes.get(mode as usize)) {
+            add(counter, 1);
+        }
+        for &endpoint in note.counters {
+            if let Some(counter) = self.endpoint(endpoint) {
+                add(counter, 1);
+            }
+        }
+    }
+
+    /// A reply went out that the responder did not make.
     pub fn replied(&self, rcode: Rcode) {
         if let Some(counter) = self.rcodes.get(rcode.index()) {
             self.add(counter, 1);
         }
     }
 
-    /// A reply had to be truncated.
-    pub fn truncated(&self) {
-        self.add(&self.truncated, 1);
-    }
-
     /// Something else happened, so many times.
     pub fn happened(&self, event: Event, times: u64) {
         if let Some(counter) = self.events.get(event as usize) {
             self.add(counter, times);
-        }
-    }
-
-    /// A service was asked, and came to its answer so.
-    pub fn steered(&self, mode: Mode) {
-        if let Some(counter) = self.modes.get(mode as usize) {
-            self.add(counter, 1);
         }
     }
 
@@ -188,15 +204,6 @@ impl WorkerCounters {
         }
     }
 
-    /// An answer named these endpoints.
-    pub fn named(&self, endpoints: &[CounterId]) {
-        for &endpoint in endpoints {
-            if let Some(counter) = self.endpoint(endpoint) {
-                self.add(counter, 1);
-            }
-        }
-    }
-
     /// Remembers a query. The memory is for one writer: what several tasks answer is not sampled.
     pub fn sample(&self, sample: Sample) {
         match self.writers {
@@ -210,6 +217,7 @@ impl WorkerCounters {
         self.samples.read()
     }
 
+    #[inline]
     fn endpoint(&self, endpoint: CounterId) -> Option<&AtomicU64> {
         let chunk = self.endpoints.get(endpoint.index() / CHUNK_COUNTERS)?;
         chunk.get()?.get(endpoint.index() % CHUNK_COUNTERS)
@@ -217,12 +225,8 @@ impl WorkerCounters {
 
     fn add(&self, counter: &AtomicU64, times: u64) {
         match self.writers {
-            Writers::One => {
-                counter.store(counter.load(Ordering::Relaxed).wrapping_add(times), Ordering::Relaxed);
-            }
-            Writers::Many => {
-                counter.fetch_add(times, Ordering::Relaxed);
-            }
+            Writers::One => add_alone(counter, times),
+            Writers::Many => add_among_many(counter, times),
         }
     }
 
@@ -260,4 +264,15 @@ impl WorkerCounters {
     pub fn named_count(&self, endpoint: CounterId) -> u64 {
         self.endpoint(endpoint).map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
+}
+
+/// Adds to what no other thread writes to.
+#[inline(always)]
+fn add_alone(counter: &AtomicU64, times: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(times), Ordering::Relaxed);
+}
+
+#[inline(always)]
+fn add_among_many(counter: &AtomicU64, times: u64) {
+    counter.fetch_add(times, Ordering::Relaxed);
 }

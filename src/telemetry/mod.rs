@@ -186,6 +186,13 @@ mod tests {
 
     use super::*;
     use crate::dnssec::OnlineCounts;
+    use crate::respond::{EdnsSeen, Note, Size};
+    use crate::steer::Mode;
+
+    fn note(rcode: Rcode, counters: &[CounterId]) -> Note<'_> {
+        let (size, edns) = (Size::Whole, EdnsSeen::Absent);
+        Note { rcode, size, edns, zone: None, counters, steered: None, mode: None }
+    }
 
     #[test]
     fn sums_run_over_workers_and_survive_new_identities() {
@@ -194,10 +201,8 @@ mod tests {
         let first = telemetry.counter("www", "web/a");
         let late = telemetry.worker(Transport::Tcp, Writers::Many);
         let many = (0..3000).map(|n| telemetry.counter("www", &format!("web/{n}"))).next_back().unwrap();
-        early.named(&[first, many]);
-        late.named(&[many]);
-        early.replied(Rcode::NoError);
-        late.replied(Rcode::BadVers);
+        early.answered(&note(Rcode::NoError, &[first, many]));
+        late.answered(&note(Rcode::BadVers, &[many]));
         assert_eq!((telemetry.answers(first), telemetry.answers(many), telemetry.replies()), (1, 2, 2));
         assert_eq!(telemetry.answers(CounterId(u32::MAX)), 0);
     }
@@ -206,11 +211,11 @@ mod tests {
     fn the_exposition_has_bounded_labels_and_every_family() {
         let telemetry = Telemetry::default();
         let worker = telemetry.worker(Transport::Udp, Writers::One);
-        worker.named(&[telemetry.counter("www", "web/a")]);
-        worker.replied(Rcode::NxDomain);
-        worker.named(&[telemetry.counter("www", "never/in-force")]);
+        let named = [telemetry.counter("www", "web/a"), telemetry.counter("www", "never/in-force")];
+        let note = note(Rcode::NxDomain, &named);
+        worker.answered(&Note { size: Size::Truncated, mode: Some(Mode::Frozen), ..note });
+        worker.replied(Rcode::ServFail);
         telemetry.place([("web/a", "eu")].into_iter());
-        worker.truncated();
         worker.panicked();
         let counts = OnlineCounts { made: 5, ..OnlineCounts::default() };
         worker.signed(OnlineCounts { made: 3, ..counts }, counts);
@@ -220,6 +225,7 @@ mod tests {
         let text = exposition.finish();
         for line in [
             "meridian_replies_total{transport=\"udp\",rcode=\"NXDOMAIN\"} 1",
+            "meridian_replies_total{transport=\"udp\",rcode=\"SERVFAIL\"} 1",
             "meridian_truncated_replies_total{transport=\"udp\"} 1",
             "meridian_dropped_total{transport=\"udp\",reason=\"send_failed\"} 4",
             "meridian_online_signatures_total{outcome=\"made\"} 2",
