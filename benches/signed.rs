@@ -165,8 +165,13 @@ impl Server {
 
     fn answer(&mut self, packet: &[u8], count: usize) -> Duration {
         let source: IpAddr = "203.0.113.7".parse().unwrap();
-        let asked =
-            Asked { source, transport: Transport::Udp, class: ClientClass::DEFAULT, idle_timeout: None };
+        let asked = Asked {
+            source,
+            transport: Transport::Udp,
+            class: ClientClass::DEFAULT,
+            idle_timeout: None,
+            admission: meridian::limit::Admission::Within,
+        };
         let now = Now { monotonic: Duration::from_secs(1), wall: Duration::from_secs(1_800_000_000) };
         let mut buffer = [0; 1232];
         let start = Instant::now();

@@ -6,10 +6,12 @@
 
 // DECIDE: pure. No I/O, clock, dice, log, async or lock; no allocation on the query path.
 pub mod certificate;
+pub mod cookie;
 pub mod dnssec;
 pub mod geo;
 pub mod health;
 pub mod ids;
+pub mod limit;
 pub mod now;
 pub mod respond;
 pub mod secondary;

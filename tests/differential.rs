@@ -44,6 +44,7 @@ fn answers_are_those_of_knot_and_nsd() {
             transport,
             class: ClientClass::DEFAULT,
             idle_timeout: None,
+            admission: meridian::limit::Admission::Within,
         };
         let packet = octets(query);
         let Outcome::Reply { length, .. } = respond(&view, &asked, now, 0, &packet, &mut buffer, &mut online)

@@ -231,7 +231,13 @@ fn no_query_allocates() {
                     let source: IpAddr = source.parse().unwrap();
                     for transport in [Transport::Udp, Transport::Tls] {
                         let idle_timeout = (transport == Transport::Tls).then_some(Duration::from_secs(10));
-                        let asked = Asked { source, transport, class: ClientClass::DEFAULT, idle_timeout };
+                        let asked = Asked {
+                            source,
+                            transport,
+                            class: ClientClass::DEFAULT,
+                            idle_timeout,
+                            admission: meridian::limit::Admission::Within,
+                        };
                         let before = ALLOCATIONS.get();
                         let outcome =
                             respond(&view, &asked, now, asked_count, &packet, &mut buffer, &mut online);
@@ -268,6 +274,7 @@ fn no_rejected_packet_allocates() {
         transport: Transport::Udp,
         class: ClientClass::DEFAULT,
         idle_timeout: None,
+        admission: meridian::limit::Admission::Within,
     };
     let now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
     let sound = query("near.example.com", 1, Some(&[0, 8, 0, 7, 0, 1, 24, 0, 203, 0, 113]));
@@ -347,6 +354,7 @@ fn no_signed_answer_allocates() {
                     transport: Transport::Tcp,
                     class: ClientClass::DEFAULT,
                     idle_timeout: None,
+                    admission: meridian::limit::Admission::Within,
                 };
                 for time in 0..2 {
                     let before = ALLOCATIONS.get();

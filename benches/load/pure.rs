@@ -99,6 +99,7 @@ fn asked() -> Asked {
         transport: Transport::Udp,
         class: ClientClass::DEFAULT,
         idle_timeout: None,
+        admission: meridian::limit::Admission::Within,
     }
 }
 

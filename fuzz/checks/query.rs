@@ -20,6 +20,11 @@ pub fn check(packet: &[u8]) {
             }
             refused_by_both(packet, rejected.why);
         }
+        Parsed::CookieRequest(request) => {
+            assert_eq!(request.header.opcode, Opcode::QUERY);
+            assert_eq!(packet[4..6], [0, 0], "no question");
+            assert!(request.edns.is_some_and(|edns| edns.cookie.is_some()));
+        }
         Parsed::Notify(query) => assert_eq!(query.header.opcode, Opcode::NOTIFY),
         Parsed::Query(query) => {
             assert!(packet.len() >= HEADER_OCTETS && packet[2] & 0x80 == 0);

@@ -59,6 +59,11 @@ impl Transcript<'_> {
                 let is_tsig = |record: &Record| record.record_type() == RecordType::TSIG;
                 assert!(message.additionals.iter().all(is_tsig), "{:?}", message.additionals);
             }
+            Parsed::CookieRequest(request) => {
+                let rcode = u16::from(message.metadata.response_code);
+                assert!(matches!(rcode, 0 | 23) || request.tsig.is_some(), "a cookie: {rcode}");
+                assert!(message.answers.is_empty() && message.authorities.is_empty());
+            }
             // Nobody has a key here, and nobody's NOTIFY counts.
             Parsed::Query(query) | Parsed::Notify(query) if query.tsig.is_some() => {
                 let rcode = u16::from(message.metadata.response_code);
@@ -141,7 +146,7 @@ impl Transcript<'_> {
     fn asked_edns(&self) -> Option<Edns<'_>> {
         match &self.parsed {
             Parsed::Query(query) | Parsed::Notify(query) => query.edns,
-            Parsed::Rejected(rejected) => rejected.edns,
+            Parsed::Rejected(rejected) | Parsed::CookieRequest(rejected) => rejected.edns,
             Parsed::Silent(_) => None,
         }
     }
@@ -171,6 +176,11 @@ impl Transcript<'_> {
                     assert_eq!((&sent[..3], &sent[4..]), (&subnet[..3], &subnet[4..]), "the client subnet");
                     assert!(sent[3] <= if subnet[1] == 2 { 128 } else { 32 }, "its scope");
                 }
+                10 => {
+                    let (sent, cookie) =
+                        (option.to_bytes().unwrap(), asked.cookie.expect("a cookie unasked"));
+                    assert_eq!((sent.len(), &sent[..8]), (24, &cookie.client[..]), "the cookie");
+                }
                 11 => assert!(matches!(self.transport, Transport::Tcp | Transport::Tls), "keepalive"),
                 12 => assert!(self.transport.is_encrypted(), "padding in the clear"),
                 _ => {}
@@ -178,6 +188,8 @@ impl Transcript<'_> {
         }
         let echoed = edns.options().options.iter().any(|(code, _)| u16::from(*code) == 8);
         assert_eq!(echoed, asked.subnet.is_some(), "a client subnet for a client subnet");
+        let given = edns.options().options.iter().any(|(code, _)| u16::from(*code) == 10);
+        assert_eq!(given, asked.cookie.is_some(), "a cookie for a cookie");
     }
 
     /// The sections hang together, and say of static names what the zone holds.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use meridian::compile::locations::{Atlas, Overrides};
 use meridian::compile::{Inputs, compile};
 use meridian::config::{FileId, Problems, SourceFile, Sources};
+use meridian::cookie::{Secret, Secrets};
 use meridian::dnssec::{
     Algorithm, Denial, KeyRecords, KeyUse, OnlineLimits, OnlineSignatures, Signature, Signed, Signer,
     SigningFailed, SigningJob, Validity, ZoneKey, in_order,
@@ -62,7 +63,8 @@ pub fn compiled(sources: &Sources, config: &meridian::config::Config) -> (Option
         progress: &mut |_, _| {},
     };
     let (snapshot, problems) = compile(config, inputs);
-    let view = snapshot.map(|snapshot| {
+    let view = snapshot.map(|mut snapshot| {
+        snapshot.responder.protection.cookies = Some(Secrets::new(Secret([7; 16]), &[]));
         let health = HealthTable::unknown(snapshot.board.addresses.len(), snapshot.fleet.endpoints.len());
         View::new(Arc::new(snapshot), health, Calendar::default(), None)
     });
@@ -175,7 +177,13 @@ fn ask_of(
     }
     BUFFER.with_borrow_mut(|buffer| {
         buffer.fill(filling);
-        let asked = Asked { source, transport, class: ClientClass::DEFAULT, idle_timeout: None };
+        let asked = Asked {
+            source,
+            transport,
+            class: ClientClass::DEFAULT,
+            idle_timeout: None,
+            admission: meridian::limit::Admission::Within,
+        };
         let now = Now { monotonic: Duration::from_secs(1), wall: Duration::from_secs(u64::from(NOW_S)) };
         match respond(view, &asked, now, 7, packet, buffer, online) {
             Outcome::Reply { length, .. } => Some(buffer[..length].to_vec()),

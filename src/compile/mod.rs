@@ -25,7 +25,7 @@ use crate::geo::LocationMap;
 use crate::health::ServiceSpec;
 use crate::ids::{CounterId, RegionId};
 use crate::steer::{Fleet, Plan};
-use crate::view::{Additional, Bindings, Chaos, ResponderSettings, Snapshot};
+use crate::view::{Additional, Bindings, Chaos, Protection, ResponderSettings, Snapshot};
 use crate::wire::ServiceBinding;
 use crate::zone::{Catalog, ClassSpec, ClientClasses, Validity, Zone};
 
@@ -96,6 +96,11 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
             additional: match config.server.minimal_responses {
                 true => Additional::Minimal,
                 false => Additional::Given,
+            },
+            // Secrets and memory come from the edge that asks for this.
+            protection: Protection {
+                udp_payload_unproven_max: config.server.udp_payload_unproven_max,
+                ..Protection::OFF
             },
         },
     };

@@ -12,11 +12,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{FileId, Https, Quic, Secondary, Span, Tls};
+use crate::cookie::Secret;
 use crate::dnssec::Algorithm;
 use crate::geo::{Coordinates, GeoKey, ScopeFloor};
 use crate::health::load::LoadLimits;
 use crate::health::{Cadence, Check, FailbackSpec, GovernorSpec, MinCapacity};
 use crate::ids::{MonitorId, NodeId, PoolId, RegionId, ScheduleId, ServiceId};
+use crate::limit::Rates;
 use crate::steer::{self, Aaaa, Families};
 use crate::tsig;
 use crate::wire::SvcParamKey;
@@ -38,6 +40,10 @@ pub struct Config {
     pub geoip: Geoip,
     /// `[dnssec]`
     pub dnssec: Dnssec,
+    /// `[rate_limit]`; `None`: off.
+    pub rate_limit: Option<Rates>,
+    /// `[cookies]`
+    pub cookies: Cookies,
     /// `[probes]`
     pub probes: Probes,
     /// `[governor]`
@@ -79,6 +85,8 @@ pub struct Server {
     pub workers: Option<usize>,
     /// The largest UDP answer we send and the size we announce, in octets: 512..=4096, default 1232.
     pub udp_payload_max: u16,
+    /// The largest UDP answer to a query without a valid cookie, where that is less: 512..=4096; by default no less.
+    pub udp_payload_unproven_max: u16,
     /// The name server identifier (RFC 5001); `None`: the option is not answered.
     pub nsid: Option<Vec<u8>>,
     /// What is said at `version.bind` in class CH; `None`: refused.
@@ -126,6 +134,24 @@ pub enum StateFolder {
     Off,
     /// Here, as written, relative to the configuration file.
     At(PathBuf),
+}
+
+/// `[cookies]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cookies {
+    /// Whether cookies are given and taken (default true).
+    pub enabled: bool,
+    /// What they are made with; `None`: a secret drawn at the start.
+    pub secret: Option<Secret>,
+    /// Other secrets whose cookies are taken; at most two.
+    pub accepted: Vec<Secret>,
+}
+
+impl Default for Cookies {
+    /// `[cookies]` where nothing is written: on, with a secret drawn at the start.
+    fn default() -> Cookies {
+        Cookies { enabled: true, secret: None, accepted: Vec::new() }
+    }
 }
 
 /// `[control]`: health, readiness, metrics and the local API.

@@ -14,6 +14,7 @@ mod privileges;
 mod progress;
 mod remember;
 mod secondaries;
+mod shield;
 pub mod signing;
 mod status;
 mod supervisor;

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use super::certificates::{self, Readings};
 use super::progress::Progress;
 use super::secondaries::{Carried, InMemory, carry};
+use super::shield;
 use super::signing::came;
 use crate::compile::floors::{self, FloorShare};
 use crate::compile::locations::{Atlas, Database, Overrides};
@@ -19,6 +20,7 @@ use crate::config::{
 use crate::geo::{ClientPrefix, LocationMap, Row};
 use crate::health::BoardLimits;
 use crate::ids::CounterId;
+use crate::limit::Limiter;
 use crate::load;
 use crate::probe::ProbeLimits;
 use crate::refresh::Store;
@@ -85,11 +87,13 @@ pub struct LocationFiles {
     asked: Mutex<()>,
 }
 
-/// Maps made earlier, and what from.
+/// Maps made earlier, and what from; and what else goes on over a reload.
 #[derive(Clone, Default)]
 pub struct EarlierMaps {
     files: Option<Arc<LocationFiles>>,
     maps: Vec<Arc<LocationMap>>,
+    /// What sources have had of late.
+    limiter: Option<Arc<Limiter>>,
 }
 
 impl Source {
@@ -137,7 +141,8 @@ impl Source {
         };
         let (snapshot, found) = compile(&config, inputs);
         problems.0.extend(found.0);
-        let snapshot = snapshot.filter(|_| !problems.has_errors())?;
+        let mut snapshot = snapshot.filter(|_| !problems.has_errors())?;
+        snapshot.responder.protection = shield::protection(&config, earlier.limiter.as_ref());
         let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         came::warn(&config, &snapshot, since.as_secs() as u32, problems);
         let warnings = config::text(sources, problems, Style::Plain);
@@ -302,7 +307,11 @@ impl Prepared {
     /// Its maps, for the next reading.
     pub fn maps(&self) -> EarlierMaps {
         let maps = self.snapshot.maps.iter().map(|(map, _)| map.clone()).collect();
-        EarlierMaps { files: Some(Arc::clone(&self.files)), maps }
+        EarlierMaps {
+            files: Some(Arc::clone(&self.files)),
+            maps,
+            limiter: self.snapshot.responder.protection.limiter.clone(),
+        }
     }
 
     /// What its maps were made from, to be asked again.

@@ -17,16 +17,18 @@ mod tests;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::cookie::Worth;
 use crate::dnssec::{OnlineSignatures, Signed};
 use crate::geo::ClientPrefix;
 use crate::ids::{CounterId, RegionId, ServiceId, ZoneId};
+use crate::limit::Admission;
 use crate::now::Now;
 use crate::steer::{Client, Lane, Mode, Selection};
 use crate::view::{ResponderSettings, View};
 use crate::wire::{
-    Class, Edns, ExtendedError, Keepalive, MESSAGE_OCTETS_MAX, Malformed, Name, Opt, Owner, Parsed, Query,
-    Question, Rcode, Rejected, ResponseWriter, Rtype, Section, ServiceBinding, Silence, UDP_OCTETS_MIN,
-    Verdict,
+    COOKIE_OCTETS, Class, Edns, ExtendedError, Keepalive, MESSAGE_OCTETS_MAX, Malformed, Name, Opt, Owner,
+    Parsed, Query, Question, Rcode, Rejected, ResponseWriter, Rtype, Section, ServiceBinding, Silence,
+    UDP_OCTETS_MIN, Verdict,
 };
 use crate::zone::{Catalog, ClientClass, Zone};
 
@@ -85,6 +87,8 @@ pub struct Asked {
     /// How long its connection may be idle; `None` where there is no connection, or where the option that
     /// says so has no meaning (RFC 7828, RFC 9250 section 5.5.2).
     pub idle_timeout: Option<Duration>,
+    /// Whether its source has had too much already; over UDP alone, for elsewhere sources are what they say.
+    pub admission: Admission,
 }
 
 /// What is to be done with a packet.
@@ -112,6 +116,8 @@ pub enum DropReason {
     Response,
     /// The buffer does not even hold a header.
     NoRoom,
+    /// Its source is beyond its limit.
+    Limited,
 }
 
 /// What the caller is to count of a reply.
@@ -131,6 +137,35 @@ pub struct Note<'v> {
     pub steered: Option<(ServiceId, ClientPrefix)>,
     /// How the service came to its answer.
     pub mode: Option<Mode>,
+    /// What the query's cookie was worth; `None` without one, and where cookies are off.
+    pub cookie: Option<Worth>,
+    /// What became of a query from beyond a limit.
+    pub limited: Option<Limited>,
+}
+
+/// What becomes of a query whose source is beyond its limit, unless it is dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Limited {
+    /// A valid cookie proves that it comes from there: it is answered.
+    Proven,
+    /// It is told to ask over TCP.
+    Truncated,
+    /// It is told to ask with the cookie that comes along.
+    BadCookie,
+}
+
+impl Limited {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Limited; 3] = [Limited::Proven, Limited::Truncated, Limited::BadCookie];
+
+    /// The label in metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Limited::Proven => "answered",
+            Limited::Truncated => "truncated",
+            Limited::BadCookie => "badcookie",
+        }
+    }
 }
 
 /// Whether a reply is complete.
@@ -229,29 +264,38 @@ fn respond_from<'v>(
 ) -> Outcome<'v> {
     let parsed = Parsed::from_packet(packet);
     let settings = steering.settings();
+    let terms = Terms::of(settings, asked, &parsed, moment.0);
+    if terms.is_refused() {
+        // Before any signature is looked at: that costs as much as many answers.
+        return limited(&terms, &parsed, buffer);
+    }
     let signature = Signature::of(packet, &parsed, &settings.peers.keys, moment.0);
     let outcome = match &parsed {
         Parsed::Query(query) | Parsed::Notify(query) if signature.fault().is_some() => {
             let rejected = rejected(query, signature.fault().unwrap_or(Malformed::Tsig));
-            reject(settings, asked, &rejected, signature.octets(), buffer)
+            reject(&terms, &rejected, signature.octets(), buffer)
         }
         Parsed::Query(query) => match errand::asking(steering, asked, signature.key(), query, packet) {
             Asking::Question => {
-                answered(steering, asked, moment, query, (signature.octets(), buffer), online)
+                answered(steering, &terms, moment, query, (signature.octets(), buffer), online)
             }
             Asking::Transfer(zone, wanted) => return Outcome::Errand(Errand::Transfer { zone, wanted }),
             Asking::Serial(id, zone) => {
-                serial(settings, asked, query, (id, zone, steering.signed(id)), signature.octets(), buffer)
+                serial(&terms, query, (id, zone, steering.signed(id)), signature.octets(), buffer)
             }
             Asking::Senseless => {
                 let rejected = rejected(query, Malformed::Record);
-                reject(settings, asked, &rejected, signature.octets(), buffer)
+                reject(&terms, &rejected, signature.octets(), buffer)
             }
         },
-        Parsed::Notify(query) => notified(settings, asked, query, (packet, &signature), buffer),
-        Parsed::Rejected(rejected) => reject(settings, asked, rejected, signature.octets(), buffer),
-        Parsed::Silent(Silence::Short) => return Outcome::Drop(DropReason::Short),
-        Parsed::Silent(Silence::Response) => return Outcome::Drop(DropReason::Response),
+        Parsed::Notify(query) => notified(settings, &terms, query, (packet, &signature), buffer),
+        Parsed::CookieRequest(request) if terms.cookie.is_some() && signature.fault().is_none() => {
+            cookie_only(&terms, request, signature.octets(), buffer)
+        }
+        Parsed::CookieRequest(rejected) | Parsed::Rejected(rejected) => {
+            reject(&terms, rejected, signature.octets(), buffer)
+        }
+        Parsed::Silent(silence) => return Outcome::Drop((*silence).into()),
     };
     let no_room = Outcome::Drop(DropReason::NoRoom);
     match outcome {
@@ -271,20 +315,19 @@ fn respond_from<'v>(
 
 fn answered<'v>(
     steering: &'v impl Steering,
-    asked: &Asked,
+    terms: &Terms<'_>,
     moment: (Now, u64),
     query: &Query<'_>,
     (kept, buffer): (usize, &mut [u8]),
     online: &mut OnlineSignatures,
 ) -> Option<Outcome<'v>> {
-    let settings = steering.settings();
-    let edns = query.edns.as_ref();
+    let (asked, edns) = (terms.asked, query.edns.as_ref());
     if asked.idle_timeout.is_some() && edns.is_some_and(|edns| edns.keepalive == Keepalive::Stated) {
         // A client that states a timeout does not know what it says.
-        return reject(settings, asked, &rejected(query, Malformed::Options), kept, buffer);
+        return reject(terms, &rejected(query, Malformed::Options), kept, buffer);
     }
-    let mut opt = edns.map(|edns| opt(settings, asked, edns));
-    let mut writer = begin(settings, asked, edns, opt.as_ref(), Some(&query.question), buffer)?;
+    let mut opt = edns.map(|edns| terms.opt(edns));
+    let mut writer = begin(terms, edns, opt.as_ref(), Some(&query.question), buffer)?;
     writer.keep(kept);
     let answering = Answering::new(steering, query, client(asked, edns), moment, online);
     let answer = answering.answer(asked, &mut writer);
@@ -302,22 +345,23 @@ fn answered<'v>(
         counters: answer.counters,
         steered: answer.steered,
         mode: answer.mode,
+        cookie: terms.worth(),
+        limited: terms.limited(),
     };
     Some(Outcome::Reply { length, note })
 }
 
 /// The SOA for a question that cannot be answered with a transfer here.
 fn serial<'v>(
-    settings: &ResponderSettings,
-    asked: &Asked,
+    terms: &Terms<'_>,
     query: &Query<'_>,
     (id, zone, signed): (ZoneId, &'v Zone, Option<&Signed>),
     kept: usize,
     buffer: &mut [u8],
 ) -> Option<Outcome<'v>> {
     let edns = query.edns.as_ref();
-    let opt = edns.map(|edns| opt(settings, asked, edns));
-    let mut writer = begin(settings, asked, edns, opt.as_ref(), Some(&query.question), buffer)?;
+    let opt = edns.map(|edns| terms.opt(edns));
+    let mut writer = begin(terms, edns, opt.as_ref(), Some(&query.question), buffer)?;
     writer.keep(kept);
     let soa = zone.soa()?;
     let served = signed.and_then(|signed| signed.apex(Rtype::SOA)).map_or(soa.rdata(), |own| own.rdata);
@@ -326,14 +370,14 @@ fn serial<'v>(
     let verdict = Verdict { rcode: Rcode::NoError, authoritative: true, truncated };
     let length = writer.finish(&query.header, &verdict, opt.as_ref());
     let size = if truncated { Size::Truncated } else { Size::Whole };
-    Some(Outcome::Reply { length, note: Note { zone: Some(id), size, ..plain(Rcode::NoError, edns) } })
+    Some(Outcome::Reply { length, note: Note { zone: Some(id), size, ..plain(terms, Rcode::NoError, edns) } })
 }
 
 /// A zone has changed, somebody says: one who is believed gets the query back as an answer (RFC 1996 section
 /// 4.7), everybody else REFUSED.
 fn notified<'v>(
     settings: &'v ResponderSettings,
-    asked: &Asked,
+    terms: &Terms<'_>,
     query: &Query<'_>,
     (packet, signature): (&[u8], &Signature),
     buffer: &mut [u8],
@@ -341,18 +385,18 @@ fn notified<'v>(
     let question = query.question;
     let origin = Name::from_wire(question.name)
         .filter(|_| question.rtype == Rtype::SOA && question.class == Class::IN);
-    let zone = origin.and_then(|origin| settings.peers.source(&origin, asked.source, signature.key()));
+    let zone = origin.and_then(|origin| settings.peers.source(&origin, terms.asked.source, signature.key()));
     let Some(zone) = zone else {
         let rejected = rejected(query, Malformed::ForbiddenOpcode);
-        return reject(settings, asked, &rejected, signature.octets(), buffer);
+        return reject(terms, &rejected, signature.octets(), buffer);
     };
     let edns = query.edns.as_ref();
-    let opt = edns.map(|edns| opt(settings, asked, edns));
-    let mut writer = begin(settings, asked, edns, opt.as_ref(), Some(&question), buffer)?;
+    let opt = edns.map(|edns| terms.opt(edns));
+    let mut writer = begin(terms, edns, opt.as_ref(), Some(&question), buffer)?;
     writer.keep(signature.octets());
     let verdict = Verdict { rcode: Rcode::NoError, authoritative: true, truncated: false };
     let length = writer.finish(&query.header, &verdict, opt.as_ref());
-    let (note, serial) = (plain(Rcode::NoError, edns), errand::first_serial(packet, query));
+    let (note, serial) = (plain(terms, Rcode::NoError, edns), errand::first_serial(packet, query));
     Some(Outcome::Errand(Errand::Notify { length, note, zone, serial }))
 }
 
@@ -363,40 +407,102 @@ fn rejected<'p>(query: &Query<'p>, why: Malformed) -> Rejected<'p> {
 
 /// An error for what cannot be looked up: as much of the query comes back as could be read.
 fn reject<'v>(
-    settings: &ResponderSettings,
-    asked: &Asked,
+    terms: &Terms<'_>,
     rejected: &Rejected<'_>,
     kept: usize,
     buffer: &mut [u8],
 ) -> Option<Outcome<'v>> {
     let edns = rejected.edns.as_ref();
-    let mut opt = edns.map(|edns| opt(settings, asked, edns));
+    let mut opt = edns.map(|edns| terms.opt(edns));
     if let Some(opt) = opt.as_mut() {
         opt.error = rejected.why.extended_error();
     }
-    let mut writer = begin(settings, asked, edns, opt.as_ref(), rejected.question.as_ref(), buffer)?;
+    let mut writer = begin(terms, edns, opt.as_ref(), rejected.question.as_ref(), buffer)?;
     writer.keep(kept);
     let rcode = rejected.why.rcode();
     let verdict = Verdict { rcode, authoritative: false, truncated: false };
     let length = writer.finish(&rejected.header, &verdict, opt.as_ref());
-    Some(Outcome::Reply { length, note: plain(rcode, edns) })
+    Some(Outcome::Reply { length, note: plain(terms, rcode, edns) })
+}
+
+/// A cookie for who asks for nothing else: BADCOOKIE where it has a wrong one (RFC 7873 section 5.4).
+fn cookie_only<'v>(
+    terms: &Terms<'_>,
+    request: &Rejected<'_>,
+    kept: usize,
+    buffer: &mut [u8],
+) -> Option<Outcome<'v>> {
+    let edns = request.edns.as_ref();
+    let opt = edns.map(|edns| terms.opt(edns));
+    let mut writer = begin(terms, edns, opt.as_ref(), None, buffer)?;
+    writer.keep(kept);
+    let rcode = match terms.worth() {
+        Some(Worth::Invalid) => Rcode::BadCookie,
+        Some(Worth::Valid | Worth::ClientOnly) | None => Rcode::NoError,
+    };
+    let verdict = Verdict { rcode, authoritative: false, truncated: false };
+    let length = writer.finish(&request.header, &verdict, opt.as_ref());
+    Some(Outcome::Reply { length, note: plain(terms, rcode, edns) })
+}
+
+/// What a source gets that is beyond its limit and proves nothing: a way to prove itself, in no more octets than it
+/// sent, or silence. The way is a cookie for who knows cookies, which costs both ends less than the other
+/// one, TCP; that takes the 16 octets more that a server's cookie has. What cannot be looked up is dropped: no client
+/// of good will sends that in such numbers.
+fn limited<'v>(terms: &Terms<'_>, parsed: &Parsed<'_>, buffer: &mut [u8]) -> Outcome<'v> {
+    let query = match parsed {
+        Parsed::Silent(silence) => return Outcome::Drop((*silence).into()),
+        Parsed::Query(query) if terms.asked.admission == Admission::Slip => query,
+        _ => return Outcome::Drop(DropReason::Limited),
+    };
+    let edns = query.edns.as_ref();
+    let opt = edns.map(|edns| Opt { nsid: None, ..terms.opt(edns) });
+    let Some(mut writer) = begin(terms, edns, opt.as_ref(), Some(&query.question), buffer) else {
+        return Outcome::Drop(DropReason::NoRoom);
+    };
+    let (rcode, size, limited) = match terms.cookie {
+        Some(_) => (Rcode::BadCookie, Size::Whole, Limited::BadCookie),
+        None => (Rcode::NoError, Size::Truncated, Limited::Truncated),
+    };
+    let verdict = Verdict { rcode, authoritative: false, truncated: size == Size::Truncated };
+    let length = writer.finish(&query.header, &verdict, opt.as_ref());
+    let note = Note { size, limited: Some(limited), ..plain(terms, rcode, edns) };
+    Outcome::Reply { length, note }
+}
+
+impl From<Silence> for DropReason {
+    fn from(silence: Silence) -> DropReason {
+        match silence {
+            Silence::Short => DropReason::Short,
+            Silence::Response => DropReason::Response,
+        }
+    }
 }
 
 /// What is to be counted of a reply that nothing was looked up for.
-fn plain<'v>(rcode: Rcode, edns: Option<&Edns<'_>>) -> Note<'v> {
-    Note { rcode, size: Size::Whole, edns: seen(edns), zone: None, counters: &[], steered: None, mode: None }
+fn plain<'v>(terms: &Terms<'_>, rcode: Rcode, edns: Option<&Edns<'_>>) -> Note<'v> {
+    Note {
+        rcode,
+        size: Size::Whole,
+        edns: seen(edns),
+        zone: None,
+        counters: &[],
+        steered: None,
+        mode: None,
+        cookie: terms.worth(),
+        limited: terms.limited(),
+    }
 }
 
 /// A response with its question, and room kept for OPT; `None` where the buffer has no room for them.
 fn begin<'b>(
-    settings: &ResponderSettings,
-    asked: &Asked,
+    terms: &Terms<'_>,
     edns: Option<&Edns<'_>>,
     opt: Option<&Opt<'_>>,
     question: Option<&Question<'_>>,
     buffer: &'b mut [u8],
 ) -> Option<ResponseWriter<'b>> {
-    let mut writer = ResponseWriter::new(buffer, octets_max(settings, asked.transport, edns))?;
+    let mut writer = ResponseWriter::new(buffer, terms.octets_max(edns))?;
     if let Some(question) = question {
         writer.question(question).ok()?;
     }
@@ -406,29 +512,74 @@ fn begin<'b>(
     Some(writer)
 }
 
-/// The longest reply (RFC 6891 section 6.2.3): what the client takes, at least 512, at most what this
-/// server is set to.
-fn octets_max(settings: &ResponderSettings, transport: Transport, edns: Option<&Edns<'_>>) -> usize {
-    match (transport, edns) {
-        (Transport::Udp, None) => UDP_OCTETS_MIN,
-        (Transport::Udp, Some(edns)) => {
-            usize::from(edns.payload_octets).min(usize::from(settings.udp_payload_max)).max(UDP_OCTETS_MIN)
-        }
-        (Transport::Tcp | Transport::Tls | Transport::Https | Transport::Quic, _) => MESSAGE_OCTETS_MAX,
-    }
+/// What every answer to a query goes by, whatever it says.
+struct Terms<'a> {
+    settings: &'a ResponderSettings,
+    asked: &'a Asked,
+    /// What the query's cookie is worth, and the one that answers it.
+    cookie: Option<(Worth, [u8; COOKIE_OCTETS])>,
 }
 
-/// The OPT that answers a query's OPT, for static data.
-fn opt<'o>(settings: &'o ResponderSettings, asked: &Asked, edns: &Edns<'o>) -> Opt<'o> {
-    Opt {
-        payload_octets: settings.udp_payload_max,
-        dnssec_ok: edns.dnssec_ok,
-        compact_ok: false,
-        nsid: settings.nsid.as_deref().filter(|_| edns.nsid),
-        subnet: edns.subnet.map(|subnet| (subnet, 0)),
-        keepalive: asked.idle_timeout.filter(|_| edns.keepalive == Keepalive::Asked).map(tenths),
-        error: None,
-        padded: edns.padding && asked.transport.is_encrypted(),
+impl<'a> Terms<'a> {
+    fn of(settings: &'a ResponderSettings, asked: &'a Asked, parsed: &Parsed<'_>, now: Now) -> Terms<'a> {
+        let edns = match parsed {
+            Parsed::Query(query) | Parsed::Notify(query) => query.edns,
+            Parsed::CookieRequest(rejected) | Parsed::Rejected(rejected) => rejected.edns,
+            Parsed::Silent(_) => None,
+        };
+        let sent = edns.and_then(|edns| edns.cookie);
+        let cookie = settings.protection.cookies.as_ref().zip(sent);
+        let cookie = cookie.map(|(secrets, sent)| secrets.judge(&sent, asked.source, now.wall.as_secs()));
+        Terms { settings, asked, cookie }
+    }
+
+    fn worth(&self) -> Option<Worth> {
+        self.cookie.map(|(worth, _)| worth)
+    }
+
+    /// Whether its source is beyond its limit and does not prove that it is there.
+    fn is_refused(&self) -> bool {
+        self.asked.admission != Admission::Within && self.worth() != Some(Worth::Valid)
+    }
+
+    /// What there is to count of a query that is answered.
+    fn limited(&self) -> Option<Limited> {
+        (self.asked.admission != Admission::Within).then_some(Limited::Proven)
+    }
+
+    /// The longest reply (RFC 6891 section 6.2.3): what the client takes, at least 512, at most what this
+    /// server is set to; over UDP that can be less for who does not prove that it is there.
+    fn octets_max(&self, edns: Option<&Edns<'_>>) -> usize {
+        match (self.asked.transport, edns) {
+            (Transport::Udp, None) => UDP_OCTETS_MIN,
+            (Transport::Udp, Some(edns)) => {
+                let set = match self.worth() {
+                    Some(Worth::Valid) => self.settings.udp_payload_max,
+                    _ => self.settings.udp_payload_max.min(self.settings.protection.udp_payload_unproven_max),
+                };
+                usize::from(edns.payload_octets.min(set)).max(UDP_OCTETS_MIN)
+            }
+            (Transport::Tcp | Transport::Tls | Transport::Https | Transport::Quic, _) => MESSAGE_OCTETS_MAX,
+        }
+    }
+
+    /// The OPT that answers a query's OPT, for static data.
+    fn opt<'o>(&self, edns: &Edns<'o>) -> Opt<'o>
+    where
+        'a: 'o,
+    {
+        let (settings, asked) = (self.settings, self.asked);
+        Opt {
+            payload_octets: settings.udp_payload_max,
+            dnssec_ok: edns.dnssec_ok,
+            compact_ok: false,
+            nsid: settings.nsid.as_deref().filter(|_| edns.nsid),
+            subnet: edns.subnet.map(|subnet| (subnet, 0)),
+            cookie: self.cookie.map(|(_, cookie)| cookie),
+            keepalive: asked.idle_timeout.filter(|_| edns.keepalive == Keepalive::Asked).map(tenths),
+            error: None,
+            padded: edns.padding && asked.transport.is_encrypted(),
+        }
     }
 }
 

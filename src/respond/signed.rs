@@ -21,7 +21,7 @@ impl Signature {
     pub(super) fn of(packet: &[u8], parsed: &Parsed<'_>, keys: &Keys, now: Now) -> Signature {
         let at = match parsed {
             Parsed::Query(query) | Parsed::Notify(query) => query.tsig,
-            Parsed::Rejected(rejected) => rejected.tsig,
+            Parsed::Rejected(rejected) | Parsed::CookieRequest(rejected) => rejected.tsig,
             Parsed::Silent(_) => None,
         };
         let Some(at) = at else { return Signature::Absent };

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::draw::Draws;
 use crate::dnssec::{OnlineCounts, OnlineLimits, OnlineSignatures};
+use crate::limit::Admission;
 use crate::now::Now;
 use crate::respond::{Asked, DropReason, Errand, Note, Outcome, respond};
 use crate::telemetry::{Event, SAMPLED_ONE_IN, Sample, WorkerCounters};
@@ -105,7 +106,11 @@ impl Answerer {
         online: &mut Online,
     ) -> Option<usize> {
         let draw = self.draws.draw();
-        let asked = self.asked(view, source);
+        let admission = match &view.snapshot.responder.protection.limiter {
+            Some(limiter) => limiter.admit(source, now),
+            None => Admission::Within,
+        };
+        let asked = self.asked(view, source, admission);
         match respond(view, &asked, now, draw, packet, buffer, &mut online.signatures) {
             Outcome::Reply { length, note } => {
                 self.count(view, draw, &note);
@@ -126,7 +131,7 @@ impl Answerer {
         buffer: &mut [u8],
     ) -> Answer {
         let draw = self.draws.draw();
-        let asked = self.asked(view, source);
+        let asked = self.asked(view, source, Admission::Within);
         let outcome = ONLINE.with_borrow_mut(|online| {
             let outcome = respond(view, &asked, now, draw, packet, buffer, &mut online.signatures);
             online.count(&self.counters);
@@ -136,12 +141,13 @@ impl Answerer {
     }
 
     #[inline]
-    fn asked(&self, view: &View, source: IpAddr) -> Asked {
+    fn asked(&self, view: &View, source: IpAddr, admission: Admission) -> Asked {
         Asked {
             source,
             transport: self.counters.transport,
             class: view.snapshot.catalog.classes().of(source, Some(self.listener)),
             idle_timeout: self.idle_timeout,
+            admission,
         }
     }
 
@@ -171,6 +177,7 @@ impl Answerer {
                 let event = match reason {
                     DropReason::Short | DropReason::Response => Event::NotAQuery,
                     DropReason::NoRoom => Event::NoRoom,
+                    DropReason::Limited => Event::Limited,
                 };
                 self.counters.happened(event, 1);
                 Answer::Silence

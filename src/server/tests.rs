@@ -114,6 +114,7 @@ fn view_of(zone: Zone) -> View {
             peers: Peers::default(),
             chaos: Chaos::default(),
             additional: Additional::Given,
+            protection: crate::view::Protection::OFF,
         },
     };
     View::new(Arc::new(snapshot), HealthTable::unknown(0, 0), Calendar::default(), None)

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::registry::IDENTITIES_MAX;
 use super::samples::{Sample, Samples};
+use crate::cookie::Worth;
 use crate::dnssec::OnlineCounts;
 use crate::ids::CounterId;
-use crate::respond::{Note, Size, Transport};
+use crate::respond::{Limited, Note, Size, Transport};
 use crate::steer::Mode;
 use crate::wire::Rcode;
 
@@ -48,6 +49,8 @@ macro_rules! events {
 events! {
     /// A message with QR=1, or too short for a header: silence.
     NotAQuery = "not_a_query";
+    /// A datagram whose source is beyond its limit.
+    Limited = "rate_limited";
     /// A datagram whose source cannot be answered.
     Unanswerable = "unanswerable_source";
     /// A buffer that does not hold a header: a defect.
@@ -113,6 +116,8 @@ pub struct WorkerCounters {
     events: [AtomicU64; Event::ALL.len()],
     truncated: AtomicU64,
     modes: [AtomicU64; Mode::ALL.len()],
+    cookies: [AtomicU64; Worth::ALL.len()],
+    limited: [AtomicU64; Limited::ALL.len()],
     panics: AtomicU64,
     signatures: [AtomicU64; Signing::ALL.len()],
     endpoints: Box<[OnceLock<Box<[AtomicU64]>>]>,
@@ -129,6 +134,8 @@ impl WorkerCounters {
             events: [const { AtomicU64::new(0) }; Event::ALL.len()],
             truncated: AtomicU64::new(0),
             modes: [const { AtomicU64::new(0) }; Mode::ALL.len()],
+            cookies: [const { AtomicU64::new(0) }; Worth::ALL.len()],
+            limited: [const { AtomicU64::new(0) }; Limited::ALL.len()],
             panics: AtomicU64::new(0),
             signatures: [const { AtomicU64::new(0) }; Signing::ALL.len()],
             endpoints: (0..IDENTITIES_MAX.div_ceil(CHUNK_COUNTERS)).map(|_| OnceLock::new()).collect(),
@@ -164,6 +171,12 @@ impl WorkerCounters {
             add(&self.truncated, 1);
         }
         if let Some(counter) = note.mode.and_then(|mode| self.modes.get(mode as usize)) {
+            add(counter, 1);
+        }
+        if let Some(counter) = note.cookie.and_then(|worth| self.cookies.get(worth as usize)) {
+            add(counter, 1);
+        }
+        if let Some(counter) = note.limited.and_then(|limited| self.limited.get(limited as usize)) {
             add(counter, 1);
         }
         for &endpoint in note.counters {
@@ -253,6 +266,16 @@ impl WorkerCounters {
     /// Signatures so far that were wanted when asked for, and of which this came.
     pub fn signed_count(&self, outcome: Signing) -> u64 {
         self.signatures.get(outcome as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Queries so far with a cookie of this worth.
+    pub fn cookie_count(&self, worth: Worth) -> u64 {
+        self.cookies.get(worth as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Queries so far from beyond a limit that were not dropped, and of which this became.
+    pub fn limited_count(&self, limited: Limited) -> u64 {
+        self.limited.get(limited as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
     /// Panics so far.

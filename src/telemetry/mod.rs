@@ -19,8 +19,9 @@ pub use transfers::{TransferCounters, TransferEvent};
 
 use certificates::Certificates;
 
+use crate::cookie::Worth;
 use crate::ids::CounterId;
-use crate::respond::Transport;
+use crate::respond::{Limited, Transport};
 use crate::steer::Mode;
 use crate::wire::Rcode;
 
@@ -115,6 +116,33 @@ impl Telemetry {
             }
         }
         to.family(
+            "meridian_cookies_total",
+            Kind::Counter,
+            "Queries answered, by transport and DNS cookie: valid, client_only (it asks for one), invalid, or absent.",
+        );
+        for transport in Transport::ALL {
+            let replies: u64 =
+                Rcode::ALL.map(|rcode| sum(transport, &|worker| worker.rcode(rcode))).iter().sum();
+            let mut absent = replies;
+            for worth in Worth::ALL {
+                let queries = sum(transport, &|worker| worker.cookie_count(worth));
+                absent = absent.saturating_sub(queries);
+                to.sample(&[("transport", transport.label()), ("cookie", worth.label())], queries as f64);
+            }
+            to.sample(&[("transport", transport.label()), ("cookie", "absent")], absent as f64);
+        }
+        to.family(
+            "meridian_rate_limited_total",
+            Kind::Counter,
+            "Queries over UDP from beyond a limit, by what became of them: answered (a valid cookie), truncated, badcookie, or dropped.",
+        );
+        for limited in Limited::ALL {
+            let queries = sum(Transport::Udp, &|worker| worker.limited_count(limited));
+            to.sample(&[("outcome", limited.label())], queries as f64);
+        }
+        let dropped = sum(Transport::Udp, &|worker| worker.event(Event::Limited));
+        to.sample(&[("outcome", "dropped")], dropped as f64);
+        to.family(
             "meridian_online_signatures_total",
             Kind::Counter,
             "Signatures that could not be made ahead: found among those made lately, made, or refused because there were too many.",
@@ -191,7 +219,17 @@ mod tests {
 
     fn note(rcode: Rcode, counters: &[CounterId]) -> Note<'_> {
         let (size, edns) = (Size::Whole, EdnsSeen::Absent);
-        Note { rcode, size, edns, zone: None, counters, steered: None, mode: None }
+        Note {
+            rcode,
+            size,
+            edns,
+            zone: None,
+            counters,
+            steered: None,
+            mode: None,
+            cookie: None,
+            limited: None,
+        }
     }
 
     #[test]

@@ -176,6 +176,7 @@ impl Outgoing {
             compact_ok: false,
             nsid: None,
             subnet: None,
+            cookie: None,
             keepalive: None,
             error: None,
             padded: false,

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::peers::Peers;
+use crate::cookie::Secrets;
 use crate::dnssec::{Signed, separate};
 use crate::geo::{Coordinates, LocationMap};
 use crate::health::BoardSpec;
 use crate::ids::ServiceId;
+use crate::limit::Limiter;
 use crate::now::Now;
 use crate::steer::{Calendar, Fleet, Plan, RttTable, Schedule};
 use crate::wire::ServiceBinding;
@@ -69,6 +71,25 @@ pub struct ResponderSettings {
     pub chaos: Chaos,
     /// Whether answers bring along what their records point to.
     pub additional: Additional,
+    /// Against queries that are not what they seem.
+    pub protection: Protection,
+}
+
+/// What keeps this server from being turned against others, and from being worn out.
+#[derive(Clone, Debug)]
+pub struct Protection {
+    /// DNS cookies; `None`: the option is passed over.
+    pub cookies: Option<Secrets>,
+    /// Response rate limiting over UDP; `None`: off.
+    pub limiter: Option<Arc<Limiter>>,
+    /// The largest UDP answer to a query without a valid cookie, in octets, where `udp_payload_max` is not less.
+    pub udp_payload_unproven_max: u16,
+}
+
+impl Protection {
+    /// None at all.
+    pub const OFF: Protection =
+        Protection { cookies: None, limiter: None, udp_payload_unproven_max: u16::MAX };
 }
 
 /// What the server says of itself in class CH: TXT data in wire form; `None` is refused.

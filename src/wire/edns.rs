@@ -1,6 +1,7 @@
 //! EDNS(0): what a query's OPT record says (RFC 6891), and the options this server knows.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 
 use super::query::Malformed;
 
@@ -13,6 +14,8 @@ impl OptionCode {
     pub const NSID: OptionCode = OptionCode(3);
     /// The client's network (RFC 7871).
     pub const CLIENT_SUBNET: OptionCode = OptionCode(8);
+    /// A proof that the client is where it says (RFC 7873).
+    pub const COOKIE: OptionCode = OptionCode(10);
     /// How long a connection may be idle (RFC 7828).
     pub const TCP_KEEPALIVE: OptionCode = OptionCode(11);
     /// Octets that say nothing but hide a message's length (RFC 7830).
@@ -71,6 +74,8 @@ pub struct Edns<'p> {
     pub nsid: bool,
     /// A well-formed client subnet.
     pub subnet: Option<ClientSubnet<'p>>,
+    /// A cookie of a length that cookies have.
+    pub cookie: Option<Cookie<'p>>,
     /// Whether the connection's idle timeout was asked for.
     pub keepalive: Keepalive,
     /// There was padding: the requester asks for some (RFC 7830 section 4).
@@ -108,6 +113,7 @@ impl<'p> Edns<'p> {
             compact_ok: ttl & 0xc000 == 0xc000,
             nsid: false,
             subnet: None,
+            cookie: None,
             keepalive: Keepalive::Absent,
             padding: false,
             options,
@@ -126,7 +132,7 @@ impl<'p> Edns<'p> {
 
     /// Reads the options; with a fault among them, none of them.
     pub(super) fn read_options(&mut self) -> Result<(), Malformed> {
-        let (mut nsid, mut client_subnet) = (false, None);
+        let (mut nsid, mut client_subnet, mut cookie) = (false, None, None);
         let (mut keepalive, mut padding) = (Keepalive::Absent, false);
         let mut rest = self.options;
         while !rest.is_empty() {
@@ -137,6 +143,10 @@ impl<'p> Edns<'p> {
                 OptionCode::CLIENT_SUBNET => {
                     client_subnet = Some(ClientSubnet::parse(option.data).ok_or(Malformed::ClientSubnet)?);
                 }
+                // The first counts; the lengths of the others say nothing.
+                OptionCode::COOKIE if cookie.is_none() => {
+                    cookie = Some(Cookie::parse(option.data).ok_or(Malformed::Options)?);
+                }
                 OptionCode::TCP_KEEPALIVE if option.data.is_empty() && keepalive != Keepalive::Stated => {
                     keepalive = Keepalive::Asked;
                 }
@@ -146,7 +156,7 @@ impl<'p> Edns<'p> {
             }
             rest = after;
         }
-        (self.nsid, self.subnet) = (nsid, client_subnet);
+        (self.nsid, self.subnet, self.cookie) = (nsid, client_subnet, cookie);
         (self.keepalive, self.padding) = (keepalive, padding);
         Ok(())
     }
@@ -158,6 +168,29 @@ fn split_option(octets: &[u8]) -> Option<(EdnsOption<'_>, &[u8])> {
     let length = u16::from_be_bytes([length_high, length_low]);
     let (data, after) = rest.split_at_checked(usize::from(length))?;
     Some((EdnsOption { code: OptionCode(u16::from_be_bytes([code_high, code_low])), data }, after))
+}
+
+/// The client's part of a cookie (RFC 7873 section 4).
+pub const CLIENT_COOKIE_OCTETS: usize = 8;
+/// A server's part, whoever made it.
+const SERVER_COOKIE_OCTETS: RangeInclusive<usize> = 8..=32;
+
+/// A cookie option of a query, its lengths right (RFC 7873 section 4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cookie<'p> {
+    /// The client's part.
+    pub client: [u8; CLIENT_COOKIE_OCTETS],
+    /// The server's part; empty where the client has none yet.
+    pub server: &'p [u8],
+}
+
+impl<'p> Cookie<'p> {
+    /// From an option's data; `None` for lengths that no cookie has (RFC 7873 section 5.2.2).
+    pub fn parse(data: &'p [u8]) -> Option<Cookie<'p>> {
+        let (client, server) = data.split_first_chunk()?;
+        let right = server.is_empty() || SERVER_COOKIE_OCTETS.contains(&server.len());
+        right.then_some(Cookie { client: *client, server })
+    }
 }
 
 /// A well-formed client subnet option of a query (RFC 7871 section 6).
@@ -232,6 +265,14 @@ mod tests {
         check(0xc000, true, true);
         check(0x4000, false, false);
         check(0x3fff, false, false);
+    }
+
+    #[test]
+    fn rfc7873_4_a_cookie_has_8_octets_or_16_to_40() {
+        for length in 0..64_usize {
+            let right = length == 8 || (16..=40).contains(&length);
+            assert_eq!(Cookie::parse(&vec![0; length]).is_some(), right, "{length}");
+        }
     }
 
     #[test]

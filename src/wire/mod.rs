@@ -12,14 +12,16 @@ mod types;
 mod writer;
 
 pub use binding::{ServiceBinding, SvcParamKey};
-pub use edns::{ClientSubnet, Edns, EdnsOption, ExtendedError, Keepalive, OptionCode};
+pub use edns::{
+    CLIENT_COOKIE_OCTETS, ClientSubnet, Cookie, Edns, EdnsOption, ExtendedError, Keepalive, OptionCode,
+};
 pub use freshness::freshness;
 pub use name::{
     LABEL_OCTETS_MAX, NAME_OCTETS_MAX, Name, NameTextError, name_octets, name_text, parse_name, read_name,
 };
 pub use query::{Header, Malformed, Parsed, Query, Question, Rejected, Silence};
 pub use types::{Class, Opcode, Rcode, Rtype};
-pub use writer::{Full, HEADER_OCTETS, Opt, Owner, ResponseWriter, Section, Verdict};
+pub use writer::{COOKIE_OCTETS, Full, HEADER_OCTETS, Opt, Owner, ResponseWriter, Section, Verdict};
 
 /// The largest DNS message: TCP's length field has 16 bits (RFC 1035 section 4.2.2).
 pub const MESSAGE_OCTETS_MAX: usize = 65_535;

@@ -145,6 +145,8 @@ pub enum Parsed<'p> {
     Query(Query<'p>),
     /// A zone has changed, somebody says (RFC 1996).
     Notify(Query<'p>),
+    /// Nothing is asked but a cookie (RFC 7873 section 5.4); FORMERR for who knows none.
+    CookieRequest(Rejected<'p>),
     /// To be answered with an error.
     Rejected(Rejected<'p>),
     /// Not to be answered.
@@ -177,7 +179,7 @@ impl<'p> Parsed<'p> {
         let opcode_fault = match header.opcode {
             Opcode::QUERY => None,
             // One that makes sense may come from a primary.
-            Opcode::NOTIFY if body.fault.is_none() => None,
+            Opcode::NOTIFY if body.fault.is_none() && body.question.is_some() => None,
             Opcode::NOTIFY | Opcode::UPDATE => Some(Malformed::ForbiddenOpcode),
             _ => Some(Malformed::UnknownOpcode),
         };
@@ -186,13 +188,14 @@ impl<'p> Parsed<'p> {
                 let query = Query { header, question, edns: body.edns, tsig: body.tsig };
                 if header.opcode == Opcode::NOTIFY { Parsed::Notify(query) } else { Parsed::Query(query) }
             }
-            (fault, question) => Parsed::Rejected(Rejected {
-                header,
-                question,
-                edns: body.edns,
-                tsig: body.tsig,
-                why: fault.unwrap_or(Malformed::QuestionCount),
-            }),
+            (fault, question) => {
+                let why = fault.unwrap_or(Malformed::QuestionCount);
+                let rejected = Rejected { header, question, edns: body.edns, tsig: body.tsig, why };
+                match fault {
+                    None => Parsed::CookieRequest(rejected),
+                    Some(_) => Parsed::Rejected(rejected),
+                }
+            }
         }
     }
 }
@@ -215,7 +218,10 @@ impl<'p> Body<'p> {
     fn parse(packet: &'p [u8], octets: &'p [u8], counts: &Counts) -> Body<'p> {
         let mut body = Body { question: None, edns: None, tsig: None, fault: None };
         body.fault = body.read(packet, octets, counts).err();
-        if counts.questions != 1 {
+        let is_cookie_request = counts.questions == 0
+            && body.fault.is_none()
+            && body.edns.is_some_and(|edns| edns.cookie.is_some());
+        if counts.questions != 1 && !is_cookie_request {
             body.question = None;
             body.fault = Some(Malformed::QuestionCount);
         }

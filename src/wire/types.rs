@@ -236,11 +236,13 @@ pub enum Rcode {
     NotAuth,
     /// The EDNS version is not known (RFC 6891).
     BadVers,
+    /// 23: the cookie is missing or wrong: ask again with the one that comes along (RFC 7873).
+    BadCookie,
 }
 
 impl Rcode {
     /// Every response code, in the order in which counters are kept.
-    pub const ALL: [Rcode; 9] = [
+    pub const ALL: [Rcode; 10] = [
         Rcode::NoError,
         Rcode::FormErr,
         Rcode::ServFail,
@@ -250,6 +252,7 @@ impl Rcode {
         Rcode::YxDomain,
         Rcode::NotAuth,
         Rcode::BadVers,
+        Rcode::BadCookie,
     ];
 
     /// The registry's number: the upper eight bits go into OPT.
@@ -264,6 +267,7 @@ impl Rcode {
             Rcode::YxDomain => 6,
             Rcode::NotAuth => 9,
             Rcode::BadVers => 16,
+            Rcode::BadCookie => 23,
         }
     }
 
@@ -279,6 +283,7 @@ impl Rcode {
             Rcode::YxDomain => "YXDOMAIN",
             Rcode::NotAuth => "NOTAUTH",
             Rcode::BadVers => "BADVERS",
+            Rcode::BadCookie => "BADCOOKIE",
         }
     }
 

@@ -24,6 +24,9 @@ const PADDED_TO_OCTETS: usize = 468;
 /// The head of an option: code and length.
 const OPTION_HEAD_OCTETS: usize = 4;
 
+/// A client cookie and a server's as this server makes them (RFC 9018 section 4).
+pub const COOKIE_OCTETS: usize = 24;
+
 /// The longest NSID sent: a reply of 512 octets has to hold the longest question and OPT.
 const NSID_OCTETS_MAX: usize = 128;
 
@@ -75,6 +78,8 @@ pub struct Opt<'o> {
     pub nsid: Option<&'o [u8]>,
     /// The query's client subnet, and the scope to answer it with.
     pub subnet: Option<(ClientSubnet<'o>, u8)>,
+    /// The query's client cookie with this server's (RFC 7873), where it had one.
+    pub cookie: Option<[u8; COOKIE_OCTETS]>,
     /// How long the connection may be idle, in units of 100 ms, where it was asked for.
     pub keepalive: Option<u16>,
     /// Sent if there is room.
@@ -140,6 +145,7 @@ impl<'b> ResponseWriter<'b> {
         let octets = OPT_OCTETS
             + opt.nsid.map_or(0, |nsid| 4 + nsid.len().min(NSID_OCTETS_MAX))
             + opt.subnet.map_or(0, |(subnet, _)| 4 + subnet.data().len())
+            + opt.cookie.map_or(0, |cookie| OPTION_HEAD_OCTETS + cookie.len())
             + opt.keepalive.map_or(0, |_| OPTION_HEAD_OCTETS + size_of::<u16>());
         self.limit = self.limit.saturating_sub(octets).max(self.end);
     }
@@ -438,6 +444,9 @@ impl<'b> ResponseWriter<'b> {
         }
         if let Some(nsid) = opt.nsid {
             let _ = self.option(OptionCode::NSID, [], nsid.get(..NSID_OCTETS_MAX).unwrap_or(nsid));
+        }
+        if let Some(cookie) = opt.cookie {
+            let _ = self.option(OptionCode::COOKIE, cookie, &[]);
         }
         if let Some(keepalive) = opt.keepalive {
             let _ = self.option(OptionCode::TCP_KEEPALIVE, keepalive.to_be_bytes(), &[]);

@@ -90,6 +90,7 @@ pub fn view_of_given(zone: Arc<Zone>, signed: Option<Arc<Signed>>) -> View {
             peers: Peers::default(),
             chaos: Chaos::default(),
             additional: Additional::Given,
+            protection: meridian::view::Protection::OFF,
         },
     };
     View::new(Arc::new(snapshot), HealthTable::unknown(0, 0), Calendar::default(), None)
@@ -164,7 +165,13 @@ impl World {
             packet.extend([0, 0, 41, 0x10, 0, 0, 0, flags, 0, 0, 0]);
         }
         let source = "203.0.113.7".parse().unwrap();
-        let asked = Asked { source, transport, class: ClientClass::DEFAULT, idle_timeout: None };
+        let asked = Asked {
+            source,
+            transport,
+            class: ClientClass::DEFAULT,
+            idle_timeout: None,
+            admission: meridian::limit::Admission::Within,
+        };
         let mut buffer = vec![0; 65_535];
         let outcome =
             respond(&self.view, &asked, self.now, self.draw, &packet, &mut buffer, &mut self.online);

@@ -293,6 +293,7 @@ impl Server for World {
             transport: if question.tcp { Transport::Tcp } else { Transport::Udp },
             class: self.view.snapshot.catalog.classes().of(question.from, question.at),
             idle_timeout: None,
+            admission: meridian::limit::Admission::Within,
         };
         let mut buffer = vec![0; 65535];
         let mut unsigned = OnlineSignatures::new(OnlineLimits::NONE, [0; 16]);

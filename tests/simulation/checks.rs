@@ -414,6 +414,7 @@ fn wire(node: &Node, given: Given<'_>, selection: &Selection<'_>) -> Result<(), 
         transport: Transport::Udp,
         class: ClientClass::DEFAULT,
         idle_timeout: None,
+        admission: meridian::limit::Admission::Within,
     };
     let mut buffer = [0; 1500];
     let mut unsigned = OnlineSignatures::new(OnlineLimits::NONE, [0; 16]);

@@ -22,6 +22,7 @@ mod secondary;
 mod secret;
 mod server;
 mod services;
+mod shield;
 mod transfer;
 mod transports;
 mod tree;
@@ -128,6 +129,8 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
     let control = server::control(cx, &main);
     let geoip = server::geoip(cx, &main);
     let dnssec = dnssec::dnssec(cx, &main);
+    let rate_limit = shield::rate_limit(cx, &main);
+    let cookies = shield::cookies(cx, &main);
     let probes = server::probes(cx, &main);
     let governor = protection::governor(cx, &main, GovernorSpec::USUAL);
 
@@ -199,6 +202,8 @@ fn main_file(cx: &mut Context, sources: &Sources) -> Option<Config> {
         control,
         geoip,
         dnssec,
+        rate_limit,
+        cookies,
         probes,
         governor,
         regions: regions_read,

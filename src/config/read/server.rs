@@ -34,6 +34,9 @@ pub fn server(cx: &mut Context, main: &Table) -> Server {
         udp_payload_max: table
             .integer(cx, "udp_payload")
             .map_or(default.udp_payload_max, |at| at.value as u16),
+        udp_payload_unproven_max: table
+            .integer(cx, "udp_payload_without_cookie")
+            .map_or(default.udp_payload_unproven_max, |at| at.value as u16),
         nsid: nsid(cx, &table),
         version: chaos(cx, &table, "version"),
         identity: chaos(cx, &table, "identity"),
@@ -69,6 +72,7 @@ fn default_server() -> Server {
         ],
         workers: None,
         udp_payload_max: 1232,
+        udp_payload_unproven_max: u16::MAX,
         nsid: None,
         version: None,
         identity: None,
@@ -180,7 +184,7 @@ fn removed_max(cx: &mut Context, table: &Table) -> Option<u8> {
 }
 
 /// Networks; none where the key is not written.
-fn networks(cx: &mut Context, table: &Table, key: &str) -> Vec<IpNet> {
+pub fn networks(cx: &mut Context, table: &Table, key: &str) -> Vec<IpNet> {
     let Some((elements, span)) = table.one_or_many(key) else { return Vec::new() };
     if elements.len() > NETWORKS_MAX {
         cx.error(span, format!("`{key}` has {} networks", elements.len()), format!("at most {NETWORKS_MAX}"));

@@ -11,6 +11,7 @@ mod protection;
 mod schedule;
 mod secondary;
 mod service;
+mod shield;
 mod transfer;
 mod transports;
 
@@ -28,6 +29,7 @@ pub use protection::{FAILBACK, GOVERNOR};
 pub use schedule::{SCHEDULE, WINDOW};
 pub use secondary::{PRIMARY, SECONDARY};
 pub use service::{BINDING, SCOPE_FLOOR, SERVICE, TTL_BOUNDS};
+pub use shield::{COOKIES, RATE_LIMIT};
 pub use transfer::{TRANSFER, TRANSFER_NOTIFY, TRANSFER_TO, TSIG};
 pub use transports::{HTTPS_SERVER, QUIC, TLS};
 
@@ -144,6 +146,13 @@ pub static MAIN: Shape = Shape {
             "every default",
             "Where the keys of signed zones are kept, and who looks after them.",
         ),
+        optional(
+            "rate_limit",
+            Kind::Table(&RATE_LIMIT),
+            "off",
+            "How much is answered to one source over UDP.",
+        ),
+        optional("cookies", Kind::Table(&COOKIES), "every default", "DNS cookies."),
         optional("probes", Kind::Table(&PROBES), "every default", "Limits of health probing."),
         optional(
             "governor",
@@ -232,6 +241,12 @@ pub static SERVER: Shape = Shape {
             Kind::Integer(512, 4096),
             "1232",
             "The largest UDP answer that is sent, in octets, and the size announced.",
+        ),
+        optional(
+            "udp_payload_without_cookie",
+            Kind::Integer(512, 4096),
+            "that of `udp_payload`",
+            "The largest UDP answer to a query without a valid DNS cookie, in octets.",
         ),
         optional(
             "nsid",
@@ -618,6 +633,8 @@ static ALL: &[&Shape] = &[
     &QUIC,
     &CONTROL,
     &GEOIP,
+    &RATE_LIMIT,
+    &COOKIES,
     &PROBES,
     &REGION,
     &MONITOR,

@@ -4,6 +4,7 @@
 
 mod additional;
 mod chaos;
+mod cookies;
 mod edns;
 mod hostile;
 mod lookups;
@@ -99,6 +100,7 @@ impl Fixture {
                 peers: Peers::default(),
                 chaos: crate::view::Chaos::default(),
                 additional: crate::view::Additional::Given,
+                protection: crate::view::Protection::OFF,
             },
             many: (0..200).map(|i| IpAddr::from([198, 51, 100, i])).collect(),
         }
@@ -166,7 +168,7 @@ impl Steering for Fixture {
 }
 
 /// A question as a line: `NAME TYPE [+tcp|+tls|+https|+quic] [+edns] [+do] [+bufsize=N] [+nsid]
-/// [+subnet=ADDRESS/LENGTH] [+keepalive[=TENTHS]] [+padding=OCTETS]`.
+/// [+subnet=ADDRESS/LENGTH] [+keepalive[=TENTHS]] [+padding=OCTETS] [+cookie=HEX]`.
 struct Ask {
     packet: Vec<u8>,
     asked: Asked,
@@ -197,6 +199,7 @@ fn ask(line: &str) -> Ask {
             ("+do", _) => dnssec_ok = true,
             ("+bufsize", octets) => payload = octets.parse().unwrap(),
             ("+nsid", _) => options.push((3, Vec::new())),
+            ("+cookie", hex) => options.push((10, octets_of(hex))),
             ("+class", number) => class = number.parse().unwrap(),
             ("+subnet", network) => {
                 let data = subnet_data(network);
@@ -226,8 +229,19 @@ fn ask(line: &str) -> Ask {
     let idle_timeout =
         matches!(transport, Transport::Tcp | Transport::Tls).then_some(Duration::from_secs(10));
     let source = "203.0.113.53".parse().unwrap();
-    let asked = Asked { source, transport, class: ClientClass::DEFAULT, idle_timeout };
+    let asked = Asked {
+        source,
+        transport,
+        class: ClientClass::DEFAULT,
+        idle_timeout,
+        admission: crate::limit::Admission::Within,
+    };
     Ask { packet, asked, has_edns: edns, subnet, limit }
+}
+
+/// Octets written in hexadecimal digits.
+fn octets_of(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
 fn option(code: u16, data: &[u8]) -> Vec<u8> {
@@ -310,6 +324,10 @@ fn lines(reply: &[u8]) -> Vec<String> {
                     format!(" subnet={}/{}/{}", s.addr(), s.source_prefix(), s.scope_prefix())
                 }
                 EdnsOption::NSID(id) => format!(" nsid={}", String::from_utf8_lossy(id.as_ref())),
+                EdnsOption::Unknown(10, data) => {
+                    let hex: String = data.iter().map(|octet| format!("{octet:02x}")).collect();
+                    format!(" cookie={hex}")
+                }
                 EdnsOption::Unknown(11, data) => {
                     format!(" keepalive={}", u16::from_be_bytes([data[0], data[1]]))
                 }

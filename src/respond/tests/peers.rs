@@ -42,7 +42,13 @@ fn message(opcode: u8, zone: &str, rtype: Rtype) -> Vec<u8> {
 
 fn asked(from: &str, transport: Transport) -> Asked {
     let class = ClientClass::DEFAULT;
-    Asked { source: from.parse().unwrap(), transport, class, idle_timeout: None }
+    Asked {
+        source: from.parse().unwrap(),
+        transport,
+        class,
+        idle_timeout: None,
+        admission: crate::limit::Admission::Within,
+    }
 }
 
 fn outcome<'v>(fixture: &'v Fixture, asked: &Asked, packet: &[u8], buffer: &mut [u8]) -> Outcome<'v> {
