@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meridian::compile::locations::Atlas;
-use meridian::compile::{Inputs, compile};
+use meridian::compile::{Given, Inputs, compile};
 use meridian::config::{FileId, SourceFile, Sources};
 use meridian::dnssec::{OnlineLimits, OnlineSignatures};
 use meridian::health::HealthTable;
@@ -77,8 +77,7 @@ fn view() -> View {
     let config = config.unwrap_or_else(|| panic!("{problems:#?}"));
     let inputs = Inputs {
         sources: &sources,
-        atlas: &Atlas::default(),
-        maps: &[],
+        locations: &mut Given { atlas: &Atlas::default(), maps: &[] },
         generation: 1,
         counter: &mut |_, _| CounterId(0),
         progress: &mut |_, _| {},

@@ -60,8 +60,7 @@ fn compiled(sources: &Sources, atlas: &Atlas, maps: &[Arc<LocationMap>]) -> Snap
     let config = config.unwrap_or_else(|| panic!("{problems:#?}\n{}", text()));
     let inputs = meridian::compile::Inputs {
         sources,
-        atlas,
-        maps,
+        locations: &mut meridian::compile::Given { atlas, maps },
         generation: 1,
         counter: &mut |_, _| CounterId(0),
         progress: &mut |_, _| {},

@@ -39,8 +39,7 @@ fn view_of(sources: Sources) -> View {
     let atlas = Atlas::new(vec![database], vec![], Overrides::default());
     let inputs = meridian::compile::Inputs {
         sources: &sources,
-        atlas: &atlas,
-        maps: &[],
+        locations: &mut meridian::compile::Given { atlas: &atlas, maps: &[] },
         generation: 1,
         counter: &mut |_, _| CounterId(0),
         progress: &mut |_, _| {},

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use meridian::compile::locations::{Atlas, Overrides};
-use meridian::compile::{Inputs, compile};
+use meridian::compile::{Given, Inputs, compile};
 use meridian::config::{FileId, Problems, SourceFile, Sources};
 use meridian::cookie::{Secret, Secrets};
 use meridian::dnssec::{
@@ -56,8 +56,7 @@ pub fn compiled(sources: &Sources, config: &meridian::config::Config) -> (Option
     let overrides = Overrides::read(FileId(3), &feed, &mut Problems::default());
     let inputs = Inputs {
         sources,
-        atlas: &Atlas::new(vec![], vec![], overrides),
-        maps: &[],
+        locations: &mut Given { atlas: &Atlas::new(vec![], vec![], overrides), maps: &[] },
         generation: 1,
         counter: &mut |_, _| CounterId(0),
         progress: &mut |_, _| {},

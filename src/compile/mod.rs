@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use crate::config::{self, Config, Problems, Service, Sources, Span};
 use crate::dnssec::{self, GivenFault, Separated, Signed};
-use crate::geo::LocationMap;
 use crate::health::ServiceSpec;
 use crate::ids::{CounterId, RegionId};
 use crate::steer::{Fleet, Plan};
@@ -29,9 +28,8 @@ use crate::view::{Additional, Bindings, Chaos, Protection, ResponderSettings, Sn
 use crate::wire::ServiceBinding;
 use crate::zone::{Catalog, ClassSpec, ClientClasses, Validity, Zone};
 
-pub use maps::MapsError;
+pub use maps::{Both, Given, Locations, MapsError};
 
-use locations::Atlas;
 use zonefile::SteeredOwner;
 
 /// What goes into a snapshot besides the configuration.
@@ -39,9 +37,7 @@ pub struct Inputs<'i> {
     /// The texts that the configuration was read from: zone files among them.
     pub sources: &'i Sources,
     /// The locations.
-    pub atlas: &'i Atlas,
-    /// Maps made earlier from the same locations: taken over where the question is the same.
-    pub maps: &'i [Arc<LocationMap>],
+    pub locations: &'i mut dyn Locations,
     /// The snapshot's number.
     pub generation: u64,
     /// Gives out counters by identity: (service, `pool/endpoint`).
@@ -63,8 +59,9 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
     if problems.has_errors() {
         return (None, problems);
     }
-    let maps = match maps::maps(plans.maps, config, inputs.atlas, inputs.maps, inputs.progress) {
-        Ok(maps) => maps,
+    let maps = match maps::maps(plans.maps, config, inputs.locations, inputs.progress) {
+        Ok(Some(maps)) => maps,
+        Ok(None) => return (None, problems),
         Err(error) => {
             let span = config.geoip.database.first().map(|(_, span)| *span);
             problems.error(span, error.to_string(), "replace the file, or name another one under [geoip]");
@@ -83,7 +80,7 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
         maps: maps.into(),
         board: Arc::new(board),
         monitors: config.monitors.iter().map(|monitor| monitor.name.as_str().into()).collect(),
-        attributions: inputs.atlas.attributions().into_iter().map(Into::into).collect(),
+        attributions: inputs.locations.attributions().into(),
         responder: ResponderSettings {
             udp_payload_max: config.server.udp_payload_max,
             nsid: config.server.nsid.as_deref().map(Into::into),

@@ -349,7 +349,7 @@ pub mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use crate::compile::locations::Atlas;
-    use crate::compile::{Inputs, compile};
+    use crate::compile::{Given, Inputs, compile};
     use crate::config::{SourceFile, Sources, Style};
     use crate::ids::CounterId;
     use crate::secondary::{Limits, Store};
@@ -381,8 +381,7 @@ secret = \"AAECAwQFBgcICQoLDA0ODw==\"
         let config = config.unwrap_or_else(|| panic!("{}", config::text(&sources, &problems, Style::Plain)));
         let inputs = Inputs {
             sources: &sources,
-            atlas: &Atlas::default(),
-            maps: &[],
+            locations: &mut Given { atlas: &Atlas::default(), maps: &[] },
             generation: 1,
             counter: &mut |_, _| CounterId(0),
             progress: &mut |_, _| {},

@@ -7,6 +7,7 @@
 mod certificates;
 mod command;
 mod entrances;
+mod locations;
 mod notify;
 mod operated;
 mod prepare;
@@ -35,8 +36,9 @@ pub use command::{
     LoadFigures, Phase, ProbeCounts, RefreshRequest, Refreshed, RegionStatus, ReloadCounts, ReloadRequest,
     Reloaded, SecondaryStatus, ServiceStatus, ShareStatus, Status, ZoneStatus,
 };
+pub use locations::{EarlierMaps, LocationFiles};
 pub use operated::{Done, Fault, NotOperated, OperateRequest, Operated, OverrideStatus, PostRequest};
-pub use prepare::{EarlierMaps, LocationFiles, Prepared, Reading, Refused, Source};
+pub use prepare::{Prepared, Reading, Refused, Source};
 pub use progress::Progress;
 
 use crate::config::Config;

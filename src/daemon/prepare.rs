@@ -1,23 +1,20 @@
 //! From files to something that can be put in force: the one path that a start, a reload and a check
 //! take.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::certificates::{self, Readings};
+use super::locations::{EarlierMaps, LocationFiles, Reader};
 use super::progress::Progress;
 use super::secondaries::{Carried, InMemory, carry};
 use super::shield;
 use super::signing::came;
 use crate::compile::floors::{self, FloorShare};
-use crate::compile::locations::{Atlas, Database, Overrides};
 use crate::compile::secondary::recipes;
 use crate::compile::{Inputs, compile};
-use crate::config::{
-    self, Config, FileId, Geoip, Https, Problems, Quic, Severity, SourceFile, Sources, Span, Style,
-};
-use crate::geo::{ClientPrefix, LocationMap, Row};
+use crate::config::{self, Config, Https, Problems, Quic, Sources, Style};
 use crate::health::BoardLimits;
 use crate::ids::CounterId;
 use crate::limit::Limiter;
@@ -72,30 +69,6 @@ pub struct Refused {
     pub problems: String,
 }
 
-/// What location maps are made from: while these files stay as they are, maps can be taken over.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-struct Places(Vec<(PathBuf, u64, Option<SystemTime>)>);
-
-/// The location files of a configuration. They are not kept in memory once the maps are made; who asks
-/// for one row has them opened again.
-pub struct LocationFiles {
-    source: Source,
-    geoip: Geoip,
-    /// As they were when the maps were made.
-    places: Places,
-    /// One at a time: a database may take a gigabyte.
-    asked: Mutex<()>,
-}
-
-/// Maps made earlier, and what from; and what else goes on over a reload.
-#[derive(Clone, Default)]
-pub struct EarlierMaps {
-    files: Option<Arc<LocationFiles>>,
-    maps: Vec<Arc<LocationMap>>,
-    /// What sources have had of late.
-    limiter: Option<Arc<Limiter>>,
-}
-
 impl Source {
     /// Reads, checks and compiles everything. `counter` gives out counters by service and endpoint.
     pub fn read(
@@ -126,28 +99,24 @@ impl Source {
         counter: &mut dyn FnMut(&str, &str) -> CounterId,
         problems: &mut Problems,
     ) -> Option<Prepared> {
-        let mut places = Places::default();
-        let atlas = self.atlas(&config.geoip, sources, &mut places, problems);
-        let same = earlier.files.as_ref().is_some_and(|files| files.places == places);
-        let maps = if same { earlier.maps.as_slice() } else { &[] };
+        let mut locations = Reader::new(&self.path, &config.geoip, earlier, sources);
         let mut progress = Progress::new("compiling the location map");
         let inputs = Inputs {
             sources,
-            atlas: &atlas,
-            maps,
+            locations: &mut locations,
             generation,
             counter,
             progress: &mut |done, total| progress.at(done, total),
         };
         let (snapshot, found) = compile(&config, inputs);
+        problems.0.extend(locations.problems().0);
         problems.0.extend(found.0);
         let mut snapshot = snapshot.filter(|_| !problems.has_errors())?;
         snapshot.responder.protection = shield::protection(&config, earlier.limiter.as_ref());
         let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         came::warn(&config, &snapshot, since.as_secs() as u32, problems);
         let warnings = config::text(sources, problems, Style::Plain);
-        let (source, geoip) = (self.clone(), config.geoip.clone());
-        let files = Arc::new(LocationFiles { source, geoip, places, asked: Mutex::new(()) });
+        let files = Arc::new(locations.into_files());
         let (certificates, certificate_problems) = (Readings::default(), String::new());
         let snapshot = Arc::new(snapshot);
         Some(Prepared {
@@ -172,105 +141,6 @@ impl Source {
         let earlier = EarlierMaps::default();
         let plain = self.compile(plain, &mut sources, 1, &earlier, &mut |_, _| CounterId(0), &mut problems);
         plain.map_or_else(Vec::new, |plain| floors::shares(&prepared.snapshot, &plain.snapshot))
-    }
-
-    /// Opens the location files. A file that cannot be used is an error at its place.
-    fn atlas(
-        &self,
-        geoip: &Geoip,
-        sources: &mut Sources,
-        places: &mut Places,
-        problems: &mut Problems,
-    ) -> Atlas {
-        let mut databases = Vec::new();
-        for (path, span) in &geoip.database {
-            databases.extend(self.database(path, *span, places, problems));
-        }
-        let mut asn = Vec::new();
-        if let Some((path, span)) = &geoip.asn {
-            asn.extend(self.database(path, *span, places, problems));
-        }
-        let overrides = match &geoip.overrides {
-            Some((path, span)) => self.overrides(path, *span, sources, places, problems),
-            None => Overrides::default(),
-        };
-        Atlas::new(databases, asn, overrides)
-    }
-
-    fn database(
-        &self,
-        path: &Path,
-        span: Span,
-        places: &mut Places,
-        problems: &mut Problems,
-    ) -> Option<Database> {
-        let bytes = self.bytes(path, span, places, problems)?;
-        match Database::open(bytes, &path.display().to_string()) {
-            Ok(database) => Some(database),
-            Err(error) => {
-                problems.error(span, format!("{} {}", error.file, error.problem), error.mend);
-                None
-            }
-        }
-    }
-
-    /// Reads the overrides; they become one of the sources, so that problems show their own lines.
-    fn overrides(
-        &self,
-        path: &Path,
-        span: Span,
-        sources: &mut Sources,
-        places: &mut Places,
-        problems: &mut Problems,
-    ) -> Overrides {
-        let Some(bytes) = self.bytes(path, span, places, problems) else { return Overrides::default() };
-        let source = SourceFile { path: load::beside(&self.path, path).display().to_string(), bytes };
-        let overrides = Overrides::read(FileId(sources.files.len() as u32), &source, problems);
-        sources.files.push(source);
-        overrides
-    }
-
-    fn bytes(
-        &self,
-        path: &Path,
-        span: Span,
-        places: &mut Places,
-        problems: &mut Problems,
-    ) -> Option<Vec<u8>> {
-        let beside = load::beside(&self.path, path);
-        if let Ok(about) = std::fs::metadata(&beside) {
-            places.0.push((beside.clone(), about.len(), about.modified().ok()));
-        }
-        match load::read_bytes(&beside, load::DATABASE_OCTETS_MAX) {
-            Ok(bytes) => Some(bytes),
-            Err(why) => {
-                let hint = "paths are relative to the configuration file";
-                problems.error(span, format!("{} cannot be read: {why}", beside.display()), hint);
-                None
-            }
-        }
-    }
-}
-
-impl LocationFiles {
-    /// What they say of a client. Reads whole files: not for a thread that others wait for.
-    ///
-    /// # Errors
-    /// One line that says why they cannot be asked.
-    pub fn row(&self, client: ClientPrefix) -> Result<Row, String> {
-        if self.geoip.database.is_empty() && self.geoip.asn.is_none() && self.geoip.overrides.is_none() {
-            return Err("no location file is configured".to_owned());
-        }
-        let _alone = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut places, mut problems) = (Places::default(), Problems::default());
-        let atlas = self.source.atlas(&self.geoip, &mut Sources::default(), &mut places, &mut problems);
-        if let Some(problem) = problems.0.iter().find(|problem| problem.severity == Severity::Error) {
-            return Err(problem.message.clone());
-        }
-        if places != self.places {
-            return Err("the location files have changed since they were read: reload".to_owned());
-        }
-        atlas.row(client).map_err(|error| error.to_string())
     }
 }
 

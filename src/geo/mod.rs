@@ -8,6 +8,7 @@ mod floor;
 mod key;
 mod lens;
 mod map;
+mod order;
 mod place;
 mod prefix;
 mod row;

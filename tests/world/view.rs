@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use meridian::compile::Inputs;
 use meridian::compile::locations::{Atlas, Overrides};
+use meridian::compile::{Given, Inputs};
 use meridian::config::{FileId, Problems, SourceFile, Sources};
 use meridian::health::HealthTable;
 use meridian::ids::CounterId;
@@ -30,8 +30,7 @@ pub fn example_com(config: &str, zone: &str, names: &str, geofeed: &str) -> View
     assert!(!problems.has_errors(), "{problems:#?}");
     let inputs = Inputs {
         sources: &sources,
-        atlas: &Atlas::new(vec![], vec![], overrides),
-        maps: &[],
+        locations: &mut Given { atlas: &Atlas::new(vec![], vec![], overrides), maps: &[] },
         generation: 1,
         counter: &mut |_, _| CounterId(0),
         progress: &mut |_, _| {},

@@ -41,6 +41,20 @@ pub struct Stretch {
     pub origin: Origin,
 }
 
+/// Addresses of one family of which the sources say the same, as [`Atlas::stream`] gives them.
+pub struct Streamed<'s> {
+    /// The first address, left-aligned.
+    pub first: u128,
+    /// The last address likewise, its unused low bits set.
+    pub last: u128,
+    /// The number of what is said: equal numbers of one stream are equal locations. `None`: nothing is known.
+    pub number: Option<u32>,
+    /// Whether an override says so.
+    pub is_override: bool,
+    /// Reads the location of the number: where it is asked once for each number, each record is decoded once.
+    pub location: &'s mut dyn FnMut() -> Result<Option<Location>, LocationError>,
+}
+
 /// Who says where a stretch is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {
@@ -224,6 +238,26 @@ impl Atlas {
         visit: &mut dyn FnMut(&[Location], Stretch),
     ) -> Result<(), LocationError> {
         scan::scan(self, progress, visit)
+    }
+
+    /// Visits all addresses of one family in order, as [`Atlas::scan`] does, but keeps no list of locations: who
+    /// visits reads one when it needs it. Neighbours may be alike. `passed` gets how much of
+    /// [`Atlas::units`] is done, about a hundred times.
+    ///
+    /// # Errors
+    /// When a database is damaged, and those of `visit`.
+    pub fn stream<E: From<LocationError>>(
+        &self,
+        family: Family,
+        passed: &mut dyn FnMut(u64),
+        visit: &mut dyn FnMut(Streamed<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        scan::stream(self, family, passed, visit)
+    }
+
+    /// How much a stream of a family has to pass.
+    pub fn units(&self, family: Family) -> u64 {
+        self.places(family).map_or(0, |database| database.units(family))
     }
 
     /// What is known of one address, and who says so.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use super::{Atlas, Cursor, LocationError, Origin, Run, Stretch};
+use super::{Atlas, Cursor, LocationError, Origin, Run, Streamed, Stretch};
 use crate::geo::Location;
 use crate::ids::Family;
 
@@ -17,7 +17,6 @@ const PROGRESS_REPORTS: u64 = 100;
 /// What the sources say of one stretch, before it is a location.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Sayings {
-    family: Family,
     place: Option<u32>,
     asn: Option<u32>,
     entry: Option<u32>,
@@ -29,7 +28,7 @@ pub(super) fn scan(
     progress: &mut dyn FnMut(u64, u64),
     visit: &mut dyn FnMut(&[Location], Stretch),
 ) -> Result<(), LocationError> {
-    let total = Family::ALL.into_iter().map(|family| units(atlas, family)).sum();
+    let total = Family::ALL.into_iter().map(|family| atlas.units(family)).sum();
     let mut meter = Meter { progress, done: 0, total, shown: 0 };
     let mut names = Interner::default();
     for family in Family::ALL {
@@ -46,26 +45,15 @@ fn scan_family(
     names: &mut Interner,
     visit: &mut dyn FnMut(&[Location], Stretch),
 ) -> Result<(), LocationError> {
-    let mut place = Lane::new(atlas.places(family).map(|database| database.runs(family)))?;
-    let mut asn = Lane::new(atlas.system_numbers(family).map(|database| database.runs(family)))?;
-    let mut entry = Lane::new(Some(atlas.overrides.runs(family)))?;
     let before = meter.done;
-    let mut first = 0u128;
     let mut pending: Option<Stretch> = None;
     let mut previous: Option<(Sayings, Option<u32>)> = None;
-    loop {
-        let (a, b, c) = (place.at(first)?, asn.at(first)?, entry.at(first)?);
-        meter.at(before + place.seen());
-        let last = a.until.min(b.until).min(c.until);
-        let said = Sayings {
-            family,
-            place: a.run.map(|r| r.key),
-            asn: b.run.map(|r| r.key),
-            entry: c.run.map(|r| r.key),
-        };
+    walk(atlas, family, |piece| {
+        meter.at(before + piece.passed);
+        let said = piece.said;
         let location = match previous {
             Some((same, location)) if same == said => location,
-            _ => names.number(atlas, said, a.run, b.run)?,
+            _ => names.number(atlas, (family, said), piece.place, piece.asn)?,
         };
         previous = Some((said, location));
         let origin = match (said.entry, location) {
@@ -74,26 +62,163 @@ fn scan_family(
             (None, None) => Origin::Nothing,
         };
         pending = Some(match pending {
-            Some(open) if open.location == location && open.origin == origin => Stretch { last, ..open },
+            Some(open) if open.location == location && open.origin == origin => {
+                Stretch { last: piece.last, ..open }
+            }
             closed => {
                 if let Some(closed) = closed {
                     visit(&names.locations, closed);
                 }
-                Stretch { family, first, last, location, origin }
+                Stretch { family, first: piece.first, last: piece.last, location, origin }
             }
         });
-        let Some(next) = last.checked_add(1) else { break };
-        first = next;
-    }
+        Ok(())
+    })?;
     if let Some(closed) = pending {
         visit(&names.locations, closed);
     }
-    meter.at(before + units(atlas, family));
+    meter.at(before + atlas.units(family));
     Ok(())
 }
 
-fn units(atlas: &Atlas, family: Family) -> u64 {
-    atlas.places(family).map_or(0, |database| database.units(family))
+/// Addresses of which each source says one thing.
+struct Piece {
+    first: u128,
+    last: u128,
+    said: Sayings,
+    place: Option<Run>,
+    asn: Option<Run>,
+    /// Units of progress so far.
+    passed: u64,
+}
+
+/// Visits all pieces of a family in order.
+fn walk<E: From<LocationError>>(
+    atlas: &Atlas,
+    family: Family,
+    mut visit: impl FnMut(Piece) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut place = Lane::new(atlas.places(family).map(|database| database.runs(family)))?;
+    let mut asn = Lane::new(atlas.system_numbers(family).map(|database| database.runs(family)))?;
+    let mut entry = Lane::new(Some(atlas.overrides.runs(family)))?;
+    let mut first = 0u128;
+    loop {
+        let (a, b, c) = (place.at(first)?, asn.at(first)?, entry.at(first)?);
+        let last = a.until.min(b.until).min(c.until);
+        let said = Sayings {
+            place: a.run.map(|run| run.key),
+            asn: b.run.map(|run| run.key),
+            entry: c.run.map(|run| run.key),
+        };
+        visit(Piece { first, last, said, place: a.run, asn: b.run, passed: place.seen() })?;
+        let Some(next) = last.checked_add(1) else { return Ok(()) };
+        first = next;
+    }
+}
+
+/// The walk behind [`Atlas::stream`].
+pub(super) fn stream<E: From<LocationError>>(
+    atlas: &Atlas,
+    family: Family,
+    passed: &mut dyn FnMut(u64),
+    visit: &mut dyn FnMut(Streamed<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut numbers = Numbers::default();
+    let mut shown = 0;
+    let interval = atlas.units(family).div_ceil(PROGRESS_REPORTS).max(1);
+    walk(atlas, family, |piece| {
+        if piece.passed >= shown + interval {
+            shown = piece.passed;
+            passed(shown);
+        }
+        let Piece { first, last, said, place, asn, .. } = piece;
+        let number = numbers.number(said).ok_or_else(too_many)?;
+        let mut location = || atlas.together(family, place, asn, said.entry);
+        visit(Streamed { first, last, number, is_override: said.entry.is_some(), location: &mut location })
+    })?;
+    passed(atlas.units(family));
+    Ok(())
+}
+
+/// Numbers for what the sources say, from 0 up; one for each different sum of sayings.
+#[derive(Default)]
+struct Numbers {
+    /// Where only a database of places has a say, which is nearly everywhere.
+    by_place: KeyTable,
+    others: HashMap<Sayings, u32, foldhash::fast::FixedState>,
+    count: u32,
+}
+
+impl Numbers {
+    /// The number of these sayings; [`None`] in it: nothing is said. `None`: there are too many.
+    fn number(&mut self, said: Sayings) -> Option<Option<u32>> {
+        let next = self.count;
+        let number = match said {
+            Sayings { place: None, asn: None, entry: None } => return Some(None),
+            Sayings { place: Some(key), asn: None, entry: None } => self.by_place.number(key, next),
+            _ => *self.others.entry(said).or_insert(next),
+        };
+        if number == next {
+            self.count += 1;
+        }
+        (self.count as usize <= LOCATIONS_MAX).then_some(Some(number))
+    }
+}
+
+/// Numbers by key, open addressing: eight octets a key and a quarter of them free.
+struct KeyTable {
+    /// Keys and numbers; [`FREE`] where there is none. Their count is a power of two.
+    slots: Vec<(u32, u32)>,
+    used: usize,
+}
+
+const FREE: (u32, u32) = (u32::MAX, u32::MAX);
+
+impl Default for KeyTable {
+    fn default() -> KeyTable {
+        KeyTable { slots: vec![FREE; 1 << 10], used: 0 }
+    }
+}
+
+impl KeyTable {
+    /// The number of a key, which is `next` if it is new.
+    fn number(&mut self, key: u32, next: u32) -> u32 {
+        let at = self.find(key);
+        match self.slots.get_mut(at) {
+            Some(slot) if *slot == FREE => *slot = (key, next),
+            Some(&mut (_, number)) => return number,
+            None => return next,
+        }
+        self.used += 1;
+        if self.used * 4 > self.slots.len() * 3 {
+            self.grow();
+        }
+        next
+    }
+
+    /// The place of a key, or the free one where it belongs.
+    #[inline]
+    fn find(&self, key: u32) -> usize {
+        let mask = self.slots.len() - 1;
+        // Records follow each other in a file, so the odd multiplier spreads what is close.
+        let mut at = (u64::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask;
+        while self.slots.get(at).is_some_and(|slot| slot.0 != key && *slot != FREE) {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    fn grow(&mut self) {
+        let larger = vec![FREE; self.slots.len() * 2];
+        for slot in std::mem::replace(&mut self.slots, larger) {
+            if slot != FREE {
+                let at = self.find(slot.0);
+                if let Some(place) = self.slots.get_mut(at) {
+                    *place = slot;
+                }
+            }
+        }
+    }
 }
 
 /// One source's runs, one at a time.
@@ -144,7 +269,7 @@ impl<'a> Lane<'a> {
 #[derive(Default)]
 struct Interner {
     locations: Vec<Location>,
-    by_sayings: HashMap<Sayings, Option<u32>, foldhash::fast::FixedState>,
+    by_sayings: HashMap<(Family, Sayings), Option<u32>, foldhash::fast::FixedState>,
     by_value: HashMap<u64, Vec<u32>, foldhash::fast::FixedState>,
 }
 
@@ -152,14 +277,14 @@ impl Interner {
     fn number(
         &mut self,
         atlas: &Atlas,
-        said: Sayings,
+        said: (Family, Sayings),
         place: Option<Run>,
         asn: Option<Run>,
     ) -> Result<Option<u32>, LocationError> {
         if let Some(number) = self.by_sayings.get(&said) {
             return Ok(*number);
         }
-        let number = match atlas.together(said.family, place, asn, said.entry)? {
+        let number = match atlas.together(said.0, place, asn, said.1.entry)? {
             Some(location) => Some(self.intern(location)?),
             None => None,
         };
@@ -174,17 +299,17 @@ impl Interner {
             return Ok(number);
         }
         if self.locations.len() >= LOCATIONS_MAX {
-            return Err(LocationError::new(
-                "geoip",
-                "has too many distinct locations",
-                "use another database",
-            ));
+            return Err(too_many());
         }
         let number = self.locations.len() as u32;
         same.push(number);
         self.locations.push(location);
         Ok(number)
     }
+}
+
+fn too_many() -> LocationError {
+    LocationError::new("geoip", "has too many distinct locations", "use another database")
 }
 
 fn fingerprint(location: &Location) -> u64 {

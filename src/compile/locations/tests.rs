@@ -34,6 +34,43 @@ fn short(location: Option<&Location>) -> String {
     }
 }
 
+/// What a stream says, neighbours that are alike joined, is what a scan says.
+fn check_streams(atlas: &Atlas) {
+    for family in Family::ALL {
+        let mut scanned = Vec::new();
+        atlas
+            .scan(&mut |_, _| {}, &mut |locations, stretch| {
+                let location = stretch.location.map(|number| locations[number as usize].clone());
+                if stretch.family == family {
+                    scanned.push((stretch.first, stretch.last, location, stretch.origin == Origin::Override));
+                }
+            })
+            .unwrap();
+        let mut by_number = Vec::new();
+        let mut streamed: Vec<(u128, u128, Option<Location>, bool)> = Vec::new();
+        let mut visit = |said: Streamed<'_>| {
+            let location = (said.location)()?;
+            if let Some(number) = said.number {
+                assert!(number as usize <= by_number.len());
+                by_number.resize(by_number.len().max(number as usize + 1), location.clone());
+                assert_eq!(by_number[number as usize], location);
+            }
+            match streamed.last_mut() {
+                Some((_, last, same, by_override))
+                    if *same == location && *by_override == said.is_override =>
+                {
+                    *last = said.last;
+                }
+                _ => streamed.push((said.first, said.last, location, said.is_override)),
+            }
+            Ok::<(), LocationError>(())
+        };
+        let mut passed = 0;
+        atlas.stream(family, &mut |units| passed = units, &mut visit).unwrap();
+        assert_eq!((streamed, passed), (scanned, atlas.units(family)), "{family:?}");
+    }
+}
+
 /// Every stretch of IPv4, and that `locate` agrees at both ends of all stretches.
 fn scanned(atlas: &Atlas) -> Vec<String> {
     let mut lines = Vec::new();
@@ -58,6 +95,7 @@ fn scanned(atlas: &Atlas) -> Vec<String> {
             lines.push(format!("{first} {} {:?}", short(location.as_ref()), stretch.origin));
         }
     }
+    check_streams(atlas);
     assert!(reports.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 == pair[1].1), "{reports:?}");
     assert!(reports.last().is_some_and(|(done, total)| done == total));
     lines

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::daemon::prepare::{EarlierMaps, Prepared, Source};
+use crate::daemon::{EarlierMaps, Prepared, Source};
 use crate::ids::CounterId;
 
 const DAY: Duration = Duration::from_secs(86_400);

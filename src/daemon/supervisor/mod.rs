@@ -21,7 +21,8 @@ use tokio::time::sleep;
 
 use super::certificates::Certificates;
 use super::command::{Command, ReloadCounts};
-use super::prepare::{LocationFiles, Prepared, Refused, Source};
+use super::locations::LocationFiles;
+use super::prepare::{Prepared, Refused, Source};
 use super::secondaries::{Carried, Secondaries};
 use crate::health::{Board, Observation};
 use crate::now::Now;

@@ -1,13 +1,14 @@
 //! Building a location map from a stream of address ranges.
 
 use super::LocationMap;
-use super::classes::{Classifier, Stretch};
+use super::barrier::UNKNOWN;
+use super::classes::{Classifier, Stretch, Tell};
 use super::floor::{Floor, Kept, Run};
 use super::fold::ClassSets;
 use super::overlay::{Overlay, Segment};
 use super::trie::TrieBuilder;
 use crate::geo::{Location, MapSpec, ScopeFloor};
-use crate::ids::Family;
+use crate::ids::{ClassId, Family};
 
 /// Builds one [`LocationMap`] from a location database.
 ///
@@ -78,7 +79,12 @@ impl std::error::Error for MapError {}
 const BELOW_V4: u128 = u128::MAX >> 32;
 
 /// What is said of a gap.
-const NOTHING: Stretch<'_> = Stretch { location: None, overridden: false };
+const NOTHING: Stretch = Stretch { location: None, overridden: false };
+
+/// Tells the location of a gap.
+fn nothing() -> Result<Option<Location>, MapError> {
+    Ok(None)
+}
 
 impl MapBuilder {
     /// A builder for `spec`.
@@ -111,6 +117,30 @@ impl MapBuilder {
         location: Option<u32>,
         overridden: bool,
     ) -> Result<(), MapError> {
+        let mut tell = || match location {
+            Some(number) => {
+                locations.get(number as usize).cloned().map(Some).ok_or(MapError::NoSuchLocation(number))
+            }
+            None => Ok(None),
+        };
+        if location.is_some_and(|number| number as usize >= locations.len()) {
+            return tell().map(|_| ());
+        }
+        self.push_told(family, first, last, location, overridden, &mut tell)
+    }
+
+    /// As [`MapBuilder::push`], where there is no list of locations: `tell` is asked for that of the range where its
+    /// number is new here, or new under other rules. Numbers are given out from 0 up; `None`, at once or as told:
+    /// an unknown location.
+    pub fn push_told(
+        &mut self,
+        family: Family,
+        first: u128,
+        last: u128,
+        location: Option<u32>,
+        overridden: bool,
+        tell: Tell<'_>,
+    ) -> Result<(), MapError> {
         let (first, last) = match family {
             Family::V4 => (first & !BELOW_V4, last | BELOW_V4),
             Family::V6 => (first, last),
@@ -118,25 +148,45 @@ impl MapBuilder {
         let Some(lane) = self.lanes.get_mut(family.index()) else { return Ok(()) };
         let next = lane.next.filter(|&next| next <= first && first <= last);
         let Some(next) = next else { return Err(MapError::OutOfOrder { family, first }) };
-        let location = match location {
-            Some(number) => {
-                Some((number, locations.get(number as usize).ok_or(MapError::NoSuchLocation(number))?))
-            }
-            None => None,
-        };
         if next < first {
-            lane.fill(first - 1, NOTHING, &mut self.classifier, &mut self.out)?;
+            lane.fill(first - 1, NOTHING, &mut self.classifier, &mut self.out, &mut nothing)?;
         }
-        lane.fill(last, Stretch { location, overridden }, &mut self.classifier, &mut self.out)
+        lane.fill(last, Stretch { location, overridden }, &mut self.classifier, &mut self.out, tell)?;
+        // A family ends with its last address, whatever comes of the other one.
+        if lane.next.is_none() { lane.finish(&mut self.out) } else { Ok(()) }
+    }
+
+    /// Takes over what another builder of the same spec has been given of a family, and this one has not. The map is the
+    /// same as if the ranges had come here, so two threads can build one map.
+    ///
+    /// # Errors
+    /// As for [`MapBuilder::push`].
+    pub fn absorb(&mut self, family: Family, mut other: MapBuilder) -> Result<(), MapError> {
+        for lane in &mut self.lanes {
+            match lane.next {
+                Some(0) if lane.family == family => {}
+                _ if lane.family == family => return Err(MapError::OutOfOrder { family, first: 0 }),
+                _ => lane.complete(&mut self.classifier, &mut self.out)?,
+            }
+        }
+        let Some(mut lane) = other.lanes.into_iter().nth(family.index()) else { return Ok(()) };
+        lane.complete(&mut other.classifier, &mut other.out)?;
+        let mut classes = self.classifier.absorb(other.classifier)?;
+        if let (Some(kept), Some(of_other)) = (&mut self.out.kept, other.out.kept) {
+            let here = |old: &ClassId| classes.get(old.index()).copied().unwrap_or(UNKNOWN);
+            classes = of_other.into_old().iter().map(|old| kept.number(here(old))).collect();
+        }
+        self.out.trie.absorb(family, other.out.trie, &classes)?;
+        if let Some(own) = self.lanes.get_mut(family.index()) {
+            *own = lane;
+        }
+        Ok(())
     }
 
     /// The map.
     pub fn finish(mut self) -> Result<LocationMap, MapError> {
         for lane in &mut self.lanes {
-            if lane.next.is_some() {
-                lane.fill(u128::MAX, NOTHING, &mut self.classifier, &mut self.out)?;
-            }
-            lane.finish(&mut self.out)?;
+            lane.complete(&mut self.classifier, &mut self.out)?;
         }
         let (spec, classes) = self.classifier.finish(self.out.kept.map(Kept::into_old));
         let (trie, sets) = self.out.trie.finish().ok_or(MapError::TooLarge)?;
@@ -154,14 +204,15 @@ impl Lane {
     fn fill(
         &mut self,
         last: u128,
-        stretch: Stretch<'_>,
+        stretch: Stretch,
         classifier: &mut Classifier,
         out: &mut Out,
+        tell: Tell<'_>,
     ) -> Result<(), MapError> {
         while let Some(first) = self.next.filter(|&next| next <= last) {
             let Some(segment) = self.segments.get(self.segment).copied() else { return Ok(()) };
             let end = segment.last.min(last);
-            let class = classifier.class(stretch, segment.context)?;
+            let class = classifier.class(stretch, segment.context, tell)?;
             match &mut self.pending {
                 Some((_, until, of)) if *of == class => *until = end,
                 _ => {
@@ -191,6 +242,14 @@ impl Lane {
                 None => Ok(()),
             },
         })
+    }
+
+    /// Fills what has not come, and hands on all. What is complete already stays so.
+    fn complete(&mut self, classifier: &mut Classifier, out: &mut Out) -> Result<(), MapError> {
+        if self.next.is_some() {
+            self.fill(u128::MAX, NOTHING, classifier, out, &mut nothing)?;
+        }
+        self.finish(out)
     }
 
     /// Hands on whatever is pending: the family is complete.

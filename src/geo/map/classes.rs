@@ -1,6 +1,7 @@
 //! Classes of places: what all lenses of a map say of a location, interned.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::ops::Range;
 
 use super::MapError;
@@ -9,7 +10,8 @@ use super::overlay::Context;
 use super::slices::SliceTable;
 use super::trie::NUMBER_MAX;
 use crate::geo::lens::cell_number;
-use crate::geo::{Continent, Coordinates, CountryCode, GeoKey, Lens, Location, MapSpec, RegionOrder};
+use crate::geo::order::OrderFinder;
+use crate::geo::{Continent, Coordinates, CountryCode, GeoKey, Lens, Location, MapSpec};
 use crate::ids::{ClassId, RegionId};
 
 /// The value of every lens for the unknown location.
@@ -94,18 +96,22 @@ pub(super) struct Classifier {
     /// The class by (location, context) elsewhere.
     overlaid: HashMap<(u32, u32), ClassId, foldhash::fast::FixedState>,
     /// The values of `Order` and `Cell` lenses by coordinates; many locations share a spot.
-    spots: HashMap<(u64, u64), Box<[u32]>, foldhash::fast::FixedState>,
+    spots: Spots,
     row: Vec<u32>,
 }
 
 /// What the sources say of some addresses.
 #[derive(Clone, Copy)]
-pub(super) struct Stretch<'l> {
-    /// The location and its number; `None`: unknown.
-    pub(super) location: Option<(u32, &'l Location)>,
+pub(super) struct Stretch {
+    /// The location's number; `None`: unknown.
+    pub(super) location: Option<u32>,
     /// Whether an override says so.
     pub(super) overridden: bool,
 }
+
+/// Tells the location of the stretch that is being classified; asked only for what is not classified yet.
+/// `None`: nothing is known of it.
+pub(super) type Tell<'t> = &'t mut dyn FnMut() -> Result<Option<Location>, MapError>;
 
 const NO_CLASS: u32 = u32::MAX;
 
@@ -121,13 +127,13 @@ impl Classifier {
         let mut classifier = Classifier {
             barrier_rows: vec![UNKNOWN_VALUE; BARRIER_COUNT as usize * spec.lenses.len()],
             plain: Vec::new(),
+            spots: Spots::new(spec.lenses.len()),
+            orders: OrderTables::new(&spec),
             spec,
             matchers,
             rows: SliceTable::new(),
-            orders: OrderTables::new(),
             rule_lists,
             overlaid: HashMap::default(),
-            spots: HashMap::default(),
             row: Vec::new(),
             contexts: Vec::new(),
         };
@@ -140,33 +146,41 @@ impl Classifier {
     }
 
     /// The class of a stretch in a context.
-    pub(super) fn class(&mut self, stretch: Stretch<'_>, context: u32) -> Result<ClassId, MapError> {
+    pub(super) fn class(
+        &mut self,
+        stretch: Stretch,
+        context: u32,
+        tell: Tell<'_>,
+    ) -> Result<ClassId, MapError> {
         if context == 0 {
-            return self.plain_class(stretch);
+            return self.plain_class(stretch, tell);
         }
         let contexts = std::mem::take(&mut self.contexts);
         let class = match contexts.get(context as usize) {
             Some(Context { barrier: Some(barrier), .. }) => match kind(*barrier) {
                 // An override wins over a special-purpose block; there are no rules in such a context.
-                ClassKind::Special(_) if stretch.overridden => self.plain_class(stretch),
+                ClassKind::Special(_) if stretch.overridden => self.plain_class(stretch, tell),
                 _ => Ok(*barrier),
             },
-            Some(known) => self.overlaid_class(stretch, context, known),
+            Some(known) => self.overlaid_class(stretch, context, known, tell),
             None => Ok(UNKNOWN),
         };
         self.contexts = contexts;
         class
     }
 
-    fn plain_class(&mut self, stretch: Stretch<'_>) -> Result<ClassId, MapError> {
-        let Some((number, location)) = stretch.location else { return Ok(UNKNOWN) };
+    fn plain_class(&mut self, stretch: Stretch, tell: Tell<'_>) -> Result<ClassId, MapError> {
+        let Some(number) = stretch.location else { return Ok(UNKNOWN) };
         let index = number as usize;
         match self.plain.get(index) {
             Some(&class) if class != NO_CLASS => return Ok(ClassId(class)),
             Some(_) => {}
             None => self.plain.resize(index + 1, NO_CLASS),
         }
-        let class = self.make(Some(location), &Context::default())?;
+        let class = match tell()? {
+            Some(location) => self.make(Some(&location), &Context::default())?,
+            None => UNKNOWN,
+        };
         if let Some(known) = self.plain.get_mut(index) {
             *known = class.0;
         }
@@ -175,17 +189,48 @@ impl Classifier {
 
     fn overlaid_class(
         &mut self,
-        stretch: Stretch<'_>,
+        stretch: Stretch,
         number: u32,
         context: &Context,
+        tell: Tell<'_>,
     ) -> Result<ClassId, MapError> {
-        let key = (stretch.location.map_or(NOWHERE, |(number, _)| number), number);
+        let key = (stretch.location.unwrap_or(NOWHERE), number);
         if let Some(&class) = self.overlaid.get(&key) {
             return Ok(class);
         }
-        let class = self.make(stretch.location.map(|(_, location)| location), context)?;
+        let location = match stretch.location {
+            Some(_) => tell()?,
+            None => None,
+        };
+        let class = self.make(location.as_ref(), context)?;
         self.overlaid.insert(key, class);
         Ok(class)
+    }
+
+    /// Takes over the classes of another classifier of the same spec: what each of its classes is here. Numbers go on
+    /// as if its stretches had come here, after those that have.
+    pub(super) fn absorb(&mut self, other: Classifier) -> Result<Vec<ClassId>, MapError> {
+        let orders = self.orders.absorb(other.orders);
+        let rule_lists: Vec<u32> = (0..other.rule_lists.len() as u32)
+            .map(|list| self.rule_lists.intern(other.rule_lists.get(list)).number())
+            .collect();
+        let here = |numbers: &[u32], number: u32| numbers.get(number as usize).copied().unwrap_or(number);
+        let mut classes: Vec<ClassId> = (0..BARRIER_COUNT).map(ClassId).collect();
+        for number in 0..other.rows.len() as u32 {
+            self.row.clear();
+            self.row.extend_from_slice(other.rows.get(number));
+            for (lens, value) in self.spec.lenses.iter().zip(&mut self.row) {
+                match lens {
+                    Lens::Order { .. } if *value == UNKNOWN_VALUE => {}
+                    Lens::Order { tie_permille: 0, .. } => *value = 1 + here(&orders.plain, *value - 1),
+                    Lens::Order { .. } => *value = 1 + here(&orders.tied, *value - 1),
+                    Lens::Cell => {}
+                    Lens::Rules(_) => *value = here(&rule_lists, *value / 2) * 2 + *value % 2,
+                }
+            }
+            classes.push(self.class_of_row()?);
+        }
+        Ok(classes)
     }
 
     /// The finished tables. `kept` are the classes that are left, by their new numbers; `None`: all.
@@ -229,6 +274,10 @@ impl Classifier {
 
     fn make(&mut self, location: Option<&Location>, context: &Context) -> Result<ClassId, MapError> {
         self.fill_row(location, context);
+        self.class_of_row()
+    }
+
+    fn class_of_row(&mut self) -> Result<ClassId, MapError> {
         let number = self.rows.intern(&self.row).number();
         let class = BARRIER_COUNT.saturating_add(number);
         if class > NUMBER_MAX { Err(MapError::TooLarge) } else { Ok(ClassId(class)) }
@@ -240,12 +289,9 @@ impl Classifier {
         let spot = location.and_then(|location| location.coordinates);
         match spot {
             Some(at) => {
-                let key = (at.latitude().to_bits(), at.longitude().to_bits());
-                if !self.spots.contains_key(&key) {
-                    let values = spot_values(&self.spec, at, &mut self.orders);
-                    self.spots.insert(key, values);
-                }
-                self.row.extend_from_slice(self.spots.get(&key).map_or(&[], |values| values));
+                let (spec, orders) = (&self.spec, &mut self.orders);
+                let values = self.spots.values(at, |lens| spot_value(spec, lens, at, orders));
+                self.row.extend_from_slice(values);
             }
             None => self.row.resize(self.spec.lenses.len(), UNKNOWN_VALUE),
         }
@@ -260,24 +306,93 @@ impl Classifier {
     }
 }
 
+/// The values of the lenses that look at coordinates only, of spots seen lately. A place for each spot, which the
+/// next one with the same hash takes: places come back soon, and memory stays what it is.
+struct Spots {
+    keys: Box<[(u64, u64)]>,
+    /// One value a lens, spot by spot.
+    values: Box<[u32]>,
+    lenses: usize,
+    hasher: foldhash::fast::FixedState,
+}
+
+/// How many spots are remembered: a power of two.
+const SPOTS: usize = 1 << 12;
+
+impl Spots {
+    fn new(lenses: usize) -> Spots {
+        Spots {
+            // The bits of no coordinates at all.
+            keys: vec![(u64::MAX, u64::MAX); SPOTS].into(),
+            values: vec![UNKNOWN_VALUE; SPOTS * lenses].into(),
+            lenses,
+            hasher: foldhash::fast::FixedState::default(),
+        }
+    }
+
+    /// The values of a spot, by lens; `find` is asked where it is not remembered.
+    fn values(&mut self, at: Coordinates, mut find: impl FnMut(usize) -> u32) -> &[u32] {
+        let key = (at.latitude().to_bits(), at.longitude().to_bits());
+        let slot = self.hasher.hash_one(key) as usize & (SPOTS - 1);
+        let start = slot * self.lenses;
+        let (Some(known), Some(values)) =
+            (self.keys.get_mut(slot), self.values.get_mut(start..start + self.lenses))
+        else {
+            return &[];
+        };
+        if *known != key {
+            *known = key;
+            values.iter_mut().enumerate().for_each(|(lens, value)| *value = find(lens));
+        }
+        values
+    }
+}
+
 /// Interned orders. One with ties is the regions and then the reaches.
 struct OrderTables {
     plain: SliceTable,
     tied: SliceTable,
+    finders: Vec<Option<OrderFinder>>,
+    list: Vec<u32>,
+}
+
+/// What the orders of absorbed tables are here.
+struct AbsorbedOrders {
+    plain: Vec<u32>,
+    tied: Vec<u32>,
 }
 
 impl OrderTables {
-    fn new() -> OrderTables {
-        OrderTables { plain: SliceTable::new(), tied: SliceTable::new() }
+    fn new(spec: &MapSpec) -> OrderTables {
+        let finder = |lens: &Lens| match lens {
+            Lens::Order { bias, tie_permille } => Some(OrderFinder::new(&spec.regions, bias, *tie_permille)),
+            Lens::Cell | Lens::Rules(_) => None,
+        };
+        let finders = spec.lenses.iter().map(finder).collect();
+        OrderTables { plain: SliceTable::new(), tied: SliceTable::new(), finders, list: Vec::new() }
     }
 
-    fn intern(&mut self, order: &RegionOrder) -> u32 {
-        let mut list: Vec<u32> = order.regions.iter().map(|region| u32::from(region.0)).collect();
-        if order.reaches.is_empty() {
-            return self.plain.intern(&list).number();
+    /// The number of the order that an `Order` lens sees from a place.
+    fn number(&mut self, lens: usize, at: Coordinates) -> u32 {
+        let Some(Some(finder)) = self.finders.get_mut(lens) else { return 0 };
+        let (regions, reaches) = finder.find(at);
+        self.list.clear();
+        self.list.extend(regions.iter().map(|region| u32::from(region.0)));
+        if reaches.is_empty() {
+            return self.plain.intern(&self.list).number();
         }
-        list.extend(order.reaches.iter().copied().map(u32::from));
-        self.tied.intern(&list).number()
+        self.list.extend(reaches.iter().copied().map(u32::from));
+        self.tied.intern(&self.list).number()
+    }
+
+    fn absorb(&mut self, other: OrderTables) -> AbsorbedOrders {
+        let absorb = |own: &mut SliceTable, other: SliceTable| {
+            (0..other.len() as u32).map(|list| own.intern(other.get(list)).number()).collect()
+        };
+        AbsorbedOrders {
+            plain: absorb(&mut self.plain, other.plain),
+            tied: absorb(&mut self.tied, other.tied),
+        }
     }
 }
 
@@ -302,16 +417,13 @@ impl Orders {
     }
 }
 
-/// The values of the lenses that look at coordinates only; the others are left unknown.
-fn spot_values(spec: &MapSpec, at: Coordinates, orders: &mut OrderTables) -> Box<[u32]> {
-    let value = |lens: &Lens| match lens {
-        Lens::Order { bias, tie_permille } => {
-            1 + orders.intern(&RegionOrder::new(at, &spec.regions, bias, *tie_permille))
-        }
-        Lens::Cell => 1 + cell_number(at),
-        Lens::Rules(_) => UNKNOWN_VALUE,
-    };
-    spec.lenses.iter().map(value).collect()
+/// The value of a lens that looks at coordinates only; the others are left unknown.
+fn spot_value(spec: &MapSpec, lens: usize, at: Coordinates, orders: &mut OrderTables) -> u32 {
+    match spec.lenses.get(lens) {
+        Some(Lens::Order { .. }) => 1 + orders.number(lens, at),
+        Some(Lens::Cell) => 1 + cell_number(at),
+        Some(Lens::Rules(_)) | None => UNKNOWN_VALUE,
+    }
 }
 
 /// The rules of one lens by what they match; CIDR rules are in the overlay.

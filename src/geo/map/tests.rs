@@ -373,9 +373,13 @@ impl World {
     }
 
     fn map(&self) -> LocationMap {
+        self.builder(self.spec(), &Family::ALL).finish().unwrap()
+    }
+
+    fn builder(&self, spec: MapSpec, families: &[Family]) -> MapBuilder {
         let places = places();
-        let mut builder = MapBuilder::new(self.spec());
-        for family in Family::ALL {
+        let mut builder = MapBuilder::new(spec);
+        for &family in families {
             let edges: Vec<u128> = self.edges(family).into_iter().collect();
             for (index, &first) in edges.iter().enumerate() {
                 let last = edges.get(index + 1).map_or(u128::MAX, |next| next - 1);
@@ -385,7 +389,7 @@ impl World {
                     .unwrap();
             }
         }
-        builder.finish().unwrap()
+        builder
     }
 
     /// What the sources say of an address, and whether an override does.
@@ -611,6 +615,15 @@ fn check_client(
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn halves_built_apart_make_the_same_map(world in world_strategy(), floor in 0u8..40) {
+        let spec = || MapSpec { floor: ScopeFloor::new(Some(floor), Some(floor * 2)), ..world.spec() };
+        let mut halves = world.builder(spec(), &[Family::V4]);
+        halves.absorb(Family::V6, world.builder(spec(), &[Family::V6])).unwrap();
+        let whole = world.builder(spec(), &Family::ALL).finish().unwrap();
+        prop_assert_eq!(halves.finish().unwrap(), whole);
+    }
 
     #[test]
     fn scopes_are_sound_and_maximal(world in world_strategy(), clients in proptest::collection::vec(prefix_strategy(), 8), salts in any::<[u64; 3]>()) {

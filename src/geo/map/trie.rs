@@ -273,6 +273,35 @@ impl TrieBuilder {
         }
     }
 
+    /// Takes over a family that another builder has, whose classes are `classes` here. Numbers go on as if its runs had
+    /// come here.
+    pub(super) fn absorb(
+        &mut self,
+        family: Family,
+        other: TrieBuilder,
+        classes: &[ClassId],
+    ) -> Result<(), MapError> {
+        let mut nodes: Vec<u32> = Vec::with_capacity(other.nodes.len());
+        let here = |entry: u32, nodes: &[u32]| match Entry::from_bits(entry) {
+            Entry::Class(class) => Entry::Class(classes.get(class.index()).copied().unwrap_or(UNKNOWN)),
+            Entry::Child(node) => Entry::Child(nodes.get(node as usize).copied().unwrap_or(0)),
+        };
+        let mut runs = Vec::new();
+        for number in 0..other.nodes.len() as u32 {
+            runs.clear();
+            let own = other.nodes.get(number).iter();
+            runs.extend(own.map(|&run| run & !ENTRY | here(run & ENTRY, &nodes).to_bits()));
+            nodes.push(intern(&runs, &mut self.nodes, &mut self.sets_of_nodes, &mut self.sets)?);
+        }
+        let (Some(own), Some(root)) =
+            (self.paths.get_mut(family.index()), other.paths.get(family.index()).map(|path| path.root))
+        else {
+            return Ok(());
+        };
+        own.root = here(root, &nodes).to_bits();
+        Ok(())
+    }
+
     /// The trie and its sets.
     pub(super) fn finish(self) -> Option<(Trie, Sets)> {
         let (runs, run_ends) = self.nodes.into_parts();
@@ -295,15 +324,7 @@ fn close(
     let Some(level) = path.levels.get_mut(path.deepest) else { return Ok(()) };
     let entry = match level.runs.as_slice() {
         [only] => only & ENTRY,
-        runs => match nodes.intern(runs) {
-            Interned::Old(node) => node | CHILD,
-            Interned::New(node) if node > NUMBER_MAX => return Err(MapError::TooLarge),
-            Interned::New(node) => {
-                let set = sets.union(runs, sets_of_nodes);
-                sets_of_nodes.push(set);
-                Entry::Child(node).to_bits()
-            }
-        },
+        runs => Entry::Child(intern(runs, nodes, sets_of_nodes, sets)?).to_bits(),
     };
     level.runs.clear();
     level.next = 0;
@@ -317,6 +338,24 @@ fn close(
         None => path.root = entry,
     }
     Ok(())
+}
+
+/// The number of a node with these runs.
+fn intern(
+    runs: &[u32],
+    nodes: &mut SliceTable,
+    sets_of_nodes: &mut Vec<u32>,
+    sets: &mut Sets,
+) -> Result<u32, MapError> {
+    match nodes.intern(runs) {
+        Interned::Old(node) => Ok(node),
+        Interned::New(node) if node > NUMBER_MAX => Err(MapError::TooLarge),
+        Interned::New(node) => {
+            let set = sets.union(runs, sets_of_nodes);
+            sets_of_nodes.push(set);
+            Ok(node)
+        }
+    }
 }
 
 /// The sets of classes below nodes, interned.

@@ -1,18 +1,19 @@
 //! Users' databases: MaxMind's file format, in MaxMind's and in ip-location-db's schema.
 //!
-//! The tree and the records are read by the maxminddb crate, which checks bounds and limits how much
-//! one record may expand to. What it leaves to its caller is done here: a hostile tree can share its
-//! nodes so that walking it never ends, so a walk counts its networks, and never asks the crate to
-//! skip anything silently (it skips without returning to us).
+//! Addresses are looked up and records read by the maxminddb crate, which checks bounds and limits how much
+//! one record may expand to. Walks over all networks are ours (`tree`): a hostile tree can share its nodes so
+//! that walking it never ends, so a walk counts its networks, those without a record too.
 
 mod record;
+mod tree;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use ipnet::{Ipv4Net, Ipv6Net};
-use maxminddb::{MaxMindDbError, Reader, Within, WithinOptions};
+use maxminddb::{MaxMindDbError, Reader};
 
 use self::record::Record;
+use self::tree::{Astray, Leaves, Tree};
 use super::centroids::Centroids;
 use super::{LocationError, Run};
 use crate::geo::{ClientPrefix, Location};
@@ -40,6 +41,9 @@ const PROBED_RECORDS_MAX: usize = 200;
 const IPV4_INSIDE: [(u128, u8); 4] =
     [(0, 96), (0xffff << 32, 96), (0x2001_0000 << 96, 32), (0x2002 << 112, 16)];
 
+/// How deep the IPv4 tree is in one of IPv6.
+const IPV4_DEPTH: u8 = 96;
+
 const MEND: &str = "download it again, or use another database";
 
 /// What the records of a file tell.
@@ -51,10 +55,21 @@ pub(super) enum Content {
     SystemNumbers,
 }
 
+/// A file in memory, shared with the crate's reader.
+#[derive(Clone)]
+struct Octets(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Octets {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// An opened MaxMind database.
 pub(super) struct Mmdb {
     name: String,
-    reader: Reader<Vec<u8>>,
+    octets: Octets,
+    reader: Reader<Octets>,
     centroids: &'static Centroids,
     content: Content,
     has: [bool; 2],
@@ -67,10 +82,11 @@ impl Mmdb {
         if bytes.len() > FILE_OCTETS_MAX {
             return Err(LocationError::new(name, "is larger than 2 GiB", "use a city or country database"));
         }
-        let reader = Reader::from_source(bytes).map_err(|error| refused(name, &error))?;
+        let octets = Octets(Arc::new(bytes));
+        let reader = Reader::from_source(octets.clone()).map_err(|error| refused(name, &error))?;
         let centroids = Centroids::embedded();
-        let mut mmdb =
-            Mmdb { name: name.to_owned(), reader, centroids, content: Content::Locations, has: [false; 2] };
+        let (name, content) = (name.to_owned(), Content::Locations);
+        let mut mmdb = Mmdb { name, octets, reader, centroids, content, has: [false; 2] };
         mmdb.has = [mmdb.holds_any(Family::V4)?, mmdb.holds_any(Family::V6)?];
         mmdb.content = mmdb.probe_content()?;
         Ok(mmdb)
@@ -122,6 +138,7 @@ impl Mmdb {
             blocks: blocks.into_iter(),
             current: None,
             seen: 0,
+            seen_max: LEAVES_FREE + LEAVES_PER_NODE_MAX * self.leaves(),
             next: 0,
             failed: false,
         }
@@ -204,9 +221,11 @@ pub(super) struct Runs<'a> {
     mmdb: &'a Mmdb,
     family: Family,
     blocks: std::vec::IntoIter<(u128, u8)>,
-    current: Option<(Within<'a, Vec<u8>>, u128, u128)>,
+    /// The leaves of a block, with its first and last address.
+    current: Option<(Leaves<'a>, u128, u128)>,
     seen: u64,
-    /// Everything below has been yielded; what comes must not be below.
+    seen_max: u64,
+    /// The first address that no run has had yet.
     next: u128,
     failed: bool,
 }
@@ -219,34 +238,25 @@ impl Runs<'_> {
 
     fn step(&mut self) -> Result<Option<Run>, LocationError> {
         loop {
-            let Some((within, first, last)) = &mut self.current else {
+            let Some((leaves, first, last)) = &mut self.current else {
                 let Some((bits, length)) = self.blocks.next() else { return Ok(None) };
-                let within = open_walk(&self.mmdb.reader, self.family, bits, length)
-                    .map_err(|error| damaged(&self.mmdb.name, &error))?;
-                self.current = Some((within, bits, last_of(bits, length)));
+                self.current =
+                    Some((self.mmdb.leaves_of(self.family, bits, length), bits, last_of(bits, length)));
                 continue;
             };
             let (block_first, block_last) = (*first, *last);
-            let Some(found) = within.next() else {
+            let Some(leaf) = leaves.step().map_err(|Astray| self.mmdb.endless())? else {
                 self.current = None;
                 continue;
             };
-            let found = found.map_err(|error| damaged(&self.mmdb.name, &error))?;
             self.seen += 1;
-            if self.seen > LEAVES_FREE + LEAVES_PER_NODE_MAX * self.mmdb.leaves() {
+            if self.seen > self.seen_max {
                 return Err(self.mmdb.endless());
             }
-            let Some(key) = found.offset() else { continue };
-            let key = u32::try_from(key).map_err(|_| self.mmdb.endless())?;
-            let network = found.network().map_err(|error| damaged(&self.mmdb.name, &error))?;
-            let (bits, length) = match (self.family, network.ip()) {
-                // The record stands above the whole IPv4 tree, so it is every IPv4 address's.
-                (Family::V4, IpAddr::V6(_)) => (0, 0),
-                (_, ip) => (ClientPrefix::host(ip).bits(), network.prefix()),
-            };
+            let Some(key) = leaf.record else { continue };
             // A record above the block covers more than the block.
-            let first = bits.max(block_first).max(self.next);
-            let last = last_of(bits, length).min(block_last);
+            let first = leaf.bits.max(block_first).max(self.next);
+            let last = last_of(leaf.bits, leaf.depth).min(block_last);
             if first > last {
                 continue;
             }
@@ -270,24 +280,20 @@ impl Iterator for Runs<'_> {
 }
 
 impl Mmdb {
+    /// The leaves of a block of a family.
+    fn leaves_of(&self, family: Family, bits: u128, length: u8) -> Leaves<'_> {
+        let metadata = self.reader.metadata();
+        let tree = Tree::new(self.octets.as_ref(), metadata.node_count, metadata.record_size);
+        match (family, metadata.ip_version) {
+            (Family::V4, 6) => tree.below_zeros(IPV4_DEPTH, 32),
+            (Family::V4, _) => tree.below(bits, length, 32),
+            (Family::V6, _) => tree.below(bits, length, 128),
+        }
+    }
+
     fn endless(&self) -> LocationError {
         LocationError::new(&self.name, "is damaged: its search tree does not end", MEND)
     }
-}
-
-fn open_walk<'a>(
-    reader: &'a Reader<Vec<u8>>,
-    family: Family,
-    bits: u128,
-    length: u8,
-) -> Result<Within<'a, Vec<u8>>, MaxMindDbError> {
-    let options = WithinOptions::default().include_aliased_networks().include_networks_without_data();
-    let network = match family {
-        Family::V4 => Ipv4Net::new(Ipv4Addr::from((bits >> 96) as u32), length).map(|net| net.to_string()),
-        Family::V6 => Ipv6Net::new(Ipv6Addr::from(bits), length).map(|net| net.to_string()),
-    };
-    let network = network.unwrap_or_default().parse().map_err(MaxMindDbError::InvalidNetwork)?;
-    reader.within(network, options)
 }
 
 /// The networks, in order, that together are all addresses outside `blocks`.

@@ -1,6 +1,8 @@
 //! Both schemas, both levels; and files that are not what they should be.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+use std::net::Ipv6Addr;
+
 use proptest::prelude::*;
 
 use super::super::{Atlas, Database, Overrides};
@@ -280,6 +282,15 @@ fn survive(octets: Vec<u8>) {
         });
         if scanned.is_ok() {
             assert_eq!(next, [None, None]);
+        }
+        for family in Family::ALL {
+            let mut next = Some(0u128);
+            let visited = atlas.stream(family, &mut |_| {}, &mut |said| {
+                assert_eq!(next, Some(said.first));
+                next = said.last.checked_add(1);
+                (said.location)().map(|_| ())
+            });
+            assert_eq!(visited.is_ok(), next.is_none());
         }
         for address in ["81.2.69.7", "2001:218::1", "::ffff:1.2.3.4", "255.255.255.255"] {
             let _ = atlas.locate(address.parse().unwrap());
