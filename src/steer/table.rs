@@ -206,7 +206,8 @@ impl Numbering {
         }
         // More decisions than numbers cannot be told apart: the first stands for the rest. No tree that
         // people write comes near.
-        let Ok(number) = u16::try_from(self.decisions.len()) else {
+        let number = u16::try_from(self.decisions.len()).ok().filter(|number| *number < Fold::DECISIONS_MAX);
+        let Some(number) = number else {
             return ClassDecision { decision: 0, ttl_s };
         };
         self.decisions.push(decided.decision.clone());
@@ -257,9 +258,10 @@ mod tests {
             let decision = Decision::Answer(Mix::One(pick));
             let decided = Decided { decision, ttl_bound_s: None, mode: Mode::Normal };
             let found = numbering.number(&plan, decided);
-            let expected = u16::try_from(number).unwrap_or(0);
+            let expected =
+                u16::try_from(number).ok().filter(|number| *number < Fold::DECISIONS_MAX).unwrap_or(0);
             assert_eq!((found.decision, found.ttl_s), (expected, 60), "{number}");
         }
-        assert_eq!(numbering.finish().0.len(), 65_536);
+        assert_eq!(numbering.finish().0.len(), usize::from(Fold::DECISIONS_MAX));
     }
 }

@@ -4,7 +4,6 @@ use super::LocationMap;
 use super::barrier::UNKNOWN;
 use super::classes::{Classifier, Stretch, Tell};
 use super::floor::{Floor, Kept, Run};
-use super::fold::ClassSets;
 use super::overlay::{Overlay, Segment};
 use super::trie::TrieBuilder;
 use crate::geo::{Location, MapSpec, ScopeFloor};
@@ -189,8 +188,8 @@ impl MapBuilder {
             lane.complete(&mut self.classifier, &mut self.out)?;
         }
         let (spec, classes) = self.classifier.finish(self.out.kept.map(Kept::into_old));
-        let (trie, sets) = self.out.trie.finish().ok_or(MapError::TooLarge)?;
-        Ok(LocationMap { spec, classes, trie, sets: ClassSets::new(sets) })
+        let trie = self.out.trie.finish().ok_or(MapError::TooLarge)?;
+        Ok(LocationMap { spec, classes, trie })
     }
 }
 

@@ -10,7 +10,9 @@ mod classes;
 mod flat;
 mod floor;
 mod fold;
+mod nodes;
 mod overlay;
+mod sets;
 mod slices;
 mod trie;
 
@@ -22,9 +24,9 @@ pub use fold::Fold;
 
 use self::barrier::ClassKind;
 use self::classes::{Classes, UNKNOWN_VALUE};
-use self::fold::ClassSets;
+use self::fold::Held;
 use self::trie::Trie;
-use super::embedded::{LookUp, look_up};
+use super::embedded::{LookUp, look_up, may_embed};
 use super::lens::cell_centre;
 use super::{ClientPrefix, Coordinates, Lens, MapSpec};
 use crate::ids::{ClassId, Family, RegionId};
@@ -35,13 +37,12 @@ pub struct LocationMap {
     spec: MapSpec,
     classes: Classes,
     trie: Trie,
-    sets: ClassSets,
 }
 
 /// What a caller has decided for a class.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Decided {
-    /// The number of the decision; the caller knows what it stands for.
+    /// The number of the decision, below [`Fold::DECISIONS_MAX`]; the caller knows what it stands for.
     pub decision: u16,
     /// The TTL that the inputs of the decision allow, in seconds.
     pub ttl_s: u32,
@@ -57,8 +58,6 @@ pub struct Located {
     pub scope: u8,
     /// The smallest TTL of the classes inside the scope, in seconds; 0 with [`What::Special`].
     pub ttl_s: u32,
-    /// A class inside the scope.
-    pub class: ClassId,
 }
 
 /// What a look-up finds.
@@ -95,8 +94,6 @@ pub struct MapFigures {
     pub runs: usize,
     /// Different sets of classes below nodes.
     pub sets: usize,
-    /// Their members together.
-    pub members: usize,
     /// The memory of all tables, in octets.
     pub memory_octets: usize,
 }
@@ -149,27 +146,29 @@ impl LocationMap {
     }
 
     /// The decision for a client and its scope. Allocates nothing. `fold` must come from this map.
+    #[inline]
     pub fn locate(&self, fold: &Fold, prefix: ClientPrefix) -> Located {
+        if may_embed(prefix) {
+            return self.locate_embedded(fold, prefix);
+        }
+        let found = fold.find(self, prefix.family(), prefix.bits());
+        Located { what: found.held.into(), scope: found.scope, ttl_s: found.ttl_s }
+    }
+
+    #[cold]
+    fn locate_embedded(&self, fold: &Fold, prefix: ClientPrefix) -> Located {
         let (found, scope) = match look_up(prefix) {
             LookUp::Itself => {
                 let found = fold.find(self, prefix.family(), prefix.bits());
-                let scope = found.scope;
-                (found, scope)
+                (found, found.scope)
             }
             LookUp::Inner { prefix, scope } => {
                 let found = fold.find(self, Family::V4, prefix.bits());
-                let scope = scope.announce(found.scope);
-                (found, scope)
+                (found, scope.announce(found.scope))
             }
-            LookUp::Nothing { block, scope } => (fold.of_class(barrier::embedding(block)), scope),
+            LookUp::Nothing { block, scope } => (fold.of_embedding(block), scope),
         };
-        let class = found.class;
-        match barrier::kind(class) {
-            ClassKind::Special(_) => Located { what: What::Special, scope, ttl_s: 0, class },
-            ClassKind::Embedding | ClassKind::Place => {
-                Located { what: What::Decision(fold.decision(class)), scope, ttl_s: found.ttl_s, class }
-            }
-        }
+        Located { what: found.held.into(), scope, ttl_s: found.ttl_s }
     }
 
     /// How big the map is.
@@ -177,14 +176,22 @@ impl LocationMap {
         let Classes { values, orders, tied_orders, rule_ends, rules, .. } = &self.classes;
         let orders = orders.regions.len() + tied_orders.regions.len() + tied_orders.reaches.len();
         let classes = (values.len() + rule_ends.len()) * 4 + (orders + rules.len()) * 2;
-        let sets = (self.sets.members.len() + self.sets.ends.len()) * 4;
         MapFigures {
             classes: self.class_count(),
-            nodes: self.trie.nodes.len(),
-            runs: self.trie.runs.len(),
-            sets: self.sets.ends.len(),
-            members: self.sets.members.len(),
-            memory_octets: classes + self.trie.memory_octets() + sets,
+            nodes: self.trie.nodes,
+            runs: self.trie.runs,
+            sets: self.trie.sets.len(),
+            memory_octets: classes + self.trie.memory_octets(),
+        }
+    }
+}
+
+impl From<Held> for What {
+    #[inline]
+    fn from(held: Held) -> What {
+        match held {
+            Held::Decision(number) => What::Decision(number),
+            Held::Special => What::Special,
         }
     }
 }

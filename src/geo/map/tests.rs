@@ -286,6 +286,40 @@ fn the_ttl_is_the_least_inside_the_scope() {
     assert_eq!((located.what, located.scope, located.ttl_s), (What::Decision(0), 3, 60));
 }
 
+/// A node to which every octet above it leads is still one level below: 8.0.0.0/8 is halved in each of its
+/// 256 networks of 16 bits, and the first of a family in each of its 65,536.
+#[test]
+fn levels_that_do_not_matter_are_levels_still() {
+    let locations = [paris(), tokyo()];
+    let mut builder = MapBuilder::new(spec(vec![Lens::Order { bias: [].into(), tie_permille: 0 }]));
+    let halves = |first: u128, shift: u32, count: u128| {
+        (0..2 * count)
+            .map(move |half| (first + (half << shift), first + ((half + 1) << shift) - 1, (half % 2) as u32))
+    };
+    for (first, last, location) in halves(8 << 120, 111, 256) {
+        builder.push(&locations, Family::V4, first, last, Some(location), false).unwrap();
+    }
+    for (first, last, location) in halves(0x2600 << 112, 95, 65_536) {
+        builder.push(&locations, Family::V6, first, last, Some(location), false).unwrap();
+    }
+    let map = builder.finish().unwrap();
+    let fold = fold(&map, nearest);
+    for (client, expected) in [
+        ("8.0.0.0", "0/17"),
+        ("8.7.127.255", "0/17"),
+        ("8.7.128.0", "1/17"),
+        ("8.255.255.255", "1/17"),
+        ("9.0.0.0", "100/8"),
+        ("2600:0:7fff::", "0/33"),
+        ("2600:ab12:8000::", "1/33"),
+        ("2600:ffff:ffff::", "1/33"),
+        ("2601::", "100/16"),
+    ] {
+        assert_eq!(locate(&map, &fold, client), expected, "{client}");
+    }
+    assert_eq!(LocationMap::from_bytes(&map.to_bytes()), Ok(map));
+}
+
 #[test]
 fn a_stream_out_of_order_is_refused() {
     let locations = [paris()];

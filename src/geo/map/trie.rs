@@ -1,11 +1,16 @@
-//! The trie: eight bits a level, equal nodes shared, built from a stream of runs.
+//! The trie: equal nodes shared, built from a stream of runs.
+//!
+//! It grows with eight bits a level, where a stream closes few nodes, and is finished with four: a look-up
+//! compares an address with no more than the 15 neighbours that a node can have.
 
 use super::MapError;
 use super::barrier::UNKNOWN;
+use super::nodes::{self, Node, Target};
+use super::sets::Sets;
 use super::slices::{Interned, SliceTable};
 use crate::ids::{ClassId, Family};
 
-/// The largest number of a class or node: the bits of an entry below the child flag.
+/// The largest number of a class or node while a trie is built: the bits of an entry below the child flag.
 pub(super) const NUMBER_MAX: u32 = (1 << 23) - 1;
 
 /// Set in entries that lead to a child node.
@@ -14,186 +19,124 @@ const CHILD: u32 = 1 << 23;
 /// The bits of a run that are its entry; the others are its first octet.
 const ENTRY: u32 = (1 << 24) - 1;
 
-/// What a run of equal octets leads to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Entry {
-    /// All addresses below are of this class.
-    Class(ClassId),
-    /// A node by number.
-    Child(u32),
-}
-
-impl Entry {
-    pub(super) fn from_bits(bits: u32) -> Entry {
-        let number = bits & NUMBER_MAX;
-        if bits & CHILD == 0 { Entry::Class(ClassId(number)) } else { Entry::Child(number) }
-    }
-
-    fn to_bits(self) -> u32 {
-        match self {
-            Entry::Class(class) => class.0,
-            Entry::Child(node) => node | CHILD,
-        }
-    }
-}
-
-/// The first octet of a run.
-pub(super) fn first_octet(run: u32) -> u8 {
-    (run >> 24) as u8
-}
-
-/// The finished trie. Children have smaller numbers than their parents.
+/// The finished trie.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Trie {
-    /// The whole of each family, by family index: entries as bits.
+    /// The whole of each family, by family index: links.
     pub(super) roots: [u32; 2],
-    /// The nodes.
-    pub(super) nodes: Box<[Node]>,
-    /// The runs of all nodes: the first octet in the top 8 bits, then the entry. The first run of a
-    /// node starts at octet 0, the others ascend.
-    pub(super) runs: Box<[u32]>,
-    /// Of nodes with more than [`UNRANKED_RUNS_MAX`] runs: by the top five bits of an octet, the run
-    /// that the first such octet is in. A search starts there.
-    ranks: Box<[[u8; 32]]>,
-    /// By family index and the first 16 bits of an address: the entry after two octets.
+    /// All nodes: see [`nodes`].
+    pub(super) row: Box<[u16]>,
+    /// By the numbers of sets of classes below nodes: the place of a node that has the set, after those of
+    /// the sets of its children.
+    pub(super) sets: Box<[u32]>,
+    /// How many nodes there are.
+    pub(super) nodes: usize,
+    /// How many runs they have together.
+    pub(super) runs: usize,
+    /// By family index and the first octet of an address: the link after it.
     tops: [Box<[u32]>; 2],
-}
-
-/// A node: at least two runs, which make up all 256 octets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Node {
-    /// The index of its first run.
-    runs_at: u32,
-    /// The index of its ranks in the top 24 bits, its count of runs less one below.
-    ranks_and_count: u32,
-    /// The set of classes below it.
-    pub(super) set: u32,
-    /// The first class of the set: what the whole node is, where its set is uniform.
-    pub(super) first: ClassId,
-}
-
-/// Nodes with no more runs than this are searched from their first run.
-const UNRANKED_RUNS_MAX: usize = 8;
-
-impl Node {
-    /// How many runs it has.
-    pub(super) fn run_count(self) -> usize {
-        (self.ranks_and_count & 0xff) as usize + 1
-    }
+    /// By family index and the first two octets: the link after both.
+    second_tops: [Box<[u32]>; 2],
 }
 
 impl Trie {
-    /// A trie with its search tables. `nodes` are (count of runs, set, first class of the set), and
-    /// `runs` those of all nodes in a row. `None` if the counts do not fit the runs.
-    pub(super) fn new(
-        roots: [u32; 2],
-        nodes: impl Iterator<Item = (usize, u32, ClassId)>,
-        runs: Box<[u32]>,
-    ) -> Option<Trie> {
-        let mut ranks = Vec::new();
-        let mut runs_at = 0usize;
-        let node = |(count, set, first): (usize, u32, ClassId)| {
-            let of_node = runs.get(runs_at..runs_at.checked_add(count)?)?;
-            if !(1..=256).contains(&count) {
-                return None;
-            }
-            let ranks_and_count = (ranks.len() as u32) << 8 | (count as u32 - 1);
-            if count > UNRANKED_RUNS_MAX {
-                ranks.push(std::array::from_fn(|top| run_from(of_node, 0, top as u8 * 8) as u8));
-            }
-            let node = Node { runs_at: runs_at as u32, ranks_and_count, set, first };
-            runs_at += count;
-            Some(node)
+    /// A trie with its search tables. `nodes` and `runs` count those of the row.
+    pub(super) fn new(roots: [u32; 2], row: Box<[u16]>, sets: Box<[u32]>, [nodes, runs]: [usize; 2]) -> Trie {
+        let none = || [Box::default(), Box::default()];
+        let mut trie = Trie { roots, row, sets, nodes, runs, tops: none(), second_tops: none() };
+        let below = |target, octet: u8| {
+            let octet = u32::from(octet);
+            trie.step(trie.step(target, octet >> 4), octet & 15).to_link()
         };
-        let nodes: Box<[Node]> = nodes.map(node).collect::<Option<_>>()?;
-        if runs_at != runs.len() {
-            return None;
-        }
-        let mut trie = Trie { roots, nodes, runs, ranks: ranks.into(), tops: Default::default() };
-        let top = |family| (0..=u16::MAX).map(|bits| trie.walk_two_octets(family, bits)).collect();
-        trie.tops = Family::ALL.map(top);
-        Some(trie)
+        let top = |family| (0..=u8::MAX).map(|octet| below(trie.root(family), octet)).collect();
+        let tops: [Box<[u32]>; 2] = Family::ALL.map(top);
+        let below_all =
+            |link: &u32| (0..=u8::MAX).map(|octet| below(Target::from_link(*link), octet)).collect();
+        let second =
+            |tops: &Box<[u32]>| tops.iter().flat_map(|link| -> Vec<u32> { below_all(link) }).collect();
+        let second_tops = tops.each_ref().map(second);
+        (trie.tops, trie.second_tops) = (tops, second_tops);
+        trie
     }
 
     /// Where a family starts.
-    pub(super) fn root(&self, family: Family) -> Entry {
-        Entry::from_bits(self.roots.get(family.index()).copied().unwrap_or(0))
+    #[inline]
+    pub(super) fn root(&self, family: Family) -> Target {
+        Target::from_link(self.roots.get(family.index()).copied().unwrap_or(0))
+    }
+
+    /// Where an address is after its first octet.
+    #[inline]
+    pub(super) fn after_octet(&self, family: Family, octet: u8) -> Target {
+        let link = self.tops.get(family.index()).and_then(|tops| tops.get(usize::from(octet)));
+        link.map_or(Target::Class(UNKNOWN.0), |link| Target::from_link(*link))
     }
 
     /// Where an address is after its first two octets.
-    pub(super) fn after_two_octets(&self, family: Family, bits: u128) -> Entry {
-        let entry = self.tops.get(family.index()).and_then(|tops| tops.get((bits >> 112) as usize));
-        entry.map_or(Entry::Class(UNKNOWN), |&bits| Entry::from_bits(bits))
+    #[inline]
+    pub(super) fn after_two_octets(&self, family: Family, octets: u16) -> Target {
+        let link = self.second_tops.get(family.index()).and_then(|tops| tops.get(usize::from(octets)));
+        link.map_or(Target::Class(UNKNOWN.0), |link| Target::from_link(*link))
     }
 
-    /// A node by number.
-    pub(super) fn node(&self, number: u32) -> Node {
-        let missing = Node { runs_at: 0, ranks_and_count: 0, set: 0, first: UNKNOWN };
-        self.nodes.get(number as usize).copied().unwrap_or(missing)
+    /// A node by its place.
+    #[inline]
+    pub(super) fn node(&self, place: u32) -> Node<'_> {
+        Node::at(&self.row, place)
     }
 
-    /// The runs of a node.
-    pub(super) fn runs(&self, node: Node) -> &[u32] {
-        let start = node.runs_at as usize;
-        self.runs.get(start..start + node.run_count()).unwrap_or(&[])
-    }
-
-    /// The index of the run of a node that an octet is in.
-    pub(super) fn run_of(&self, node: Node, runs: &[u32], octet: u8) -> usize {
-        if runs.len() <= UNRANKED_RUNS_MAX {
-            return run_from(runs, 0, octet);
+    /// A class below a node.
+    #[inline]
+    pub(super) fn first_class(&self, node: Node<'_>) -> usize {
+        match node.target(0) {
+            Target::Class(class) => class as usize,
+            Target::Node(place) => self.first_class_below(place),
         }
-        let ranks = self.ranks.get((node.ranks_and_count >> 8) as usize);
-        let start =
-            ranks.and_then(|ranks| ranks.get(usize::from(octet >> 3))).map_or(0, |&rank| usize::from(rank));
-        run_from(runs, start, octet)
+    }
+
+    #[cold]
+    fn first_class_below(&self, mut place: u32) -> usize {
+        // Children stand before their parents, so this ends.
+        loop {
+            match self.node(place).target(0) {
+                Target::Class(class) => return class as usize,
+                Target::Node(child) => place = child,
+            }
+        }
     }
 
     /// The class of an address.
     pub(super) fn class_of(&self, family: Family, bits: u128) -> ClassId {
-        let octets = bits.to_be_bytes().into_iter();
-        match octets.fold(self.root(family), |entry, octet| self.step(entry, octet)) {
-            Entry::Class(class) => class,
-            Entry::Child(_) => UNKNOWN,
+        let halves = (0..32).map(|half| (bits >> (124 - 4 * half)) as u32 & 15);
+        let mut target = self.root(family);
+        for half in halves {
+            target = self.step(target, half);
+        }
+        match target {
+            Target::Class(class) => ClassId(class),
+            Target::Node(_) => UNKNOWN,
         }
     }
 
     /// The memory of the tables, in octets.
     pub(super) fn memory_octets(&self) -> usize {
-        let tops: usize = self.tops.iter().map(|tops| tops.len() * 4).sum();
-        self.nodes.len() * size_of::<Node>() + self.runs.len() * 4 + self.ranks.len() * 32 + tops
+        let tops: usize = self.tops.iter().chain(&self.second_tops).map(|tops| tops.len() * 4).sum();
+        self.row.len() * 2 + self.sets.len() * 4 + tops
     }
 
-    fn walk_two_octets(&self, family: Family, bits: u16) -> u32 {
-        let octets = bits.to_be_bytes().into_iter();
-        octets.fold(self.root(family), |entry, octet| self.step(entry, octet)).to_bits()
-    }
-
-    /// The entry below an entry; classes stay what they are.
-    fn step(&self, entry: Entry, octet: u8) -> Entry {
-        let Entry::Child(number) = entry else { return entry };
-        let node = self.node(number);
-        let runs = self.runs(node);
-        runs.get(self.run_of(node, runs, octet)).map_or(entry, |&run| Entry::from_bits(run))
+    /// What is below a target; classes stay what they are.
+    fn step(&self, target: Target, half: u32) -> Target {
+        let Target::Node(place) = target else { return target };
+        let node = self.node(place);
+        node.target(node.run_of(half))
     }
 }
 
-/// The index of the run that an octet is in, from a run that starts no later.
-fn run_from(runs: &[u32], start: usize, octet: u8) -> usize {
-    let mut at = start;
-    while runs.get(at + 1).is_some_and(|&next| first_octet(next) <= octet) {
-        at += 1;
-    }
-    at
-}
-
-/// Builds a trie from ascending runs; of each family, only the nodes on the path to the current
+/// Builds a trie from ascending runs, at first with nodes of eight bits; of each family, only the nodes on the path to the current
 /// address are open.
 pub(super) struct TrieBuilder {
     paths: [Path; 2],
     nodes: SliceTable,
-    sets_of_nodes: Vec<u32>,
-    sets: Sets,
 }
 
 /// The open nodes of a family.
@@ -231,12 +174,7 @@ impl Level {
 impl TrieBuilder {
     /// An empty builder. Every family must be filled from its first address to its last.
     pub(super) fn new() -> TrieBuilder {
-        TrieBuilder {
-            paths: [Path::new(), Path::new()],
-            nodes: SliceTable::new(),
-            sets_of_nodes: Vec::new(),
-            sets: Sets::new(),
-        }
+        TrieBuilder { paths: [Path::new(), Path::new()], nodes: SliceTable::new() }
     }
 
     /// The next addresses of a family, up to `last`, are of this class.
@@ -264,7 +202,7 @@ impl TrieBuilder {
             level.append(count, class.0);
             let covered = (u128::from(count) << shift).wrapping_sub(1);
             while path.levels.get(path.deepest).is_some_and(|level| level.next == 256) {
-                close(path, &mut self.nodes, &mut self.sets_of_nodes, &mut self.sets)?;
+                close(path, &mut self.nodes)?;
             }
             if covered == left {
                 return Ok(());
@@ -273,8 +211,8 @@ impl TrieBuilder {
         }
     }
 
-    /// Takes over a family that another builder has, whose classes are `classes` here. Numbers go on as if its runs had
-    /// come here.
+    /// Takes over a family that another builder has, whose classes are `classes` here. Numbers go on as if its
+    /// runs had come here.
     pub(super) fn absorb(
         &mut self,
         family: Family,
@@ -282,49 +220,46 @@ impl TrieBuilder {
         classes: &[ClassId],
     ) -> Result<(), MapError> {
         let mut nodes: Vec<u32> = Vec::with_capacity(other.nodes.len());
-        let here = |entry: u32, nodes: &[u32]| match Entry::from_bits(entry) {
-            Entry::Class(class) => Entry::Class(classes.get(class.index()).copied().unwrap_or(UNKNOWN)),
-            Entry::Child(node) => Entry::Child(nodes.get(node as usize).copied().unwrap_or(0)),
+        let here = |entry: u32, nodes: &[u32]| {
+            let number = (entry & NUMBER_MAX) as usize;
+            match entry & CHILD {
+                0 => classes.get(number).map_or(UNKNOWN.0, |class| class.0),
+                _ => nodes.get(number).copied().unwrap_or(0) | CHILD,
+            }
         };
         let mut runs = Vec::new();
         for number in 0..other.nodes.len() as u32 {
             runs.clear();
             let own = other.nodes.get(number).iter();
-            runs.extend(own.map(|&run| run & !ENTRY | here(run & ENTRY, &nodes).to_bits()));
-            nodes.push(intern(&runs, &mut self.nodes, &mut self.sets_of_nodes, &mut self.sets)?);
+            runs.extend(own.map(|&run| run & !ENTRY | here(run & ENTRY, &nodes)));
+            nodes.push(intern(&runs, &mut self.nodes)?);
         }
         let (Some(own), Some(root)) =
             (self.paths.get_mut(family.index()), other.paths.get(family.index()).map(|path| path.root))
         else {
             return Ok(());
         };
-        own.root = here(root, &nodes).to_bits();
+        own.root = here(root, &nodes);
         Ok(())
     }
 
-    /// The trie and its sets.
-    pub(super) fn finish(self) -> Option<(Trie, Sets)> {
-        let (runs, run_ends) = self.nodes.into_parts();
-        let starts = std::iter::once(0).chain(run_ends.iter().copied());
-        let counts = starts.zip(&run_ends).map(|(start, &end)| (end - start) as usize);
-        let sets = self.sets_of_nodes.iter().map(|&set| (set, self.sets.first(set)));
-        let nodes = counts.zip(sets).map(|(count, (set, first))| (count, set, first));
-        let trie = Trie::new(self.paths.map(|path| path.root), nodes, runs.into())?;
-        Some((trie, self.sets))
+    /// The trie; `None` where the row would be too long for its links.
+    pub(super) fn finish(self) -> Option<Trie> {
+        let mut halves = Halves::new();
+        let roots = self.paths.each_ref().map(|path| path.root);
+        let roots = halves.take(&self.nodes, roots);
+        drop(self);
+        halves.finish(roots)
     }
 }
 
 /// Closes the deepest node, which is full: its parent gets the entry.
-fn close(
-    path: &mut Path,
-    nodes: &mut SliceTable,
-    sets_of_nodes: &mut Vec<u32>,
-    sets: &mut Sets,
-) -> Result<(), MapError> {
+fn close(path: &mut Path, nodes: &mut SliceTable) -> Result<(), MapError> {
     let Some(level) = path.levels.get_mut(path.deepest) else { return Ok(()) };
     let entry = match level.runs.as_slice() {
-        [only] => only & ENTRY,
-        runs => Entry::Child(intern(runs, nodes, sets_of_nodes, sets)?).to_bits(),
+        // A child stays one level below, even where all octets lead to it.
+        [only] if only & CHILD == 0 => only & ENTRY,
+        runs => intern(runs, nodes)? | CHILD,
     };
     level.runs.clear();
     level.next = 0;
@@ -341,74 +276,159 @@ fn close(
 }
 
 /// The number of a node with these runs.
-fn intern(
-    runs: &[u32],
-    nodes: &mut SliceTable,
-    sets_of_nodes: &mut Vec<u32>,
-    sets: &mut Sets,
-) -> Result<u32, MapError> {
-    match nodes.intern(runs) {
-        Interned::Old(node) => Ok(node),
-        Interned::New(node) if node > NUMBER_MAX => Err(MapError::TooLarge),
-        Interned::New(node) => {
-            let set = sets.union(runs, sets_of_nodes);
-            sets_of_nodes.push(set);
-            Ok(node)
+fn intern(runs: &[u32], nodes: &mut SliceTable) -> Result<u32, MapError> {
+    let node = nodes.intern(runs).number();
+    if node > NUMBER_MAX { Err(MapError::TooLarge) } else { Ok(node) }
+}
+
+/// Makes nodes of four bits out of nodes of eight, with the sets of classes below them.
+struct Halves {
+    /// The nodes: the bits of [`nodes::append`], then for each run what it leads to.
+    nodes: SliceTable,
+    sets_of_nodes: Vec<u32>,
+    sets: Sets,
+    /// By set: the first node that has it.
+    nodes_of_sets: Vec<u32>,
+    runs: usize,
+}
+
+impl Halves {
+    fn new() -> Halves {
+        Halves {
+            nodes: SliceTable::new(),
+            sets_of_nodes: Vec::new(),
+            sets: Sets::new(),
+            nodes_of_sets: Vec::new(),
+            runs: 0,
         }
     }
-}
 
-/// The sets of classes below nodes, interned.
-pub(super) struct Sets {
-    lists: SliceTable,
-    union: Vec<u32>,
-    /// By class: the number of the last union that has it.
-    seen: Vec<u32>,
-    unions: u32,
-}
-
-impl Sets {
-    fn new() -> Sets {
-        Sets { lists: SliceTable::new(), union: Vec::new(), seen: Vec::new(), unions: 0 }
-    }
-
-    /// The set of all classes below a node with these runs.
-    fn union(&mut self, runs: &[u32], sets_of_nodes: &[u32]) -> u32 {
-        let Sets { lists, union, seen, unions } = self;
-        *unions += 1;
-        union.clear();
-        let mut add = |class: u32| {
-            let index = class as usize;
-            if seen.len() <= index {
-                seen.resize(index + 1, 0);
-            }
-            if let Some(last) = seen.get_mut(index)
-                && *last != *unions
-            {
-                *last = *unions;
-                union.push(class);
-            }
+    /// Takes over all nodes of eight bits, and gives what `roots` have become.
+    fn take<const N: usize>(&mut self, whole: &SliceTable, roots: [u32; N]) -> [u32; N] {
+        let mut new: Vec<u32> = Vec::with_capacity(whole.len());
+        let renamed = |new: &[u32], entry: u32| match entry & CHILD {
+            0 => entry & NUMBER_MAX,
+            _ => new.get((entry & NUMBER_MAX) as usize).copied().unwrap_or(UNKNOWN.0),
         };
-        for &run in runs {
-            match Entry::from_bits(run) {
-                Entry::Class(class) => add(class.0),
-                Entry::Child(node) => {
-                    let set = sets_of_nodes.get(node as usize).copied().unwrap_or(0);
-                    lists.get(set).iter().copied().for_each(&mut add);
+        for number in 0..whole.len() as u32 {
+            let mut upper = HalfNode::new();
+            let mut runs = whole.get(number).iter().copied().peekable();
+            let mut current = 0;
+            for high in 0..16u32 {
+                let mut lower = HalfNode::new();
+                let mut next = high * 16;
+                // The run that reaches over from before, and those that begin in here.
+                while next < high * 16 + 16 {
+                    if let Some(run) = runs.next_if(|run| run >> 24 <= next) {
+                        current = renamed(&new, run);
+                    }
+                    lower.append((next & 15) as u16, current);
+                    next = runs.peek().map_or(256, |run| run >> 24);
                 }
+                let lower = self.intern(&lower);
+                upper.append(high as u16, lower);
+            }
+            new.push(self.intern(&upper));
+        }
+        roots.map(|root| renamed(&new, root))
+    }
+
+    /// What a node is: a class where all of it is, and else its number with [`CHILD`].
+    fn intern(&mut self, node: &HalfNode) -> u32 {
+        let list = node.list();
+        if let [_, only] = list
+            && only & CHILD == 0
+        {
+            return *only;
+        }
+        match self.nodes.intern(list) {
+            Interned::Old(number) => number | CHILD,
+            Interned::New(number) => {
+                let entries = list.get(1..).unwrap_or(&[]);
+                self.runs += entries.len();
+                let set = match self.set_of(entries) {
+                    Interned::Old(set) => set,
+                    Interned::New(set) => {
+                        self.nodes_of_sets.push(number);
+                        set
+                    }
+                };
+                self.sets_of_nodes.push(set);
+                number | CHILD
             }
         }
-        union.sort_unstable();
-        lists.intern(union).number()
     }
 
-    /// The first member of a set.
-    fn first(&self, set: u32) -> ClassId {
-        self.lists.get(set).first().map_or(UNKNOWN, |&class| ClassId(class))
+    /// The set of all classes below a node with these entries.
+    fn set_of(&mut self, entries: &[u32]) -> Interned {
+        let (mut classes, mut sets) = ([0; 16], [0; 16]);
+        let (mut class_count, mut set_count) = (0, 0);
+        for entry in entries {
+            let (list, count, number) = match entry & CHILD {
+                0 => (&mut classes, &mut class_count, *entry),
+                _ => {
+                    let set = self.sets_of_nodes.get((entry & NUMBER_MAX) as usize);
+                    (&mut sets, &mut set_count, set.copied().unwrap_or(0))
+                }
+            };
+            if let Some(place) = list.get_mut(*count) {
+                *place = number;
+                *count += 1;
+            }
+        }
+        self.sets.union(classes.get(..class_count).unwrap_or(&[]), sets.get(..set_count).unwrap_or(&[]))
     }
 
-    /// All members in a row, and where each set ends.
-    pub(super) fn into_parts(self) -> (Vec<u32>, Vec<u32>) {
-        self.lists.into_parts()
+    fn finish(self, roots: [u32; 2]) -> Option<Trie> {
+        let mut places: Vec<u32> = Vec::with_capacity(self.nodes.len());
+        let target = |places: &[u32], entry: u32| match entry & CHILD {
+            0 => Target::Class(entry),
+            _ => Target::Node(places.get((entry & NUMBER_MAX) as usize).copied().unwrap_or(0)),
+        };
+        let mut row: Vec<u16> = Vec::new();
+        for (number, &set) in (0..).zip(&self.sets_of_nodes) {
+            places.push(u32::try_from(row.len()).ok().filter(|place| *place <= nodes::PLACE_MAX)?);
+            let (starts, entries) = self.nodes.get(number).split_first()?;
+            nodes::append(
+                &mut row,
+                (*starts >> 1) as u16,
+                set,
+                entries.iter().map(|entry| target(&places, *entry)),
+            );
+        }
+        let roots = roots.map(|root| target(&places, root).to_link());
+        // Halves are at most 31 for each node of eight bits, of which there are less than 2^23.
+        let fits = self.nodes.len() <= NUMBER_MAX as usize + 1;
+        let place = |node: &u32| places.get(*node as usize).copied().unwrap_or(0);
+        let sets = self.nodes_of_sets.iter().map(place).collect();
+        fits.then(|| Trie::new(roots, row.into(), sets, [places.len(), self.runs]))
+    }
+}
+
+/// A node of four bits in the making.
+struct HalfNode {
+    list: [u32; 17],
+    length: usize,
+}
+
+impl HalfNode {
+    fn new() -> HalfNode {
+        HalfNode { list: [0; 17], length: 1 }
+    }
+
+    /// From this half-octet on, `entry`.
+    fn append(&mut self, half: u16, entry: u32) {
+        if self.length > 1 && self.list.get(self.length - 1) == Some(&entry) {
+            return;
+        }
+        if let Some(place) = self.list.get_mut(self.length) {
+            *place = entry;
+            self.length += 1;
+        }
+        self.list[0] |= 1 << half;
+    }
+
+    fn list(&self) -> &[u32] {
+        self.list.get(..self.length).unwrap_or(&[])
     }
 }

@@ -4,22 +4,17 @@ use crate::geo::Lens;
 use crate::geo::map::LocationMap;
 use crate::geo::map::barrier::BARRIER_COUNT;
 use crate::geo::map::classes::{Classes, Orders};
-use crate::geo::map::fold::ClassSets;
-use crate::geo::map::trie::{Entry, NUMBER_MAX, Node, first_octet};
-use crate::ids::ClassId;
+use crate::geo::map::nodes::{Node, PLACE_MAX, Target};
+use crate::geo::map::trie::{NUMBER_MAX, Trie};
 
 /// How many one-degree cells there are.
 const CELLS: u32 = 180 * 360;
 
-/// Levels below the root of each family, by family index: one an octet.
-const HEIGHTS_MAX: [u8; 2] = [4, 16];
+/// Levels below the root of each family, by family index: two an octet.
+const HEIGHTS_MAX: [u8; 2] = [8, 32];
 
-/// Whether a map is whole: every number in bounds, every descent short enough to end.
+/// Whether the classes of a map are whole: every number in bounds. Its trie is known to be: see [`trie`].
 pub(super) fn holds(map: &LocationMap) -> bool {
-    classes_hold(map) && sets_hold(&map.sets, map.classes.count) && trie_holds(map).is_some()
-}
-
-fn classes_hold(map: &LocationMap) -> bool {
     let Classes { count, values, orders, tied_orders, order_length, rule_ends, rules } = &map.classes;
     let lenses = &map.spec.lenses;
     let counted = *count > BARRIER_COUNT
@@ -72,45 +67,47 @@ fn ends_hold(ends: &[u32], total: usize) -> bool {
     ends.is_sorted() && ends.last().map_or(0, |&last| last as usize) == total
 }
 
-fn sets_hold(sets: &ClassSets, class_count: u32) -> bool {
-    let member_known = |set: &[u32]| set.last().is_some_and(|&last| last < class_count);
-    let ascends = |set: &[u32]| set.is_sorted_by(|a, b| a < b);
-    ends_hold(&sets.ends, sets.members.len()) && sets.iter().all(|set| member_known(set) && ascends(set))
-}
-
-fn trie_holds(map: &LocationMap) -> Option<()> {
-    if map.trie.nodes.len() > NUMBER_MAX as usize + 1 {
+/// The trie of a row of nodes, if these are whole and every descent is short enough to end.
+pub(super) fn trie(roots: [u32; 2], row: Box<[u16]>, sets: Box<[u32]>, class_count: u32) -> Option<Trie> {
+    if row.len() > PLACE_MAX as usize {
         return None;
     }
-    let mut heights: Vec<u8> = Vec::with_capacity(map.trie.nodes.len());
-    for &node in &map.trie.nodes {
-        heights.push(height(map, node, &heights)?);
+    // By the place of a node: its levels. 0 where none begins.
+    let mut heights: Vec<u8> = vec![0; row.len()];
+    let (mut place, mut nodes, mut runs) = (0usize, 0, 0);
+    while place < row.len() {
+        let node = Node::at(&row, place as u32);
+        let length = node.whole()?;
+        let mut below = (0..node.count()).map(|run| height(node.target(run), class_count, &heights));
+        let deepest = below.try_fold(0, |deepest: u8, height| height.map(|height| deepest.max(height)))?;
+        if node.set as usize >= sets.len() {
+            return None;
+        }
+        *heights.get_mut(place)? = deepest.checked_add(1)?;
+        (place, nodes, runs) = (place + length, nodes + 1, runs + node.count() as usize);
     }
     let root_holds = |(root, height_max): (&u32, u8)| {
-        entry_height(Entry::from_bits(*root), map.classes.count, &heights)
-            .is_some_and(|height| height <= height_max)
+        height(Target::from_link(*root), class_count, &heights).is_some_and(|height| height <= height_max)
     };
-    let roots_hold = map.trie.roots.iter().zip(HEIGHTS_MAX).all(root_holds);
-    roots_hold.then_some(())
+    let roots_hold = roots.iter().zip(HEIGHTS_MAX).all(root_holds);
+    // Sets are judged in their order: each after those below its node.
+    let set_holds = |(set, place): (usize, &u32)| {
+        let child_known = |target| match target {
+            Target::Class(_) => true,
+            Target::Node(child) => (Node::at(&row, child).set as usize) < set,
+        };
+        heights.get(*place as usize).is_some_and(|height| *height > 0)
+            && Node::at(&row, *place).targets().all(child_known)
+    };
+    let sets_hold = sets.iter().enumerate().all(set_holds);
+    (roots_hold && sets_hold).then(|| Trie::new(roots, row, sets, [nodes, runs]))
 }
 
-/// The levels of a node, if its runs are whole; `below` are the heights of the nodes before it.
-fn height(map: &LocationMap, node: Node, below: &[u8]) -> Option<u8> {
-    let runs = map.trie.runs(node);
-    let ascends = runs.is_sorted_by(|a, b| first_octet(*a) < first_octet(*b));
-    let starts = runs.first().is_some_and(|&run| first_octet(run) == 0);
-    if !ascends || !starts || runs.len() < 2 {
-        return None;
-    }
-    let mut heights = runs.iter().map(|&run| entry_height(Entry::from_bits(run), map.classes.count, below));
-    let deepest = heights.try_fold(0, |deepest: u8, height| height.map(|height| deepest.max(height)))?;
-    deepest.checked_add(1)
-}
-
-fn entry_height(entry: Entry, class_count: u32, below: &[u8]) -> Option<u8> {
-    match entry {
-        Entry::Class(ClassId(class)) => (class < class_count).then_some(0),
+/// The levels below a target that exists; `heights` are those of the nodes before it.
+fn height(target: Target, class_count: u32, heights: &[u8]) -> Option<u8> {
+    match target {
+        Target::Class(class) => (class < class_count).then_some(0),
         // Children come before their parents, so descents end.
-        Entry::Child(node) => below.get(node as usize).copied(),
+        Target::Node(place) => heights.get(place as usize).copied().filter(|height| *height > 0),
     }
 }

@@ -1,7 +1,7 @@
 //! The flat form of a location map: one row of octets, checked when read.
 //!
 //! Magic, format version, checksum and length, then the payload: the spec, the tables of the
-//! classes, the trie and its sets. Numbers are little-endian; lists start with their length. A
+//! classes, and the trie. Numbers are little-endian; lists start with their length. A
 //! reader takes nothing on trust: what a look-up follows later is in bounds, and descents end.
 
 mod check;
@@ -22,7 +22,7 @@ use crate::geo::special::SPECIAL_BLOCKS;
 const MAGIC: [u8; 8] = *b"MERIDMAP";
 
 /// Raised with every change of the form.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Magic, version, fixed blocks, checksum and length of the payload.
 const HEADER_OCTETS: usize = 8 + 4 + 8 + 8 + 8;
@@ -34,7 +34,6 @@ impl LocationMap {
         payload.spec(&self.spec);
         payload.classes(&self.classes);
         payload.trie(&self.trie);
-        payload.sets(&self.sets);
         let payload = payload.into_bytes();
         let mut bytes = Vec::with_capacity(HEADER_OCTETS + payload.len());
         bytes.extend(MAGIC);
@@ -65,8 +64,9 @@ fn read(bytes: &[u8]) -> Option<LocationMap> {
     let mut reader = Reader::new(payload);
     let spec = reader.spec()?;
     let classes = reader.classes(&spec)?;
-    let (trie, sets) = reader.trie_and_sets()?;
-    reader.rest().is_empty().then_some(LocationMap { spec, classes, trie, sets })
+    let (roots, row, sets) = reader.trie()?;
+    let trie = check::trie(roots, row, sets, classes.count)?;
+    reader.rest().is_empty().then_some(LocationMap { spec, classes, trie })
 }
 
 /// Guards against accidents, not against intent: what intent can do, `check` bounds.

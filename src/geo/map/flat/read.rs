@@ -3,8 +3,6 @@
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::geo::map::classes::{Classes, Orders};
-use crate::geo::map::fold::ClassSets;
-use crate::geo::map::trie::Trie;
 use crate::geo::{Continent, Coordinates, CountryCode, GeoKey, Lens, MapSpec, ScopeFloor};
 use crate::ids::RegionId;
 
@@ -42,20 +40,9 @@ impl<'b> Reader<'b> {
         })
     }
 
-    pub(super) fn trie_and_sets(&mut self) -> Option<(Trie, ClassSets)> {
-        let roots = [self.u32()?, self.u32()?];
-        let counts = self.u32s()?;
-        let sets_of_nodes = self.u32s()?;
-        let runs = self.u32s()?;
-        let sets = ClassSets { ends: self.u32s()?, members: self.u32s()? };
-        let known = |&set: &u32| (set as usize) < sets.ends.len();
-        if counts.len() != sets_of_nodes.len() || !sets_of_nodes.iter().all(known) {
-            return None;
-        }
-        let nodes =
-            counts.iter().zip(&sets_of_nodes).map(|(&count, &set)| (count as usize, set, sets.first(set)));
-        let trie = Trie::new(roots, nodes, runs)?;
-        Some((trie, sets))
+    /// The links to the roots, the row of nodes, and the places of sets.
+    pub(super) fn trie(&mut self) -> Option<([u32; 2], Box<[u16]>, Box<[u32]>)> {
+        Some(([self.u32()?, self.u32()?], self.u16s()?, self.u32s()?))
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {

@@ -3,7 +3,6 @@
 use ipnet::IpNet;
 
 use crate::geo::map::classes::Classes;
-use crate::geo::map::fold::ClassSets;
 use crate::geo::map::trie::Trie;
 use crate::geo::{Coordinates, GeoKey, Lens, MapSpec};
 use crate::ids::Family;
@@ -47,14 +46,8 @@ impl Writer {
 
     pub(super) fn trie(&mut self, trie: &Trie) {
         trie.roots.into_iter().for_each(|root| self.u32(root));
-        self.u32s(trie.nodes.iter().map(|node| node.run_count() as u32));
-        self.u32s(trie.nodes.iter().map(|node| node.set));
-        self.u32s(trie.runs.iter().copied());
-    }
-
-    pub(super) fn sets(&mut self, sets: &ClassSets) {
-        self.u32s(sets.ends.iter().copied());
-        self.u32s(sets.members.iter().copied());
+        self.u16s(trie.row.iter().copied());
+        self.u32s(trie.sets.iter().copied());
     }
 
     fn region(&mut self, region: Option<Coordinates>) {
