@@ -83,9 +83,9 @@ impl Answerer {
         Answerer { listener, idle_timeout: None, counters, draws: Draws::seeded(), desk }
     }
 
-    /// The same for a connection that may be idle so long, and whose client may be told so (RFC 7828).
-    pub fn idle(self, timeout: Duration) -> Answerer {
-        Answerer { idle_timeout: Some(timeout), ..self }
+    /// From now on connections may be idle so long, and clients may be told so (RFC 7828).
+    pub fn may_be_idle(&mut self, timeout: Duration) {
+        self.idle_timeout = Some(timeout);
     }
 
     /// Where it counts.

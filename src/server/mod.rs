@@ -7,11 +7,13 @@ mod clock;
 mod connections;
 mod draw;
 mod https;
+mod mailbox;
 mod proxied;
 mod quic;
 mod session;
 mod socket;
 mod stream;
+mod tasks;
 mod tcp;
 mod tls;
 mod udp;
@@ -39,9 +41,8 @@ use crate::transfer::Desk;
 
 use answer::Answerer;
 use connections::Connections;
-use https::Resource;
-use session::Service;
-use tcp::Protocol;
+use https::{Protocol, Resource};
+use tasks::Service;
 use tls::Security;
 
 /// Bounds on connections; see `[server]`.
@@ -183,7 +184,7 @@ struct Inside {
 }
 
 impl Inside {
-    /// The connections of one transport, and where they are counted.
+    /// The tasks of one transport's connections, and where they are counted.
     fn transport(
         &self,
         transport: Transport,
@@ -197,6 +198,7 @@ impl Inside {
 /// A server that answers.
 pub struct Server {
     workers: Vec<udp::Worker>,
+    streams: Vec<tcp::Workers>,
     listeners: Vec<JoinHandle<()>>,
     quic: Option<quic::Thread>,
     stop: watch::Sender<bool>,
@@ -215,28 +217,41 @@ impl Server {
         desk: &Arc<Desk>,
     ) -> io::Result<Server> {
         let (stop, stopped) = watch::channel(false);
-        let mut server = Server { workers: Vec::new(), listeners: Vec::new(), quic: None, stop };
+        let mut server =
+            Server { workers: Vec::new(), streams: Vec::new(), listeners: Vec::new(), quic: None, stop };
         let proxies = Arc::from(entrances.proxies);
         let inside = Inside { cell: cell.clone(), clock, stopped, desk: desk.clone(), proxies };
         // Limits hold for all addresses of a transport together.
-        let tcp = inside.transport(Transport::Tcp, entrances.limits, telemetry);
+        let (mut doors, mut workers) = (Vec::new(), 1);
         for (number, bound) in entrances.dns.into_iter().enumerate() {
+            workers = workers.max(bound.datagrams.len());
             for (core, socket) in bound.datagrams.into_iter().enumerate() {
                 let counters = telemetry.worker(Transport::Udp, Writers::One);
                 let name = format!("udp-{number}-{core}");
                 let answerer = Answerer::new(bound.written, counters, desk.clone());
                 server.workers.push(udp::Worker::start(name, socket, cell.clone(), clock, answerer)?);
             }
-            server.listen(bound.connections, bound.written, Protocol::Dns, &tcp, &inside)?;
+            doors.push((bound.connections, bound.written));
         }
+        let tcp = tcp::Entrance {
+            transport: Transport::Tcp,
+            doors,
+            limits: entrances.limits,
+            security: None,
+            workers,
+        };
+        server.streams.push(tcp::Workers::start(tcp, &inside, telemetry)?);
         if let Some(tls) = entrances.tls {
-            let transport = inside.transport(Transport::Tls, tls.limits, telemetry);
             let security = Security::new(tls.certificate, tls::DOT, tls.handshake_timeout);
-            let protocol = Protocol::DnsOverTls(security.map_err(io::Error::other)?);
-            for listening in tls.listeners {
-                let Listening { written, connections, .. } = listening;
-                server.listen(connections, written, protocol.clone(), &transport, &inside)?;
-            }
+            let doors = tls.listeners.into_iter().map(|door| (door.connections, door.written));
+            let tls = tcp::Entrance {
+                transport: Transport::Tls,
+                doors: doors.collect(),
+                limits: tls.limits,
+                security: Some(security.map_err(io::Error::other)?),
+                workers,
+            };
+            server.streams.push(tcp::Workers::start(tls, &inside, telemetry)?);
         }
         if let Some(https) = entrances.https {
             server.start_https(https, &inside, telemetry)?;
@@ -293,13 +308,14 @@ impl Server {
             desk: inside.desk.clone(),
             proxies: inside.proxies.clone(),
         };
-        self.listeners.push(tokio::spawn(tcp::serve(listener, protocol, service, inside.stopped.clone())));
+        self.listeners.push(tokio::spawn(https::serve_all(listener, protocol, service, inside.stopped.clone())));
         Ok(())
     }
 
     /// Takes nothing new, answers what has been received, and returns when that is done.
     pub async fn stop(self) {
         self.workers.iter().for_each(udp::Worker::stop);
+        self.streams.iter().for_each(tcp::Workers::stop);
         self.quic.iter().for_each(quic::Thread::stop);
         let _ = self.stop.send(true);
         for listener in self.listeners {
@@ -307,13 +323,14 @@ impl Server {
                 tracing::error!("a listener ended by a panic");
             }
         }
-        let (workers, quic) = (self.workers, self.quic);
+        let (workers, streams, quic) = (self.workers, self.streams, self.quic);
         let joined = tokio::task::spawn_blocking(|| {
             workers.into_iter().for_each(udp::Worker::join);
+            streams.into_iter().for_each(tcp::Workers::join);
             quic.into_iter().for_each(quic::Thread::join);
         });
         if joined.await.is_err() {
-            tracing::error!("the UDP workers could not be awaited");
+            tracing::error!("the workers could not be awaited");
         }
     }
 }

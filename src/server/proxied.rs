@@ -4,10 +4,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::io::AsyncReadExt;
-
-use super::stream::Socket;
-
 /// What every header begins with.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family, length.
@@ -24,14 +20,20 @@ pub enum Said {
     Nobody,
 }
 
-/// Reads the header that a connection begins with, and nothing behind it; `None` where there is none.
-pub async fn read_header(stream: &mut Socket) -> Option<Said> {
-    let mut head = [0; HEAD_OCTETS];
-    stream.read_exact(&mut head).await.ok()?;
-    let mut rest = [0; REST_OCTETS_MAX];
-    let rest = rest.get_mut(..rest_octets(&head)?)?;
-    stream.read_exact(rest).await.ok()?;
-    parse(&head, rest)
+/// How many octets are missing, at least, of a header that begins so; `None` where this is none.
+pub fn missing(received: &[u8]) -> Option<usize> {
+    let Some((head, rest)) = received.split_first_chunk::<HEAD_OCTETS>() else {
+        let known = received.len().min(SIGNATURE.len());
+        return (received.get(..known) == SIGNATURE.get(..known)).then(|| HEAD_OCTETS - received.len());
+    };
+    let announced = rest_octets(head)?;
+    (announced <= REST_OCTETS_MAX).then(|| announced.saturating_sub(rest.len()))
+}
+
+/// What a whole header says; `None` for what is none.
+pub fn read_header(header: &[u8]) -> Option<Said> {
+    let (head, rest) = header.split_first_chunk::<HEAD_OCTETS>()?;
+    parse(head, rest.get(..rest_octets(head)?)?)
 }
 
 /// How many octets follow a head; `None` for what is no head of version 2.
@@ -66,7 +68,7 @@ fn client(address: IpAddr, port: &[u8]) -> Said {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
     use super::*;
 
@@ -99,5 +101,21 @@ mod tests {
         check(0x22, 0x11, &v4, None);
         check(0x11, 0x11, &v4, None);
         assert_eq!(rest_octets(b"PROXY TCP4 203.0"), None);
+    }
+
+    #[test]
+    fn headers_in_pieces() {
+        let header = [&SIGNATURE[..], &[0x21, 0x11, 0, 12], &[7; 12]].concat();
+        for octets in 0..HEAD_OCTETS {
+            assert_eq!(missing(&header[..octets]), Some(HEAD_OCTETS - octets));
+        }
+        for octets in HEAD_OCTETS..=header.len() {
+            assert_eq!(missing(&header[..octets]), Some(header.len() - octets));
+        }
+        assert_eq!(read_header(&header), Some(Said::Client("7.7.7.7:1799".parse().unwrap())));
+        assert_eq!(read_header(&header[..27]), None);
+        assert_eq!(missing(b"\r\n\r\r"), None);
+        let long = [&SIGNATURE[..], &[0x21, 0x11, 4, 1]].concat();
+        assert_eq!(missing(&long), None, "longer than any real one");
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 
 use super::answer::Answerer;
 use super::clock::Clock;
-use super::session::{wait_for_stop, with_reply};
+use super::tasks::{wait_for_stop, with_reply};
 use super::{Datagrams, QuicEntrance};
 use crate::publish::Cell;
 use crate::telemetry::WorkerCounters;

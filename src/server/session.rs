@@ -1,280 +1,500 @@
 //! One connection, whatever it runs over: messages behind a two-octet length (RFC 7766), several at once, in
-//! pieces, within limits.
+//! pieces, within limits. It takes what is there and never waits.
 
-use std::cell::RefCell;
-use std::future::{Future, pending, poll_fn};
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::task::Poll;
-
-use ipnet::IpNet;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
-use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, sleep_until, timeout};
+use std::time::Duration;
 
 use super::answer::{Answer, Answerer};
-use super::clock::Clock;
-use super::connections::{Connections, Place};
-use super::stream::Stream;
-use crate::publish::Cell;
-use crate::telemetry::{Event, WorkerCounters};
-use crate::transfer::{Desk, Outgoing, Progress};
+use super::connections::Place;
+use super::proxied::{self, Said};
+use super::stream::{Octets, Stream};
+use crate::now::Now;
+use crate::telemetry::Event;
+use crate::transfer::{Outgoing, Progress};
+use crate::view::View;
 
 /// The octets of a message's length.
 const LENGTH_OCTETS: usize = 2;
 /// The longest message that the length can announce.
 pub const MESSAGE_OCTETS_MAX: usize = u16::MAX as usize;
-/// Asked of a connection at a time: dozens of queries, and what an idle connection costs.
-const READ_OCTETS: usize = 2048;
+/// Asked of a connection at a time: hundreds of queries, and all that TLS may have decrypted at once.
+const READ_OCTETS: usize = 64 << 10;
 /// Replies gathered before they are sent; what a client that pipelines without reading can make us hold,
 /// but for one more message.
-const UNSENT_OCTETS_MAX: usize = 64 << 10;
+pub const REPLIES_OCTETS_MAX: usize = 32 << 10;
+/// Reads at a stop: what was received is answered, and who always has more is not waited for.
+const LAST_READS_MAX: usize = 64;
+/// What a connection may hold beside its session as long as it likes: a query in parts, or the replies to a few.
+pub const HELD_OCTETS_FREE: usize = 1 << 10;
 
-thread_local! {
-    /// Room for one reply: shared by a thread's connections, because a reply is made without waiting.
-    static REPLY: RefCell<Box<[u8]>> = RefCell::new(vec![0; MESSAGE_OCTETS_MAX].into());
+/// Room for what is read and for replies: a thread's, shared by its connections, because an answer is made without
+/// waiting.
+pub struct Room {
+    input: Box<[u8]>,
+    output: Box<[u8]>,
 }
 
-/// Makes a reply in the thread's room for one and hands it to `take`; the room is empty where there is silence.
-pub fn with_reply<T>(make: impl FnOnce(&mut [u8]) -> Option<usize>, take: impl FnOnce(&[u8]) -> T) -> T {
-    REPLY.with_borrow_mut(|reply| {
-        let octets = make(reply);
-        take(octets.and_then(|octets| reply.get(..octets)).unwrap_or_default())
-    })
+impl Room {
+    /// For one thread.
+    pub fn new() -> Room {
+        let output = REPLIES_OCTETS_MAX + LENGTH_OCTETS + MESSAGE_OCTETS_MAX;
+        Room { input: vec![0; READ_OCTETS].into(), output: vec![0; output].into() }
+    }
 }
 
-/// What every connection needs.
-#[derive(Clone)]
-pub struct Service {
-    /// Where the view is.
-    pub cell: Arc<Cell>,
-    /// What time it is.
-    pub clock: Clock,
-    /// Who else is connected.
-    pub connections: Arc<Connections>,
-    /// The address it came in at, as it is written in the configuration.
-    pub listener: SocketAddr,
-    /// Where to count.
-    pub counters: Arc<WorkerCounters>,
-    /// Where errands go.
-    pub desk: Arc<Desk>,
-    /// Whose connections begin by saying who the client is.
-    pub proxies: Arc<[IpNet]>,
+/// What is the same for all sessions that are served at once.
+pub struct Round<'r> {
+    /// What answers are made from.
+    pub view: &'r View,
+    /// When.
+    pub now: Now,
+    /// Who makes them.
+    pub answerer: &'r mut Answerer,
+    /// Where.
+    pub room: &'r mut Room,
+}
+
+/// What a session waits for.
+pub enum Wants {
+    /// That something comes.
+    Octets,
+    /// That what was sent is taken.
+    Room,
+    /// To have a place as whom its proxy says it is, and then to go on.
+    Client(Said),
+    /// That a transfer may begin.
+    Turn(Box<Outgoing>),
 }
 
 /// Why a connection ends.
-enum End {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
     /// The client closed it, or it broke.
     Closed,
     /// Another one needed its place.
     Shed,
+    /// It and others held too much that has not come whole or was not taken.
+    BuffersFull,
     /// No whole message for too long, and none begun.
     Idle,
     /// A message that was begun did not arrive, or a reply was not taken, in time.
     MessageTimeout,
+    /// No PROXY protocol header came from a proxy.
+    ProxyHeader,
+    /// The handshake failed.
+    HandshakeFailed,
+    /// It was not complete in time.
+    HandshakeTimeout,
     /// The server stops.
     Stopped,
 }
 
+/// How long a client has for what; see `[server]`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Patience {
+    /// Without a whole message, now.
+    pub idle: Duration,
+    /// For a message, once begun, and to take replies.
+    pub message: Duration,
+    /// For a handshake.
+    pub handshake: Duration,
+}
+
+/// How far a connection has come.
+enum Stage {
+    /// Its proxy says who it is.
+    Announced,
+    /// A handshake is under way.
+    Shaking,
+    /// Messages are answered.
+    Open,
+    /// One is answered by a transfer that waits for others to end.
+    Waiting,
+    /// One is answered by a transfer.
+    Transfer(Box<Outgoing>),
+}
+
 /// One connection.
-pub struct Session<S> {
-    stream: S,
-    source: SocketAddr,
-    place: Place,
-    answerer: Answerer,
-    service: Service,
+pub struct Session {
+    stream: Stream,
+    /// Who asks.
+    pub source: SocketAddr,
+    /// Its place among all.
+    pub place: Place,
+    stage: Stage,
+    /// When this stage began.
+    since: Duration,
     /// Octets that are not answered yet: at most one message, and what was read with it.
     received: Vec<u8>,
     /// Replies that are not sent yet.
     unsent: Vec<u8>,
-    /// When the last whole message came.
-    last_message: Instant,
-    /// When the message that is arriving began.
-    begun: Option<Instant>,
+    /// When the message that is arriving began, or what is not taken was sent.
+    begun: Option<Duration>,
 }
 
-impl<S: Stream> Session<S> {
-    /// A connection on which nothing has been read yet.
-    pub fn new(stream: S, source: SocketAddr, place: Place, service: Service) -> Session<S> {
-        let answerer = Answerer::new(service.listener, service.counters.clone(), service.desk.clone());
+impl Session {
+    /// A connection on which nothing has been read yet; through a proxy, it is first said whose it is.
+    pub fn new(stream: Stream, source: SocketAddr, place: Place, proxied: bool, now: Duration) -> Session {
+        let stage = match (proxied, stream.is_shaking()) {
+            (true, _) => Stage::Announced,
+            (false, true) => Stage::Shaking,
+            (false, false) => Stage::Open,
+        };
         Session {
             stream,
             source,
             place,
-            answerer: answerer.idle(service.connections.limits.idle_timeout),
-            service,
+            stage,
+            since: now,
             received: Vec::new(),
             unsent: Vec::new(),
-            last_message: Instant::now(),
             begun: None,
         }
     }
 
-    /// Serves until the connection ends, or until `stopped` and all that was received is answered.
-    pub async fn run(mut self, mut stopped: watch::Receiver<bool>) {
-        let end = match self.serve(&mut stopped).await {
-            Ok(end) | Err(end) => end,
-        };
-        if matches!(end, End::Idle) {
-            // Within TLS the client is told, so that it knows this end from one that somebody on the way made.
-            let _ = timeout(self.service.connections.limits.message_timeout, self.stream.shutdown()).await;
-        }
-        let event = match end {
-            End::Idle => Event::ConnectionIdle,
-            End::MessageTimeout => Event::MessageTimeout,
-            End::Closed | End::Shed | End::Stopped => return,
-        };
-        self.service.counters.happened(event, 1);
+    /// What it runs over.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
     }
 
-    /// Reads and answers until something ends the connection. `Err` is an end like any other, met halfway.
-    async fn serve(&mut self, stopped: &mut watch::Receiver<bool>) -> Result<End, End> {
-        let mut stopping = false;
-        loop {
-            let limits = self.service.connections.limits;
-            let idle = self.last_message + limits.idle_timeout;
-            let deadline = self.begun.map_or(idle, |begun| idle.min(begun + limits.message_timeout));
-            self.received.reserve(READ_OCTETS);
-            let mut news = tokio::select! {
-                biased;
-                () = self.place.shed() => return Ok(End::Shed),
-                () = wait_for_stop(stopped, stopping) => {
-                    stopping = true;
-                    self.stream.look_directly();
-                    self.read_now().await?
+    /// Goes on once its proxy has spoken, as the client that it names, with TLS where that is what comes next.
+    pub fn announced(
+        self,
+        client: Option<(SocketAddr, Place)>,
+        now: Duration,
+        secure: impl FnOnce(Stream) -> Option<Stream>,
+    ) -> Option<Session> {
+        let (source, place) = client.unwrap_or((self.source, self.place));
+        Some(Session::new(secure(self.stream)?, source, place, false, now))
+    }
+
+    /// Whether a handshake is under way: those wait behind sessions that have theirs behind them.
+    pub fn is_shaking(&self) -> bool {
+        matches!(self.stage, Stage::Shaking)
+    }
+
+    /// Whether nothing is under way: the server may stop.
+    pub fn is_done(&self) -> bool {
+        let open = matches!(self.stage, Stage::Open | Stage::Announced | Stage::Shaking);
+        open && self.received.is_empty() && self.unsent.is_empty() && self.begun.is_none()
+    }
+
+    /// What it holds beside itself, in octets.
+    pub fn held_octets(&self) -> usize {
+        self.received.capacity() + self.unsent.capacity() + self.stream.held_octets()
+    }
+
+    /// When it ends, unless something happens before, and why.
+    pub fn deadline(&self, patience: &Patience) -> (Duration, End) {
+        let idle = self.since.max(self.place.last_message()) + patience.idle;
+        let is_taken = self.unsent.is_empty() && self.stream.held_octets() == 0;
+        match (&self.stage, self.begun) {
+            (Stage::Announced, _) => (self.since + patience.message, End::ProxyHeader),
+            (Stage::Shaking, _) => (self.since + patience.handshake, End::HandshakeTimeout),
+            // Others end, or it is told that they do not.
+            (Stage::Waiting, _) => (Duration::MAX, End::MessageTimeout),
+            (_, Some(begun)) if !is_taken => (begun + patience.message, End::MessageTimeout),
+            (Stage::Transfer(_), _) => (idle.max(self.since + patience.message), End::MessageTimeout),
+            (Stage::Open, Some(begun)) => ((begun + patience.message).min(idle), End::MessageTimeout),
+            (Stage::Open, None) => (idle, End::Idle),
+        }
+    }
+
+    /// Lets the transfer begin that it has waited for.
+    pub fn turn(&mut self, outgoing: Box<Outgoing>, now: Duration) {
+        (self.stage, self.since) = (Stage::Transfer(outgoing), now);
+    }
+
+    /// Takes what has come and sends what there is to send, once.
+    ///
+    /// # Errors
+    /// Why the connection ends.
+    pub fn serve(&mut self, round: &mut Round<'_>) -> Result<Wants, End> {
+        if !self.flush(round.now.monotonic)? {
+            return Ok(Wants::Room);
+        }
+        match self.stage {
+            Stage::Announced => return self.header(round),
+            Stage::Shaking => {
+                if !self.shake(round)? {
+                    return Ok(if self.stream.held_octets() > 0 { Wants::Room } else { Wants::Octets });
                 }
-                read = self.stream.read_buf(&mut self.received) => some_octets(read)?,
-                () = sleep_until(deadline) => {
-                    return Ok(if self.begun.is_some() { End::MessageTimeout } else { End::Idle });
-                }
+            }
+            // It wants nothing: what wakes it is its end.
+            Stage::Waiting => return Err(End::Closed),
+            Stage::Open => {}
+            Stage::Transfer(_) => return self.transfer(round),
+        }
+        if !self.received.is_empty()
+            && let Some(wants) = self.answer_held(round)?
+        {
+            return Ok(wants);
+        }
+        self.read(round).map(|read| read.unwrap_or(Wants::Octets))
+    }
+
+    /// Takes all that has come, as when the server stops.
+    ///
+    /// # Errors
+    /// Why the connection ends.
+    pub fn finish(&mut self, round: &mut Round<'_>) -> Result<Wants, End> {
+        if self.is_shaking() {
+            return Ok(Wants::Octets);
+        }
+        let mut wants = self.serve(round)?;
+        for _ in 0..LAST_READS_MAX {
+            match (&wants, &self.stage) {
+                (Wants::Octets, Stage::Open) => {}
+                _ => break,
+            }
+            match self.read(round)? {
+                Some(more) => wants = more,
+                None => break,
+            }
+        }
+        Ok(wants)
+    }
+
+    /// Says goodbye.
+    pub fn close(&mut self) {
+        self.stream.close();
+    }
+
+    /// A step of the handshake; says whether it is complete.
+    fn shake(&mut self, round: &mut Round<'_>) -> Result<bool, End> {
+        self.begun.get_or_insert(round.now.monotonic);
+        let read = self.stream.read(&mut round.room.input).map_err(|_| End::HandshakeFailed)?;
+        if self.stream.is_shaking() {
+            return match read {
+                Octets::End => Err(End::HandshakeFailed),
+                Octets::Some(_) | Octets::None => Ok(false),
             };
-            while news {
-                self.answer_all().await?;
-                // A client that always has more must not keep the thread from the others.
-                consume_budget().await;
-                // A stop finishes what was received before it closes; otherwise the deadlines come first.
-                news = stopping && self.read_now().await?;
-            }
-            if stopping && self.received.is_empty() {
-                // Who does not take the last octets does not hold up the stop.
-                let _ = timeout(limits.message_timeout, self.stream.shutdown()).await;
-                return Ok(End::Stopped);
-            }
         }
+        (self.stage, self.since, self.begun) = (Stage::Open, round.now.monotonic, None);
+        if let Octets::Some(octets) = read {
+            // The first query came with the handshake's end.
+            self.received.extend_from_slice(round.room.input.get(..octets).unwrap_or_default());
+        }
+        Ok(true)
     }
 
-    /// Takes some of what has arrived, without waiting for more; says whether there was anything.
-    async fn read_now(&mut self) -> Result<bool, End> {
-        self.received.reserve(READ_OCTETS);
-        let mut read = std::pin::pin!(self.stream.read_buf(&mut self.received));
-        let read = poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await;
-        match read {
-            Poll::Ready(read) => some_octets(read),
-            Poll::Pending => Ok(false),
+    /// Reads the header of a proxy, and nothing behind it.
+    fn header(&mut self, round: &mut Round<'_>) -> Result<Wants, End> {
+        let missing = proxied::missing(&self.received).ok_or(End::ProxyHeader)?;
+        let room = round.room.input.get_mut(..missing).unwrap_or_default();
+        match self.stream.read(room) {
+            Ok(Octets::Some(octets)) => {
+                self.received.extend_from_slice(room.get(..octets).unwrap_or_default());
+            }
+            Ok(Octets::None) => return Ok(Wants::Octets),
+            Ok(Octets::End) | Err(_) => return Err(End::ProxyHeader),
         }
+        match proxied::missing(&self.received).ok_or(End::ProxyHeader)? {
+            0 => {}
+            _ => return Ok(Wants::Octets),
+        }
+        let said = proxied::read_header(&self.received).ok_or(End::ProxyHeader)?;
+        self.received = Vec::new();
+        Ok(Wants::Client(said))
     }
 
-    /// Answers every whole message that has been received and sends the replies.
-    async fn answer_all(&mut self) -> Result<(), End> {
-        let mut answered = 0;
-        while let Some(message) = whole_message(self.received.get(answered..).unwrap_or_default()) {
-            let view = self.service.cell.load();
-            let now = self.service.clock.now();
-            self.place.message(now.monotonic);
-            self.last_message = Instant::now();
-            let (answerer, source, unsent) = (&mut self.answerer, self.source, &mut self.unsent);
-            let mut stream = None;
-            with_reply(
-                |reply| match answerer.answer_stream(&view, now, source, message, reply) {
-                    Answer::Reply(octets) => Some(octets),
-                    Answer::Silence => None,
-                    Answer::Stream(outgoing) => {
-                        stream = Some(outgoing);
-                        None
-                    }
-                },
-                |reply| {
-                    if let Ok(length @ 1..) = u16::try_from(reply.len()) {
-                        unsent.extend_from_slice(&length.to_be_bytes());
-                        unsent.extend_from_slice(reply);
-                    }
-                },
-            );
-            drop(view);
-            answered += LENGTH_OCTETS + message.len();
-            if let Some(outgoing) = stream {
-                self.transfer(*outgoing).await?;
-            }
-            if self.unsent.len() >= UNSENT_OCTETS_MAX {
-                self.send().await?;
-            }
+    /// Answers what was received earlier and could not be answered then.
+    fn answer_held(&mut self, round: &mut Round<'_>) -> Result<Option<Wants>, End> {
+        if whole_message(&self.received).is_none() {
+            return Ok(None);
         }
-        self.received.drain(..answered);
+        let received = std::mem::take(&mut self.received);
+        let (answered, wants) = self.answer_all(&received, round)?;
+        self.keep(received, answered, round.now.monotonic);
+        Ok(wants)
+    }
+
+    /// Reads once and answers all of it; `None` where nothing has come.
+    fn read(&mut self, round: &mut Round<'_>) -> Result<Option<Wants>, End> {
+        let octets = match self.stream.read(&mut round.room.input) {
+            Ok(Octets::Some(octets)) => octets,
+            // TLS may have had to say something.
+            Ok(Octets::None) => return Ok((!self.flush(round.now.monotonic)?).then_some(Wants::Room)),
+            Ok(Octets::End) | Err(_) => return Err(End::Closed),
+        };
+        let now = round.now.monotonic;
+        if self.received.is_empty() {
+            // The usual way: nothing is copied, and nothing is kept but the message that has not come whole.
+            let input = std::mem::take(&mut round.room.input);
+            let fresh = input.get(..octets).unwrap_or_default();
+            let outcome = self.answer_all(fresh, round);
+            if let Ok((answered, _)) = outcome {
+                let rest = fresh.get(answered..).unwrap_or_default();
+                self.received.extend_from_slice(rest);
+                self.note_begun(answered, now);
+            }
+            round.room.input = input;
+            return outcome.map(|(_, wants)| Some(wants.unwrap_or(Wants::Octets)));
+        }
+        self.received.extend_from_slice(round.room.input.get(..octets).unwrap_or_default());
+        if whole_message(&self.received).is_none() {
+            return Ok(Some(Wants::Octets));
+        }
+        Ok(Some(self.answer_held(round)?.unwrap_or(Wants::Octets)))
+    }
+
+    /// Keeps what has not been answered.
+    fn keep(&mut self, mut received: Vec<u8>, answered: usize, now: Duration) {
+        if answered < received.len() {
+            received.drain(..answered);
+            self.received = received;
+        }
+        self.note_begun(answered, now);
+    }
+
+    /// Notes since when a message has been arriving.
+    fn note_begun(&mut self, answered: usize, now: Duration) {
+        if !self.unsent.is_empty() || self.stream.held_octets() > 0 {
+            // What is not taken comes first.
+            return;
+        }
         self.begun = match (self.received.is_empty(), answered) {
             (true, _) => None,
-            (false, 0) => self.begun.or(Some(Instant::now())),
-            (false, _) => Some(Instant::now()),
+            (false, 0) => self.begun.or(Some(now)),
+            (false, _) => Some(now),
         };
-        if self.received.is_empty() && self.received.capacity() > 2 * READ_OCTETS {
-            self.received = Vec::new();
-        }
-        self.send().await
     }
 
-    /// Sends a stream of messages, each when the one before has been taken. Queries behind it wait, those of
-    /// other connections do not.
-    async fn transfer(&mut self, mut outgoing: Outgoing) -> Result<(), End> {
-        tokio::select! {
-            () = self.place.shed() => return Err(End::Shed),
-            () = outgoing.wait_for_turn() => {}
-        }
-        loop {
-            let now = self.service.clock.now();
-            self.place.message(now.monotonic);
-            self.last_message = Instant::now();
-            match outgoing.next(now, &mut self.unsent) {
-                Progress::More => self.send().await?,
-                Progress::Done => return self.send().await,
-                Progress::Broken => return Err(End::Closed),
+    /// Answers whole messages for as long as the replies are taken, and sends them; says how many octets are behind
+    /// us, and what keeps us from the rest.
+    fn answer_all(
+        &mut self,
+        received: &[u8],
+        round: &mut Round<'_>,
+    ) -> Result<(usize, Option<Wants>), End> {
+        let mut output = std::mem::take(&mut round.room.output);
+        let outcome = self.answer_into(&mut output, received, round);
+        round.room.output = output;
+        outcome
+    }
+
+    fn answer_into(
+        &mut self,
+        output: &mut [u8],
+        received: &[u8],
+        round: &mut Round<'_>,
+    ) -> Result<(usize, Option<Wants>), End> {
+        let now = round.now.monotonic;
+        let (mut answered, mut filled) = (0, 0);
+        while let Some(message) = whole_message(received.get(answered..).unwrap_or_default()) {
+            if filled >= REPLIES_OCTETS_MAX {
+                if !self.send(output.get(..filled).unwrap_or_default(), now)? {
+                    self.place.message(now);
+                    return Ok((answered, Some(Wants::Room)));
+                }
+                filled = 0;
             }
-            consume_budget().await;
+            answered += LENGTH_OCTETS + message.len();
+            let Some(room) = output.get_mut(filled + LENGTH_OCTETS..) else { break };
+            let room = match room.split_at_mut_checked(MESSAGE_OCTETS_MAX) {
+                Some((room, _)) => room,
+                None => room,
+            };
+            match round.answerer.answer_stream(round.view, round.now, self.source, message, room) {
+                Answer::Reply(octets) => {
+                    let length = u16::try_from(octets).unwrap_or_default();
+                    if let Some(place) = output.get_mut(filled..filled + LENGTH_OCTETS)
+                        && length > 0
+                    {
+                        place.copy_from_slice(&length.to_be_bytes());
+                        filled += LENGTH_OCTETS + octets;
+                    }
+                }
+                Answer::Silence => {}
+                Answer::Stream(outgoing) => {
+                    self.place.message(now);
+                    self.send(output.get(..filled).unwrap_or_default(), now)?;
+                    self.stage = Stage::Waiting;
+                    return Ok((answered, Some(Wants::Turn(outgoing))));
+                }
+            }
         }
+        if answered > 0 {
+            self.place.message(now);
+        }
+        let taken = self.send(output.get(..filled).unwrap_or_default(), now)?;
+        Ok((answered, (!taken).then_some(Wants::Room)))
     }
 
-    async fn send(&mut self) -> Result<(), End> {
-        if self.unsent.is_empty() {
-            return Ok(());
+    /// Sends the next message of a transfer. Queries behind it wait, those of other connections do not.
+    fn transfer(&mut self, round: &mut Round<'_>) -> Result<Wants, End> {
+        let Stage::Transfer(outgoing) = &mut self.stage else { return Ok(Wants::Octets) };
+        let now = round.now.monotonic;
+        self.place.message(now);
+        let mut messages = Vec::new();
+        let progress = outgoing.next(round.now, &mut messages);
+        match progress {
+            Progress::Broken => return Err(End::Closed),
+            Progress::More => {}
+            Progress::Done => (self.stage, self.since) = (Stage::Open, now),
         }
-        let limit = self.service.connections.limits.message_timeout;
-        let (stream, unsent) = (&mut self.stream, &self.unsent);
-        let all = async {
-            stream.write_all(unsent).await?;
-            // A stream that encrypts may hold some of it.
-            stream.flush().await
+        self.send(&messages, now)?;
+        // Also where all of it was taken: others come in between.
+        Ok(Wants::Room)
+    }
+
+    /// Sends; keeps what is not taken, and says whether everything was.
+    fn send(&mut self, replies: &[u8], now: Duration) -> Result<bool, End> {
+        if replies.is_empty() {
+            return Ok(self.unsent.is_empty());
+        }
+        let written = match self.unsent.is_empty() {
+            true => self.stream.write(replies).map_err(|error| ended(&error))?,
+            false => 0,
         };
-        let written = tokio::select! {
-            () = self.place.shed() => return Err(End::Shed),
-            written = timeout(limit, all) => written,
-        };
+        let rest = replies.get(written..).unwrap_or_default();
+        self.unsent.extend_from_slice(rest);
+        let taken = self.unsent.is_empty() && self.stream.flush().map_err(|error| ended(&error))?;
+        if !taken {
+            self.begun = Some(now);
+        }
+        Ok(taken)
+    }
+
+    /// Sends what was not taken before; says whether nothing is left.
+    fn flush(&mut self, now: Duration) -> Result<bool, End> {
+        if self.unsent.is_empty() && self.stream.held_octets() == 0 {
+            return Ok(true);
+        }
+        if !self.unsent.is_empty() {
+            let written = self.stream.write(&self.unsent).map_err(|error| ended(&error))?;
+            self.unsent.drain(..written);
+        }
+        if !self.unsent.is_empty() || !self.stream.flush().map_err(|error| ended(&error))? {
+            self.begun.get_or_insert(now);
+            return Ok(false);
+        }
         self.unsent = Vec::new();
-        written.map_err(|_| End::MessageTimeout)?.map_err(|_| End::Closed)
+        if !self.is_shaking() {
+            self.begun = (!self.received.is_empty()).then_some(now);
+        }
+        Ok(true)
     }
 }
 
-/// Whether a read brought anything; a client that has closed brings an end.
-fn some_octets(read: std::io::Result<usize>) -> Result<bool, End> {
-    match read {
-        Ok(0) | Err(_) => Err(End::Closed),
-        Ok(_) => Ok(true),
+impl End {
+    /// How it is counted; who closes by himself is not.
+    pub fn event(self) -> Option<Event> {
+        match self {
+            End::Closed | End::Shed | End::Stopped => None,
+            End::BuffersFull => Some(Event::BuffersFull),
+            End::Idle => Some(Event::ConnectionIdle),
+            End::MessageTimeout => Some(Event::MessageTimeout),
+            End::ProxyHeader => Some(Event::ProxyHeader),
+            End::HandshakeFailed => Some(Event::HandshakeFailed),
+            End::HandshakeTimeout => Some(Event::HandshakeTimeout),
+        }
     }
 }
 
-/// Returns when the server stops; never once that is known.
-pub async fn wait_for_stop(stopped: &mut watch::Receiver<bool>, known: bool) {
-    if known || stopped.wait_for(|&stopped| stopped).await.is_err() {
-        pending::<()>().await;
-    }
+fn ended(_: &io::Error) -> End {
+    End::Closed
 }
 
 /// The first message of what has been received behind its length, if all of it is there (RFC 1035 section 4.2.2).

@@ -13,7 +13,10 @@ use super::batch;
 /// what arrives while a worker is scheduled out is kept and not lost.
 const BUFFER_OCTETS: usize = 4 << 20;
 /// Connections that the kernel keeps until we accept them; it grants what `net.core.somaxconn` allows.
-const BACKLOG_CONNECTIONS: i32 = 1024;
+const BACKLOG_CONNECTIONS: i32 = 4096;
+/// What the kernel takes of replies before a client has acknowledged those before them: who reads nothing makes it keep
+/// this much, and not the megabytes of its largest buffer.
+const UNSENT_OCTETS_MAX: u32 = 32 << 10;
 /// A worker looks whether it shall stop at least this often.
 pub const RECEIVE_TIMEOUT: Duration = Duration::from_millis(200);
 /// How often a free port is tried for both transports when any port will do.
@@ -127,6 +130,10 @@ fn connections(address: SocketAddr) -> io::Result<TcpListener> {
     // Connections of an earlier process in TIME_WAIT do not hold the port.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // Accepted connections have both from their listener. Replies are written whole; waiting for more would only
+    // delay them.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_OCTETS_MAX)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG_CONNECTIONS)?;
     Ok(socket.into())

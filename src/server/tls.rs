@@ -1,19 +1,12 @@
-//! TLS on accepted connections: the handshake and its limits.
+//! TLS on accepted connections: what it is set to.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use super::certificates::Certificate;
-use super::connections::Place;
-use super::https::Version;
-use super::stream::Socket;
-use crate::telemetry::{Event, WorkerCounters};
 
 /// What a connection speaks within TLS, by its name in ALPN.
 pub const DOT: &[&[u8]] = &[b"dot"];
@@ -21,19 +14,13 @@ pub const DOT: &[&[u8]] = &[b"dot"];
 /// Both versions of HTTP, the better one first.
 pub const HTTP: &[&[u8]] = &[b"h2", b"http/1.1"];
 
-/// The version of HTTP that was agreed on; a client that names none speaks the older one.
-pub fn http_version(stream: &TlsStream<Socket>) -> Version {
-    match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => Version::Two,
-        _ => Version::One,
-    }
-}
-
 /// How a listener's connections are secured.
 #[derive(Clone)]
 pub struct Security {
-    acceptor: TlsAcceptor,
-    handshake_timeout: Duration,
+    /// The settings of every connection.
+    pub config: Arc<ServerConfig>,
+    /// A handshake is complete within this.
+    pub handshake_timeout: Duration,
 }
 
 impl Security {
@@ -57,27 +44,6 @@ impl Security {
         // costs no memory. The keys of tickets change every few hours.
         config.ticketer = aws_lc_rs::Ticketer::new()?;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        Ok(Security { acceptor: TlsAcceptor::from(Arc::new(config)), handshake_timeout })
-    }
-
-    /// Does the handshake, for as long as the place is not needed by another; counts where nothing comes of it.
-    pub async fn handshake(
-        &self,
-        stream: Socket,
-        place: &Place,
-        counters: &WorkerCounters,
-    ) -> Option<TlsStream<Socket>> {
-        let shaken = tokio::select! {
-            biased;
-            () = place.shed() => return None,
-            shaken = timeout(self.handshake_timeout, self.acceptor.accept(stream)) => shaken,
-        };
-        let event = match shaken {
-            Ok(Ok(stream)) => return Some(stream),
-            Ok(Err(_)) => Event::HandshakeFailed,
-            Err(_) => Event::HandshakeTimeout,
-        };
-        counters.happened(event, 1);
-        None
+        Ok(Security { config: Arc::new(config), handshake_timeout })
     }
 }

@@ -59,6 +59,8 @@ events! {
     SendFailed = "send_failed";
     /// A connection closed for another because there were too many.
     ConnectionShed = "connection_shed";
+    /// A connection closed because messages in parts and replies that were not taken held too much memory.
+    BuffersFull = "buffers_full";
     /// A connection without a whole message for too long.
     ConnectionIdle = "connection_idle";
     /// A TLS handshake that failed: no common version, cipher or application protocol, or no TLS at all.

@@ -4,6 +4,7 @@
 //! hold is bounded: heads, bodies, streams, and answers that it does not take.
 
 mod base64url;
+mod entrance;
 mod request;
 
 use std::future::poll_fn;
@@ -21,16 +22,18 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::answer::Answerer;
 use super::connections::Place;
-use super::session::{MESSAGE_OCTETS_MAX, Service, wait_for_stop, with_reply};
-use super::stream::Stream;
+use super::session::MESSAGE_OCTETS_MAX;
+use super::tasks::{Service, wait_for_stop, with_reply};
 use crate::telemetry::Event;
 use crate::wire::freshness;
 
+pub use entrance::{Protocol, serve as serve_all};
 pub use request::{Message as RequestMessage, Refusal, read as read_request};
 
 /// A head with its path and fields; a query of 8 KiB fits into the path of a GET.
@@ -78,7 +81,7 @@ pub struct Resource {
 
 /// Serves one connection until it ends, or until `stopped` and all that was received is answered.
 pub async fn serve(
-    stream: impl Stream + 'static,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     version: Version,
     resource: Arc<Resource>,
     (source, place): (SocketAddr, Place),
