@@ -99,7 +99,7 @@ pub struct Server {
     pub user: Option<String>,
     /// The group likewise; `None`: the user's own.
     pub group: Option<String>,
-    /// TCP connections in total (default 1000).
+    /// TCP connections in total (default 10000).
     pub tcp_connections_max: usize,
     /// TCP connections from one client address (default 50).
     pub tcp_connections_per_client_max: usize,

@@ -104,6 +104,22 @@ impl Opened {
     }
 }
 
+/// Descriptors that connections and probes may take together, at most.
+pub fn descriptors_wanted(config: &Config) -> u64 {
+    let rest = config.probes.concurrency_max.saturating_add(DESCRIPTORS_RESERVED);
+    connections_configured(config).saturating_add(rest) as u64
+}
+
+/// Connections of all transports that the configuration allows.
+fn connections_configured(config: &Config) -> usize {
+    let tls = config.tls.as_ref().map_or(0, |tls| tls.limits.connections_max);
+    let https = config.https.as_ref().map_or(0, |https| {
+        let doors = usize::from(!https.listen.is_empty()) + usize::from(!https.plain_listen.is_empty());
+        https.limits.connections_max * doors
+    });
+    config.server.tcp_connections_max + tls + https
+}
+
 /// `[server]`'s limits in the words of the others.
 fn usual(config: &Config) -> StreamLimits {
     StreamLimits {
@@ -124,18 +140,15 @@ struct Room {
 
 impl Room {
     fn of(config: &Config, descriptors: Option<u64>) -> Room {
-        let tls = config.tls.as_ref().map_or(0, |tls| tls.limits.connections_max);
-        let https = config.https.as_ref().map_or(0, |https| {
-            let doors = usize::from(!https.listen.is_empty()) + usize::from(!https.plain_listen.is_empty());
-            https.limits.connections_max * doors
-        });
-        let configured = config.server.tcp_connections_max + tls + https;
+        let configured = connections_configured(config);
         let possible = connections_possible(descriptors, config.probes.concurrency_max);
         if possible < configured {
             tracing::warn!(
                 descriptors,
                 "room for {possible} TCP connections, not {configured}: raise the limit on open files (ulimit -n)"
             );
+        } else {
+            tracing::info!(descriptors, connections = configured, "room for all connections");
         }
         Room { possible, configured }
     }

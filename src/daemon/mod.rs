@@ -145,9 +145,9 @@ pub fn serve(path: &Path) -> Result<(), Failed> {
         // Whether keys can be kept there is told when they are opened.
         let _ = crate::state::prepare(&place.settings.folder, config.user.as_deref());
     }
+    let descriptors = raise_descriptor_limit(entrances::descriptors_wanted(&prepared.config));
     let privileges = drop_privileges(config.user.as_deref(), config.group.as_deref());
     tell_privileges(&privileges.map_err(Failed::Privileges)?, path);
-    let descriptors = raise_descriptor_limit();
     let certificates = Certificates::new(&prepared.certificates, telemetry.clone());
     certificates.tell_unreadable();
     opened.tell();

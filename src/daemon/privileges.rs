@@ -115,11 +115,15 @@ fn find_group(group: &str) -> Result<Gid, DropError> {
     }
 }
 
-/// Raises the limit on open descriptors to what the system allows; returns it.
-pub fn raise_descriptor_limit() -> Option<u64> {
+/// Raises the limit on open descriptors to what the system allows, and beyond that to what is wanted where the process
+/// may: as root. Returns what it is then.
+pub fn raise_descriptor_limit(wanted: u64) -> Option<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
-        return Some(hard);
+    let beyond = (wanted > hard && geteuid().is_root()).then_some(wanted);
+    for limit in beyond.into_iter().chain([hard]) {
+        if soft < limit && setrlimit(Resource::RLIMIT_NOFILE, limit, limit.max(hard)).is_ok() {
+            return Some(limit);
+        }
     }
     Some(soft)
 }

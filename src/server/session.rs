@@ -18,7 +18,7 @@ use crate::view::View;
 const LENGTH_OCTETS: usize = 2;
 /// The longest message that the length can announce.
 pub const MESSAGE_OCTETS_MAX: usize = u16::MAX as usize;
-/// Asked of a connection at a time: hundreds of queries, and all that TLS may have decrypted at once.
+/// Room for what one read brings: all that TLS may have decrypted at once.
 const READ_OCTETS: usize = 64 << 10;
 /// Replies gathered before they are sent; what a client that pipelines without reading can make us hold,
 /// but for one more message.
@@ -501,4 +501,168 @@ fn ended(_: &io::Error) -> End {
 pub fn whole_message(received: &[u8]) -> Option<&[u8]> {
     let (length, rest) = received.split_first_chunk::<LENGTH_OCTETS>()?;
     rest.get(..usize::from(u16::from_be_bytes(*length)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+    use std::sync::Arc;
+
+    use nix::poll::{PollFd, PollFlags, poll};
+
+    use super::*;
+    use crate::respond::Transport;
+    use crate::server::ConnectionLimits;
+    use crate::server::connections::{Connections, Exit};
+    use crate::server::tests::{framed, query, view, www};
+    use crate::telemetry::{Telemetry, Writers};
+    use crate::transfer::Desk;
+    use crate::wire::Rtype;
+
+    const PATIENCE: Patience = Patience {
+        idle: Duration::from_secs(100),
+        message: Duration::from_secs(5),
+        handshake: Duration::from_secs(7),
+    };
+
+    /// A session with its client, at a time of our own.
+    struct Pair {
+        client: TcpStream,
+        session: Session,
+        answerer: Answerer,
+        room: Room,
+        view: Arc<View>,
+    }
+
+    impl Pair {
+        fn new(proxied: bool) -> Pair {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.set_nodelay(true).unwrap();
+            let (stream, source) = listener.accept().unwrap();
+            let connections = Arc::new(Connections::new(ConnectionLimits {
+                connections_max: 10,
+                connections_per_client_max: 10,
+                idle_timeout: PATIENCE.idle,
+                message_timeout: PATIENCE.message,
+            }));
+            let place = connections.admit(source.ip(), Duration::ZERO, Exit::task()).place;
+            let session = Session::new(Stream::plain(stream), source, place, proxied, Duration::ZERO);
+            let telemetry = Arc::new(Telemetry::default());
+            let counters = telemetry.worker(Transport::Tcp, Writers::One);
+            let answerer = Answerer::new("127.0.0.1:53".parse().unwrap(), counters, Desk::new(telemetry).0);
+            Pair { client, session, answerer, room: Room::new(), view: view(1) }
+        }
+
+        /// Waits until what the client has sent has come.
+        fn arrived(&self) {
+            let mut waited = [PollFd::new(self.session.stream().as_fd(), PollFlags::POLLIN)];
+            assert_eq!(poll(&mut waited, 20_000_u16), Ok(1));
+        }
+
+        /// Serves at a second.
+        fn serve(&mut self, second: u64) -> Result<Wants, End> {
+            let now = Now { monotonic: Duration::from_secs(second), wall: Duration::from_secs(second) };
+            let (answerer, room) = (&mut self.answerer, &mut self.room);
+            self.session.serve(&mut Round { view: &self.view, now, answerer, room })
+        }
+
+        /// The same for what the client sends.
+        fn send(&mut self, octets: &[u8], second: u64) {
+            self.client.write_all(octets).unwrap();
+            self.arrived();
+            assert!(matches!(self.serve(second), Ok(Wants::Octets)));
+        }
+
+        fn deadline(&self) -> (u64, End) {
+            let (deadline, end) = self.session.deadline(&PATIENCE);
+            (deadline.as_secs(), end)
+        }
+    }
+
+    #[test]
+    fn deadlines_follow_whole_messages_and_not_parts_of_them() {
+        let mut pair = Pair::new(false);
+        assert_eq!(pair.deadline(), (100, End::Idle));
+        let message = framed(&www(1));
+        pair.send(&message[..1], 10);
+        assert_eq!(pair.deadline(), (15, End::MessageTimeout));
+        pair.send(&message[1..9], 14);
+        assert_eq!(pair.deadline(), (15, End::MessageTimeout), "a part does not extend it");
+        pair.send(&message[9..], 14);
+        assert_eq!(pair.deadline(), (114, End::Idle));
+        // One and the beginning of another: this one has its own time.
+        pair.send(&[&message[..], &message[..5]].concat(), 50);
+        assert_eq!(pair.deadline(), (55, End::MessageTimeout));
+        pair.send(&message[5..], 51);
+        assert_eq!((pair.deadline(), pair.session.held_octets()), ((151, End::Idle), 0));
+        // What begins shortly before the idle timeout does not outlast it.
+        pair.send(&message[..5], 149);
+        assert_eq!(pair.deadline(), (151, End::MessageTimeout));
+    }
+
+    #[test]
+    fn replies_have_to_be_taken_in_time_and_nothing_is_read_before() {
+        let mut pair = Pair::new(false);
+        let many = (0..80).flat_map(|id| framed(&query(id, "large.example.test.", Rtype::TXT)));
+        let many = many.collect::<Vec<_>>();
+        let mut asked = 0;
+        let wants = loop {
+            pair.client.write_all(&many).unwrap();
+            pair.arrived();
+            asked += 80;
+            match pair.serve(10).unwrap() {
+                Wants::Octets => assert!(asked < 1_000_000),
+                wants => break wants,
+            }
+        };
+        assert!(matches!(wants, Wants::Room));
+        assert_eq!(pair.deadline(), (15, End::MessageTimeout));
+        let held = pair.session.held_octets();
+        assert!(held > 0);
+        // Some are taken, not all: that is no reason for more time, and none to read.
+        pair.client.read_exact(&mut [0; 1000]).unwrap();
+        assert!(matches!(pair.serve(12), Ok(Wants::Room)));
+        assert_eq!(pair.deadline(), (15, End::MessageTimeout));
+        assert!(pair.session.held_octets() <= held);
+        // All of them are.
+        pair.client.set_nonblocking(true).unwrap();
+        let (mut taken, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+        let expected = {
+            let mut one = Pair::new(false);
+            one.send(&many[..many.len() / 80], 1);
+            let octets = one.client.read(&mut buffer).unwrap();
+            octets * asked - 1000
+        };
+        while taken.len() < expected {
+            match pair.client.read(&mut buffer) {
+                Ok(octets) => taken.extend_from_slice(&buffer[..octets]),
+                Err(_) => drop(pair.serve(13).unwrap()),
+            }
+        }
+        assert!(matches!(pair.serve(14), Ok(Wants::Octets)));
+        assert_eq!(pair.deadline().1, End::Idle);
+        assert_eq!(pair.session.held_octets(), 0);
+    }
+
+    #[test]
+    fn a_proxy_has_its_time_for_a_header_and_what_follows_is_left_for_later() {
+        let mut pair = Pair::new(true);
+        assert_eq!(pair.deadline(), (5, End::ProxyHeader));
+        let header = [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[0x21, 0x11, 0, 12], &[7; 12]].concat();
+        pair.send(&header[..7], 3);
+        assert_eq!(pair.deadline(), (5, End::ProxyHeader));
+        pair.send(&header[7..20], 4);
+        pair.client.write_all(&[&header[20..], &framed(&www(1))].concat()).unwrap();
+        pair.arrived();
+        assert!(matches!(pair.serve(4), Ok(Wants::Client(Said::Client(client))) if client.port() == 1799));
+        let mut garbage = Pair::new(true);
+        garbage.client.write_all(&framed(&www(1))).unwrap();
+        garbage.arrived();
+        assert!(matches!(garbage.serve(1), Err(End::ProxyHeader)));
+    }
 }

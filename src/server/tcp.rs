@@ -369,7 +369,10 @@ impl Worker {
         let security = self.security.as_ref();
         match kept.session.announced(client, now.monotonic, |stream| secure(stream, security)) {
             Some(session) => self.keep(slot, session, kept.door),
-            None => self.sessions.free.push(slot),
+            None => {
+                self.counters.closed();
+                self.sessions.free.push(slot);
+            }
         }
     }
 
@@ -417,6 +420,7 @@ impl Worker {
     }
 
     fn enter(&mut self, stream: TcpStream, source: SocketAddr, door: usize, now: Now) {
+        self.counters.opened();
         let slot = self.sessions.room();
         let place = self.place(source, slot, now);
         let proxied = self.proxies.iter().any(|proxy| proxy.contains(&source.ip()));
@@ -427,7 +431,10 @@ impl Worker {
                 let session = Session::new(stream, source, place, proxied, now.monotonic);
                 self.keep(slot, session, door);
             }
-            None => self.sessions.free.push(slot),
+            None => {
+                self.counters.closed();
+                self.sessions.free.push(slot);
+            }
         }
     }
 
@@ -444,13 +451,17 @@ impl Worker {
         };
         match waited_for {
             Ok(()) => self.sessions.put(slot, kept),
-            Err(_) => self.sessions.free.push(slot),
+            Err(_) => {
+                self.counters.closed();
+                self.sessions.free.push(slot);
+            }
         }
         self.mailbox.load.store(self.sessions.len(), Ordering::Relaxed);
     }
 
     fn end(&mut self, slot: usize, end: End) {
         let Some(mut kept) = self.sessions.take(slot) else { return };
+        self.counters.closed();
         self.sessions.free.push(slot);
         self.mailbox.load.store(self.sessions.len(), Ordering::Relaxed);
         match end {

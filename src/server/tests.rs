@@ -77,7 +77,7 @@ fn name(text: &str) -> Name {
 }
 
 /// A view of one static zone whose `www` has this as its last octet.
-fn view(last: u8) -> Arc<View> {
+pub fn view(last: u8) -> Arc<View> {
     let origin = name("example.test.");
     let mut zone = ZoneBuilder::new(&origin);
     let mut add = |owner: &str, rtype, rdata: &[&[u8]]| {
@@ -120,16 +120,16 @@ fn view_of(zone: Zone) -> View {
     View::new(Arc::new(snapshot), HealthTable::unknown(0, 0), Calendar::default(), None)
 }
 
-fn query(id: u16, owner: &str, rtype: Rtype) -> Vec<u8> {
+pub fn query(id: u16, owner: &str, rtype: Rtype) -> Vec<u8> {
     let header = [id.to_be_bytes(), [0, 0], [0, 1], [0, 0], [0, 0], [0, 0]].concat();
     [&header[..], name(owner).octets(), &rtype.0.to_be_bytes(), &[0, 1]].concat()
 }
 
-fn www(id: u16) -> Vec<u8> {
+pub fn www(id: u16) -> Vec<u8> {
     query(id, "www.example.test.", Rtype::A)
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
+pub fn framed(message: &[u8]) -> Vec<u8> {
     [&(message.len() as u16).to_be_bytes(), message].concat()
 }
 
@@ -330,6 +330,175 @@ fn rfc7766_6_2_3_the_longest_idle_connection_makes_room_and_nobody_starves() {
     }
     running.wait_for(Event::ConnectionShed, 12);
     assert_closed(&mut silent[0]);
+    running.stop();
+}
+
+#[test]
+fn rfc9210_4_2_octets_that_trickle_do_not_extend_a_message() {
+    let limits = ConnectionLimits { message_timeout: Duration::from_millis(200), ..LIMITS };
+    let mut running = Running::start("127.0.0.1:0", 1, limits);
+    let mut steady = running.connect();
+    let mut dripping = running.connect();
+    dripping.set_nodelay(true).unwrap();
+    // The wait between two octets, and the look whether there is still somebody.
+    dripping.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+    let begun = Instant::now();
+    let endless = std::iter::repeat_n(0xff, 65_537);
+    let sent = endless.take_while(|octet| {
+        let open = dripping.write_all(&[*octet]).is_ok();
+        open && matches!(dripping.read(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    });
+    assert!(sent.count() > 2);
+    assert!(begun.elapsed() >= Duration::from_millis(200));
+    running.wait_for(Event::MessageTimeout, 1);
+    steady.write_all(&framed(&www(1))).unwrap();
+    assert_answer(&read_message(&mut steady).unwrap(), 1, 1);
+    running.stop();
+}
+
+#[test]
+fn rfc7766_6_2_3_who_takes_no_replies_is_closed_and_holds_nobody_up() {
+    let limits = ConnectionLimits { message_timeout: Duration::from_millis(200), ..LIMITS };
+    let mut running = Running::start("127.0.0.1:0", 1, limits);
+    let mut deaf = running.connect();
+    let mut steady = running.connect();
+    let many = (0..200).flat_map(|number| framed(&query(number, "large.example.test.", Rtype::TXT)));
+    let many = many.collect::<Vec<_>>();
+    // Until the connection is closed: what the server does not read fills the buffers between us.
+    deaf.set_write_timeout(Some(PATIENCE)).unwrap();
+    let mut number = 0;
+    while deaf.write_all(&many).is_ok() {
+        steady.write_all(&framed(&www(number))).unwrap();
+        assert_answer(&read_message(&mut steady).unwrap(), number, 1);
+        number = number.wrapping_add(1);
+    }
+    running.wait_for(Event::MessageTimeout, 1);
+    steady.write_all(&framed(&www(7))).unwrap();
+    assert_answer(&read_message(&mut steady).unwrap(), 7, 1);
+    running.stop();
+}
+
+#[test]
+fn replies_that_are_taken_late_come_whole_and_in_order() {
+    let mut running = Running::start("127.0.0.1:0", 1, LIMITS);
+    let mut stream = running.connect();
+    let mut asking = stream.try_clone().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for number in 0..6000 {
+                asking.write_all(&framed(&query(number, "large.example.test.", Rtype::TXT))).unwrap();
+            }
+        });
+        // Some megabytes: more than the buffers between us hold.
+        for number in 0..6000 {
+            let message = read_message(&mut stream).unwrap();
+            assert!(id(&message) == number && message.len() > 768);
+        }
+    });
+    running.stop();
+}
+
+#[test]
+fn parts_of_messages_hold_no_more_than_a_bound_and_the_oldest_go_first() {
+    let limits = ConnectionLimits { connections_max: 1000, connections_per_client_max: 1000, ..LIMITS };
+    let mut running = Running::start("127.0.0.1:0", 1, limits);
+    let mut steady = running.connect();
+    let part = [&[0xff; 2][..], &[0; 60_000]].concat();
+    let mut hoarding = Vec::new();
+    while running.telemetry.events(Event::BuffersFull) == 0 {
+        assert!(hoarding.len() < 500, "20 MiB are held");
+        let mut stream = running.connect();
+        stream.write_all(&part).unwrap();
+        hoarding.push(stream);
+        steady.write_all(&framed(&www(1))).unwrap();
+        assert_answer(&read_message(&mut steady).unwrap(), 1, 1);
+    }
+    assert_closed(&mut hoarding[0]);
+    running.stop();
+}
+
+#[test]
+fn rfc7828_3_4_clients_are_told_the_idle_timeout_that_holds_now() {
+    let limits = ConnectionLimits { connections_max: 4, connections_per_client_max: 4, ..LIMITS };
+    let mut running = Running::start("127.0.0.1:0", 1, limits);
+    let mut asking = www(1);
+    asking[11] = 1;
+    asking.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 4, 0, 11, 0, 0]);
+    let told = |stream: &mut TcpStream| {
+        stream.write_all(&framed(&asking)).unwrap();
+        let message = read_message(stream).unwrap();
+        let place = message.windows(4).position(|octets| octets == [0, 11, 0, 2]).unwrap();
+        Duration::from_millis(100) * u32::from(u16::from_be_bytes([message[place + 4], message[place + 5]]))
+    };
+    let mut first = running.connect();
+    assert_eq!(told(&mut first), Duration::from_secs(30));
+    let mut others = [running.connect(), running.connect(), running.connect()];
+    assert_eq!(told(&mut others[2]), Duration::from_secs(3));
+    assert_eq!(told(&mut first), Duration::from_secs(3));
+    drop(others);
+    let begun = Instant::now();
+    while told(&mut first) < Duration::from_secs(30) {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    running.stop();
+}
+
+#[test]
+fn connections_are_shared_among_workers_and_all_of_them_counted() {
+    let limits = ConnectionLimits { connections_max: 1000, connections_per_client_max: 1000, ..LIMITS };
+    let mut running = Running::start("127.0.0.1:0", 3, limits);
+    let mut streams = (0..120).map(|_| running.connect()).collect::<Vec<_>>();
+    for (number, stream) in streams.iter_mut().enumerate() {
+        stream.write_all(&framed(&www(number as u16))).unwrap();
+    }
+    for (number, stream) in streams.iter_mut().enumerate() {
+        assert_answer(&read_message(stream).unwrap(), number as u16, 1);
+    }
+    let open = || {
+        let mut exposition = crate::telemetry::Exposition::default();
+        running.telemetry.expose(&mut exposition);
+        let text = exposition.finish();
+        let line = text.lines().find(|line| line.starts_with("meridian_connections{transport=\"tcp\"}"));
+        line.unwrap().rsplit(' ').next().unwrap().to_owned()
+    };
+    assert_eq!(open(), "120");
+    drop(streams);
+    let begun = Instant::now();
+    while open() != "0" {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    running.stop();
+}
+
+#[test]
+fn a_flood_of_connections_leaves_others_their_own() {
+    let limits = ConnectionLimits { connections_max: 40, connections_per_client_max: 10, ..LIMITS };
+    let mut running = Running::start("0.0.0.0:0", 2, limits);
+    let from = |last: u8| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
+        socket.connect(&SocketAddr::from(([127, 0, 0, 1], running.address.port())).into()).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
+    let mut honest = (2..7).map(from).collect::<Vec<_>>();
+    for stream in &mut honest {
+        stream.write_all(&framed(&www(1))).unwrap();
+        assert_answer(&read_message(stream).unwrap(), 1, 1);
+    }
+    // Four addresses that open ten times what there is room for, ask on each and keep it.
+    let mut flood = Vec::new();
+    for number in 0..400 {
+        let mut stream = from(20 + (number % 4) as u8);
+        stream.write_all(&framed(&www(2))).unwrap();
+        flood.push(stream);
+    }
+    // Who was there first and has been idle for longest is still there.
+    for stream in &mut honest {
+        stream.write_all(&framed(&www(3))).unwrap();
+        assert_answer(&read_message(stream).unwrap(), 3, 1);
+    }
     running.stop();
 }
 

@@ -117,6 +117,7 @@ pub struct WorkerCounters {
     rcodes: [AtomicU64; Rcode::ALL.len()],
     events: [AtomicU64; Event::ALL.len()],
     truncated: AtomicU64,
+    connections: [AtomicU64; 2],
     modes: [AtomicU64; Mode::ALL.len()],
     cookies: [AtomicU64; Worth::ALL.len()],
     limited: [AtomicU64; Limited::ALL.len()],
@@ -135,6 +136,7 @@ impl WorkerCounters {
             rcodes: [const { AtomicU64::new(0) }; Rcode::ALL.len()],
             events: [const { AtomicU64::new(0) }; Event::ALL.len()],
             truncated: AtomicU64::new(0),
+            connections: [const { AtomicU64::new(0) }; 2],
             modes: [const { AtomicU64::new(0) }; Mode::ALL.len()],
             cookies: [const { AtomicU64::new(0) }; Worth::ALL.len()],
             limited: [const { AtomicU64::new(0) }; Limited::ALL.len()],
@@ -195,6 +197,18 @@ impl WorkerCounters {
         }
     }
 
+    /// A connection was accepted.
+    pub fn opened(&self) {
+        let [opened, _] = &self.connections;
+        self.add(opened, 1);
+    }
+
+    /// An accepted connection has ended.
+    pub fn closed(&self) {
+        let [_, closed] = &self.connections;
+        self.add(closed, 1);
+    }
+
     /// Something else happened, so many times.
     pub fn happened(&self, event: Event, times: u64) {
         if let Some(counter) = self.events.get(event as usize) {
@@ -253,6 +267,14 @@ impl WorkerCounters {
     /// How often something happened so far.
     pub fn event(&self, event: Event) -> u64 {
         self.events.get(event as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Connections accepted so far, and of these ended.
+    pub fn connections(&self) -> [u64; 2] {
+        // The other way round an end could be seen without its beginning.
+        let [opened, closed] = &self.connections;
+        let closed = closed.load(Ordering::Relaxed);
+        [opened.load(Ordering::Relaxed), closed]
     }
 
     /// Truncated replies so far.

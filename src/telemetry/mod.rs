@@ -115,6 +115,20 @@ impl Telemetry {
                 to.sample(&labels, sum(transport, &|worker| worker.event(event)) as f64);
             }
         }
+        let streams = [Transport::Tcp, Transport::Tls, Transport::Https];
+        to.family("meridian_connections", Kind::Gauge, "Connections that are open, by transport.");
+        for transport in streams {
+            let open = sum(transport, &|worker| {
+                let [opened, closed] = worker.connections();
+                opened.saturating_sub(closed)
+            });
+            to.sample(&[("transport", transport.label())], open as f64);
+        }
+        to.family("meridian_connections_total", Kind::Counter, "Connections accepted, by transport.");
+        for transport in streams {
+            let opened = sum(transport, &|worker| worker.connections()[0]);
+            to.sample(&[("transport", transport.label())], opened as f64);
+        }
         to.family(
             "meridian_cookies_total",
             Kind::Counter,

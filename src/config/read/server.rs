@@ -79,7 +79,7 @@ fn default_server() -> Server {
         minimal_responses: false,
         user: None,
         group: None,
-        tcp_connections_max: 1000,
+        tcp_connections_max: 10_000,
         tcp_connections_per_client_max: 50,
         tcp_idle_timeout: Duration::from_secs(10),
         tcp_message_timeout: Duration::from_secs(5),

@@ -282,7 +282,7 @@ pub static SERVER: Shape = Shape {
         optional(
             "tcp_connections",
             Kind::Integer(1, 1_000_000),
-            "1000",
+            "10000",
             "TCP connections at once, in total.",
         ),
         optional(

@@ -18,7 +18,7 @@ use crate::server::connections::{Exit, Place};
 use crate::server::proxied::{self, Said};
 use crate::server::tasks::{Service, wait_for_stop};
 use crate::server::tls::Security;
-use crate::telemetry::Event;
+use crate::telemetry::{Event, WorkerCounters};
 
 /// A pause when the system has no more descriptors or memory for connections.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -111,6 +111,7 @@ struct Visitor {
 
 impl Visitor {
     async fn served(self, protocol: Protocol, service: Service, stopped: watch::Receiver<bool>) {
+        let _open = Open::counted(service.counters.clone());
         let visitor = match service.proxies.iter().any(|proxy| proxy.contains(&self.source.ip())) {
             true => self.announced(&service).await,
             false => Some(self),
@@ -156,6 +157,22 @@ impl Visitor {
                 super::serve(stream, Version::One, resource, (source, place), service, stopped).await;
             }
         }
+    }
+}
+
+/// An open connection, for the time that it is counted as such.
+struct Open(Arc<WorkerCounters>);
+
+impl Open {
+    fn counted(counters: Arc<WorkerCounters>) -> Open {
+        counters.opened();
+        Open(counters)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.closed();
     }
 }
 
