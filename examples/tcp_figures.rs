@@ -442,11 +442,13 @@ fn cpu_time(process: u32) -> Result<Duration> {
 }
 
 fn own_cpu_time(process: u32) -> Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
-    let (user, system) = ticks(11).zip(ticks(12)).ok_or("an unreadable /proc/PID/stat")?;
-    Ok(Duration::from_secs_f64((user + system) / 100.0))
+    let mut total = Duration::ZERO;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        // In nanoseconds, where /proc/PID/stat has ticks of ten milliseconds.
+        let stat = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        total += Duration::from_nanos(stat.split_whitespace().next().unwrap_or_default().parse()?);
+    }
+    Ok(total)
 }
 
 fn resident_kib(process: u32) -> Result<u64> {
@@ -469,7 +471,8 @@ fn compare(arguments: &Compare) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("tcp-figures-{}", std::process::id()));
     let shapes = arguments.shape.iter().map(|text| shape(text)).collect::<Result<Vec<_>>>()?;
     let mut seen: HashMap<(usize, usize), Vec<(f64, f64)>> = HashMap::new();
-    let (mut wrong, mut broken, mut answered) = (0, 0, 0);
+    let mut troubles: HashMap<&str, (u64, u64)> = HashMap::new();
+    let mut answered = 0;
     for round in 0..arguments.rounds {
         for turn in 0..servers.len() {
             let index = (turn + round) % servers.len();
@@ -482,8 +485,8 @@ fn compare(arguments: &Compare) -> Result<()> {
                 let used = cpu_time(server.id())? - before;
                 let cost = used.as_secs_f64() * 1e6 / outcome.answered.max(1) as f64;
                 seen.entry((index, number)).or_default().push((outcome.per_second(), cost));
-                wrong += outcome.wrong;
-                broken += outcome.broken;
+                let trouble = troubles.entry(name).or_default();
+                *trouble = (trouble.0 + outcome.wrong, trouble.1 + outcome.broken);
                 answered += outcome.answered;
             }
         }
@@ -506,7 +509,7 @@ fn compare(arguments: &Compare) -> Result<()> {
             );
         }
     }
-    println!("\n{answered} answered, {wrong} wrong, {broken} broken");
+    println!("\n{answered} answered; answered wrongly, connections broken: {troubles:?}");
     std::fs::remove_dir_all(&folder)?;
     Ok(())
 }
