@@ -282,7 +282,8 @@ fn load(server: SocketAddr, shape: &Shape, seconds: f64) -> Result<Outcome> {
         for event in &events[..told] {
             let flow = &mut flows[event.data() as usize];
             let taken = flow.take(&mut buffer, now, &mut outcome);
-            let asked = taken.and_then(|answered| if answered > 0 { flow.ask(answered, now) } else { Ok(()) });
+            let asked =
+                taken.and_then(|answered| if answered > 0 { flow.ask(answered, now) } else { Ok(()) });
             if let Err(error) = asked {
                 outcome.broken += 1;
                 if error.kind() == io::ErrorKind::WouldBlock {
@@ -367,7 +368,9 @@ fn write_configuration(
 ) -> Result<Vec<String>> {
     std::fs::create_dir_all(folder.join("zones"))?;
     std::fs::create_dir_all(folder.join("run"))?;
-    let mut zone = format!("$ORIGIN {ZONE}.\n$TTL 60\n@ SOA ns1 hostmaster 1 3600 900 604800 60\n@ NS ns1\nns1 A 127.0.0.1\n");
+    let mut zone = format!(
+        "$ORIGIN {ZONE}.\n$TTL 60\n@ SOA ns1 hostmaster 1 3600 900 604800 60\n@ NS ns1\nns1 A 127.0.0.1\n"
+    );
     for number in 0..NAMES {
         writeln!(zone, "host-{number} A {}", Ipv4Addr::from(address(number)))?;
     }
@@ -491,7 +494,9 @@ fn compare(arguments: &Compare) -> Result<()> {
             }
         }
     }
-    println!("| connections x in flight | server | queries/s | CPU µs per query | meridian's queries/s to its | meridian's CPU to its |");
+    println!(
+        "| connections x in flight | server | queries/s | CPU µs per query | meridian's queries/s to its | meridian's CPU to its |"
+    );
     println!("| --- | --- | --- | --- | --- | --- |");
     for (number, shape) in arguments.shape.iter().enumerate() {
         for (index, (name, _)) in servers.iter().enumerate() {
@@ -554,7 +559,10 @@ fn hold(arguments: &Hold) -> Result<()> {
         (after - before) * 1024 / idle.len() as u64
     );
     let (beside, cost) = measured(&server, &usual)?;
-    println!("beside them: {beside:.0} queries/s ({:.2} of alone), {cost:.2} CPU µs per query", beside / alone);
+    println!(
+        "beside them: {beside:.0} queries/s ({:.2} of alone), {cost:.2} CPU µs per query",
+        beside / alone
+    );
     let used = cpu_time(server.id())?;
     std::thread::sleep(Duration::from_secs(5));
     let used = cpu_time(server.id())? - used;

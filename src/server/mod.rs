@@ -308,7 +308,12 @@ impl Server {
             desk: inside.desk.clone(),
             proxies: inside.proxies.clone(),
         };
-        self.listeners.push(tokio::spawn(https::serve_all(listener, protocol, service, inside.stopped.clone())));
+        self.listeners.push(tokio::spawn(https::serve_all(
+            listener,
+            protocol,
+            service,
+            inside.stopped.clone(),
+        )));
         Ok(())
     }
 

@@ -363,11 +363,7 @@ impl Session {
 
     /// Answers whole messages for as long as the replies are taken, and sends them; says how many octets are behind
     /// us, and what keeps us from the rest.
-    fn answer_all(
-        &mut self,
-        received: &[u8],
-        round: &mut Round<'_>,
-    ) -> Result<(usize, Option<Wants>), End> {
+    fn answer_all(&mut self, received: &[u8], round: &mut Round<'_>) -> Result<(usize, Option<Wants>), End> {
         let mut output = std::mem::take(&mut round.room.output);
         let outcome = self.answer_into(&mut output, received, round);
         round.room.output = output;

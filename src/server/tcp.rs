@@ -218,7 +218,8 @@ impl Worker {
             }
             if self.closed.is_some_and(|until| until <= now.monotonic) && self.stopping.is_none() {
                 self.closed = None;
-                self.open_doors().unwrap_or_else(|error| tracing::error!(%error, "cannot accept connections"));
+                self.open_doors()
+                    .unwrap_or_else(|error| tracing::error!(%error, "cannot accept connections"));
             }
             if self.mailbox.is_stopped() && self.stopping.is_none() {
                 self.stopping = Some(now.monotonic + STOP_GRACE);
@@ -412,7 +413,9 @@ impl Worker {
         let load = |mailbox: &Arc<Mailbox>| mailbox.load.load(Ordering::Relaxed);
         let least = self.all.iter().min_by_key(|mailbox| load(mailbox));
         match least {
-            Some(least) if load(least) + LOAD_DIFFERENCE_MAX < load(&self.mailbox) && self.stopping.is_none() => {
+            Some(least)
+                if load(least) + LOAD_DIFFERENCE_MAX < load(&self.mailbox) && self.stopping.is_none() =>
+            {
                 least.post(Note::Visitor(stream, source, door));
             }
             Some(_) | None => self.enter(stream, source, door, now),

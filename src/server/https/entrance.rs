@@ -134,7 +134,8 @@ impl Visitor {
             return None;
         };
         if let Said::Client(source) = said {
-            let admission = service.connections.admit(source.ip(), service.clock.now().monotonic, Exit::task());
+            let admission =
+                service.connections.admit(source.ip(), service.clock.now().monotonic, Exit::task());
             if admission.shed > 0 {
                 service.counters.happened(Event::ConnectionShed, admission.shed);
             }
