@@ -18,7 +18,10 @@ pub use embedded::Effective;
 pub use floor::ScopeFloor;
 pub use key::GeoKey;
 pub use lens::{Lens, MapSpec, RegionOrder, biased_distance_km};
-pub use map::{ClassOf, Decided, Fold, Located, LocationMap, MapBuilder, MapError, MapFigures, Place, What};
+pub use map::{
+    ClassOf, Decided, Fold, Located, LocationMap, MapBuilder, MapError, MapFigures, Nearest, Place, Stand,
+    What,
+};
 pub use place::{Continent, Coordinates, CountryCode, Location};
 pub use prefix::ClientPrefix;
 pub use row::{Row, SaidBy};

@@ -3,6 +3,7 @@
 //! The same walk answers queries (over all classes, when a view is made) and explains them (over one
 //! class, recording). It reads nothing but its arguments.
 
+mod by_region;
 mod gates;
 mod last_good;
 mod last_resort;
@@ -26,6 +27,7 @@ use super::plan::{AllDown, Branch, EndpointAddress, Fleet, Lane, Node, Plan, Rul
 use super::rtt::RttTable;
 use super::trace::Trace;
 
+pub use by_region::ByRegion;
 pub use last_good::LastGood;
 pub use testing::decide_region;
 

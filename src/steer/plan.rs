@@ -136,6 +136,12 @@ impl Plan {
         self.nodes.get(id.index())
     }
 
+    /// A TTL in seconds, within the bounds of the service and what health allows (H7).
+    pub fn clamped_ttl_s(&self, bound_s: Option<u32>) -> u32 {
+        let (least, most) = (*self.ttl_s.start(), *self.ttl_s.end());
+        bound_s.unwrap_or(most).min(most).max(least.min(most))
+    }
+
     /// The gate of a region.
     pub fn gate(&self, region: RegionId) -> u64 {
         self.gates.get(region.index()).copied().unwrap_or(0)

@@ -2,14 +2,16 @@
 //! afterwards.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::geo::{ClientPrefix, Decided as ClassDecision, Fold, LocationMap, What};
-use crate::ids::{ClassId, RegionId};
+use crate::geo::{ClientPrefix, Decided as ClassDecision, Fold, LocationMap, Nearest, Stand, What};
+use crate::ids::{ClassId, MapId, RegionId};
 use crate::now::Now;
 
-use super::decide::{Inputs, LastGood, decide, decide_region};
-use super::decision::{Decision, Mode};
+use super::decide::{ByRegion, Inputs, LastGood, decide, decide_region};
+use super::decision::{Decided, Decision, Mode};
 use super::plan::{Lane, Plan};
 use super::sticky;
 use super::trace::Trace;
@@ -36,7 +38,7 @@ pub struct LaneTable {
     pub decisions: Box<[Decision]>,
     /// In the order of `decisions`: how each came about; the gravest where it differs by place.
     modes: Box<[Mode]>,
-    fold: Option<Fold>,
+    fold: Option<Arc<Fold>>,
     /// The decision of places that nothing is known of, and its TTL in seconds.
     unknown: ClassDecision,
 }
@@ -55,11 +57,13 @@ pub struct Located<'t> {
 }
 
 impl ServiceTable {
-    /// Decides for all classes. `remembered` is what the same service remembers from before.
+    /// Decides for all classes. `remembered` is what the same service remembers from before; `folds` are
+    /// those of the tables made so far from the same snapshot.
     pub fn new(
         inputs: Inputs<'_>,
         map: Option<&LocationMap>,
         remembered: &[(Lane, LastGood)],
+        folds: &mut Folds,
     ) -> ServiceTable {
         let lanes = &inputs.plan.lanes;
         let last_good: Remembered = lanes
@@ -73,7 +77,7 @@ impl ServiceTable {
         let testing = testing.collect();
         let lanes = lanes.iter().map(|lane| {
             let inputs = Inputs { last_good: of_lane(&last_good, *lane), ..inputs };
-            (*lane, LaneTable::new(inputs, map, *lane))
+            (*lane, LaneTable::new(inputs, map, *lane, folds))
         });
         ServiceTable { lanes: lanes.collect(), testing, changes_at: changes_at(inputs), last_good }
     }
@@ -128,8 +132,29 @@ fn of_lane(remembered: &[(Lane, LastGood)], lane: Lane) -> Option<&LastGood> {
 }
 
 impl LaneTable {
-    fn new(inputs: Inputs<'_>, map: Option<&LocationMap>, lane: Lane) -> LaneTable {
-        let mut numbering = Numbering { numbers: HashMap::new(), decisions: Vec::new(), modes: Vec::new() };
+    fn new(inputs: Inputs<'_>, map: Option<&LocationMap>, lane: Lane, folds: &mut Folds) -> LaneTable {
+        map.and_then(|map| LaneTable::by_region(inputs, map, lane, folds))
+            .unwrap_or_else(|| LaneTable::by_class(inputs, map, lane))
+    }
+
+    /// The same as [`LaneTable::by_class`], where deciding for each region will do.
+    fn by_region(inputs: Inputs<'_>, map: &LocationMap, lane: Lane, folds: &mut Folds) -> Option<LaneTable> {
+        let ByRegion { lens, unknown, stands, mut decided } = ByRegion::new(inputs, map, lane)?;
+        let shared = folds.of(map, inputs.plan.map, lens, stands, unknown)?;
+        let mut numbering = Numbering::new();
+        let mut numbers: Vec<(RegionId, u16)> = Vec::with_capacity(shared.regions.len());
+        for region in &shared.regions {
+            let own = decided.get_mut(region.index())?.take()?;
+            numbers.push((*region, numbering.number(inputs.plan, own).decision));
+        }
+        let (fold, unknown) = shared.fold(map, numbers);
+        let (decisions, modes) = numbering.finish();
+        Some(LaneTable { decisions, modes, fold: Some(fold), unknown })
+    }
+
+    /// Asks the tree for each class.
+    fn by_class(inputs: Inputs<'_>, map: Option<&LocationMap>, lane: Lane) -> LaneTable {
+        let mut numbering = Numbering::new();
         let Some(map) = map else {
             let decided = decide(inputs, ClassId(0), None, lane);
             let unknown = numbering.number(inputs.plan, decided);
@@ -147,7 +172,7 @@ impl LaneTable {
             .get(map.unknown_class().index())
             .copied()
             .unwrap_or(ClassDecision { decision: 0, ttl_s: 0 });
-        let fold = Some(map.fold(&by_class));
+        let fold = Some(Arc::new(map.fold(&by_class)));
         let (decisions, modes) = numbering.finish();
         LaneTable { decisions, modes, fold, unknown }
     }
@@ -187,6 +212,94 @@ impl LaneTable {
     }
 }
 
+/// Folds by what they follow from: services and lanes for which the same regions are well share them.
+#[derive(Default)]
+pub struct Folds {
+    all: HashMap<FoldKey, Shared>,
+}
+
+/// What says which region is chosen where.
+#[derive(PartialEq, Eq, Hash)]
+struct FoldKey {
+    map: Option<MapId>,
+    lens: usize,
+    stands: Vec<Stand>,
+    unknown: Box<[RegionId]>,
+}
+
+/// Which region is chosen where, and the folds of that.
+struct Shared {
+    /// By class.
+    nearest: Vec<Nearest>,
+    /// The regions that some class gets, in the order of the first such classes.
+    regions: Vec<RegionId>,
+    /// By the numbers of the decisions of these regions, with the decision of places that nothing is known of.
+    folds: Vec<(Vec<(RegionId, u16)>, Arc<Fold>, ClassDecision)>,
+}
+
+impl Folds {
+    /// Which regions are chosen; `None` where for some class none is.
+    fn of(
+        &mut self,
+        map: &LocationMap,
+        id: Option<MapId>,
+        lens: usize,
+        stands: Vec<Stand>,
+        unknown: &[RegionId],
+    ) -> Option<&mut Shared> {
+        let key = FoldKey { map: id, lens, stands, unknown: unknown.into() };
+        match self.all.entry(key) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(place) => {
+                let nearest = map.nearest(lens, &place.key().stands, unknown)?;
+                Some(place.insert(Shared::new(nearest)))
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn new(nearest: Vec<Nearest>) -> Shared {
+        let (mut seen, mut regions) = (Vec::new(), Vec::new());
+        for Nearest { region, .. } in &nearest {
+            if seen.len() <= region.index() {
+                seen.resize(region.index() + 1, false);
+            }
+            if let Some(seen) = seen.get_mut(region.index()).filter(|seen| !**seen) {
+                *seen = true;
+                regions.push(*region);
+            }
+        }
+        Shared { nearest, regions, folds: Vec::new() }
+    }
+
+    /// The fold for these numbers of the regions' decisions.
+    fn fold(&mut self, map: &LocationMap, numbers: Vec<(RegionId, u16)>) -> (Arc<Fold>, ClassDecision) {
+        if let Some((_, fold, unknown)) = self.folds.iter().find(|known| known.0 == numbers) {
+            return (Arc::clone(fold), *unknown);
+        }
+        let mut by_region = Vec::new();
+        for (region, number) in &numbers {
+            if by_region.len() <= region.index() {
+                by_region.resize(region.index() + 1, 0);
+            }
+            if let Some(place) = by_region.get_mut(region.index()) {
+                *place = *number;
+            }
+        }
+        let decided = |nearest: &Nearest| ClassDecision {
+            decision: by_region.get(nearest.region.index()).copied().unwrap_or(0),
+            ttl_s: nearest.ttl_s,
+        };
+        let by_class: Vec<ClassDecision> = self.nearest.iter().map(decided).collect();
+        let fold = Arc::new(map.fold(&by_class));
+        let unknown = by_class.get(map.unknown_class().index()).copied();
+        let unknown = unknown.unwrap_or(ClassDecision { decision: 0, ttl_s: 0 });
+        self.folds.push((numbers, Arc::clone(&fold), unknown));
+        (fold, unknown)
+    }
+}
+
 /// Gives equal decisions equal numbers.
 struct Numbering {
     numbers: HashMap<Decision, u16>,
@@ -195,9 +308,12 @@ struct Numbering {
 }
 
 impl Numbering {
-    fn number(&mut self, plan: &Plan, decided: super::decision::Decided) -> ClassDecision {
-        let (least, most) = (*plan.ttl_s.start(), *plan.ttl_s.end());
-        let ttl_s = decided.ttl_bound_s.unwrap_or(most).min(most).max(least.min(most));
+    fn new() -> Numbering {
+        Numbering { numbers: HashMap::new(), decisions: Vec::new(), modes: Vec::new() }
+    }
+
+    fn number(&mut self, plan: &Plan, decided: Decided) -> ClassDecision {
+        let ttl_s = plan.clamped_ttl_s(decided.ttl_bound_s);
         if let Some(number) = self.numbers.get(&decided.decision) {
             if let Some(mode) = self.modes.get_mut(usize::from(*number)) {
                 *mode = decided.mode.max(*mode);
@@ -223,35 +339,202 @@ impl Numbering {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::ids::{EndpointId, NodeId};
-    use crate::steer::{ClientSubnetUse, Decided, Mix, Pick};
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use proptest::prelude::*;
 
-    /// More decisions than there are numbers: whatever a class gets is a decision that exists.
-    #[test]
-    fn numbers_that_run_out_stand_for_the_first() {
-        let plan = Plan {
+    use super::*;
+    use crate::geo::{Coordinates, Lens, Location, MapBuilder, MapSpec, RegionOrder, ScopeFloor};
+    use crate::health::{EndpointState, Forced, HealthTable, Share, Standing, Verdict};
+    use crate::ids::{AddressId, EndpointId, Family, NodeId};
+    use crate::steer::{
+        Calendar, ClientSubnetUse, Endpoint, EndpointAddress, Fleet, MinHealthy, Mix, Node, Pick, Rule,
+    };
+
+    fn plan(nodes: Vec<Node>, ttl_s: std::ops::RangeInclusive<u32>) -> Plan {
+        let members = nodes.last().map_or_else(Box::default, |root| root.members.clone());
+        Plan {
             service: crate::ids::ServiceId(0),
             name: "s".into(),
-            nodes: Box::new([]),
-            root: NodeId(0),
-            ttl_s: 20..=60,
+            root: NodeId((nodes.len() as u32).saturating_sub(1)),
+            nodes: nodes.into(),
+            ttl_s,
             client_subnet: ClientSubnetUse::Use,
             alias: false,
             flatten: None,
             lanes: Box::new([]),
             map: None,
-            members: Box::new([]),
-            counters: Box::new([]),
+            counters: members.iter().map(|id| crate::ids::CounterId(id.0)).collect(),
+            members,
             addresses: Box::new([]),
             testing: Box::new([]),
             schedules: Box::new([]),
             families: crate::steer::Families::Independent,
             without_ipv6: Box::new([]),
-            gates: Box::new([]),
+            gates: Box::new([1, 2, 3, 4, 5]),
+        }
+    }
+
+    const REGIONS: [(f64, f64); 5] =
+        [(38.9, -77.4), (50.1, 8.7), (35.7, 139.7), (-23.5, -46.6), (1.4, 103.8)];
+
+    /// 4,096 networks at places all over the world, some nowhere.
+    static MAP: std::sync::LazyLock<LocationMap> = std::sync::LazyLock::new(|| {
+        let at = |(latitude, longitude)| Coordinates::new(latitude, longitude);
+        let lens = Lens::Order { bias: Box::new([]), tie_permille: 0 };
+        let regions = REGIONS.map(at).into();
+        let mut builder =
+            MapBuilder::new(MapSpec { regions, lenses: Box::new([lens]), floor: ScopeFloor::NONE });
+        let place = |number: u32| Location {
+            coordinates: at((f64::from(number % 17) * 10.0 - 80.0, f64::from(number % 36) * 10.0 - 180.0)),
+            ..Location::default()
         };
-        let mut numbering = Numbering { numbers: HashMap::new(), decisions: Vec::new(), modes: Vec::new() };
+        let places: Vec<Location> = (0..612).map(place).collect();
+        for number in 0..4096u128 {
+            let first = (0x2000_0000 + number * 0x1_0000) << 96;
+            let last = first + (0xffff << 96);
+            let place = (number * number * 7 / 5 % 700) as u32;
+            let place = Some(place).filter(|place| *place < 612);
+            builder.push(&places, Family::V4, first, last, place, false).unwrap();
+        }
+        builder.finish().unwrap()
+    });
+
+    #[derive(Clone, Debug)]
+    struct Member {
+        region: u16,
+        weight: u16,
+        families: (bool, bool),
+        standing: (Verdict, Option<u32>, u16),
+        forced: Forced,
+        pool: usize,
+    }
+
+    fn member() -> impl Strategy<Value = Member> {
+        let verdict = prop::sample::select(vec![Verdict::Up, Verdict::Up, Verdict::Down, Verdict::Unknown]);
+        let bound = prop::option::weighted(0.3, 5u32..70);
+        let share = prop_oneof![40 => Just(1000u16), 1 => 0u16..1000];
+        let forced = prop_oneof![
+            12 => Just(Forced::Not), 1 => Just(Forced::Down), 1 => Just(Forced::Up), 1 => Just(Forced::Drained)
+        ];
+        (0u16..5, 0u16..4, any::<(bool, bool)>(), (verdict, bound, share), forced, 0usize..2).prop_map(
+            |(region, weight, families, standing, forced, pool)| Member {
+                region,
+                weight,
+                families,
+                standing,
+                forced,
+                pool,
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+        /// Deciding by region and sharing folds changes nothing: decisions, modes, scopes and TTLs are those
+        /// that the walk down the tree comes to for each class.
+        #[test]
+        fn the_short_way_ends_where_the_long_one_does(
+            members in prop::collection::vec(member(), 1..14),
+            unknown in Just([0u16, 1, 2, 3, 4]).prop_shuffle(),
+            answers in 1u8..4,
+            least_s in 1u32..40,
+            clients in prop::collection::vec(any::<u32>(), 60),
+        ) {
+            let (mut endpoints, mut standings, mut states) = (Vec::new(), Vec::new(), Vec::new());
+            for (number, own) in (0u32..).zip(&members) {
+                let v4 = std::net::IpAddr::from([192, 0, 2, number as u8]);
+                let v6 = std::net::IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, number as u16]);
+                let wanted = [(own.families.0, v4), (own.families.1, v6)];
+                let mut addresses = Vec::new();
+                for (_, address) in wanted.into_iter().filter(|(wanted, _)| *wanted) {
+                    addresses.push(EndpointAddress { address, id: AddressId(standings.len() as u32) });
+                    let (verdict, ttl_bound_s, permille) = own.standing;
+                    let share = Share { permille, ..Share::FULL };
+                    standings.push(Standing { verdict, ttl_bound_s, share });
+                }
+                endpoints.push(Endpoint {
+                    name: "e".into(),
+                    region: RegionId(own.region),
+                    weight: own.weight,
+                    addresses: addresses.into(),
+                    alias: None,
+                    monitor: None,
+                    order: u64::from(number) * 7919 % 13,
+                });
+                states.push(EndpointState { forced: own.forced, ..EndpointState::PLAIN });
+            }
+            let node = |rule, ids: Vec<u32>| {
+                let mut regions: Vec<RegionId> = ids.iter().map(|id| endpoints[*id as usize].region).collect();
+                regions.sort_unstable();
+                regions.dedup();
+                Node {
+                    name: "n".into(),
+                    rule,
+                    min_healthy: [MinHealthy::Count(1); 2],
+                    skip_first: false,
+                    schedule: None,
+                    all_down: None,
+                    members: ids.into_iter().map(EndpointId).collect(),
+                    regions: regions.into(),
+                }
+            };
+            let of_pool = |pool| (0..members.len() as u32).filter(|id| members[*id as usize].pool == pool).collect();
+            let nearest = Rule::Nearest {
+                children: Box::new([NodeId(0), NodeId(1)]),
+                lens: 0,
+                unknown: RegionOrder { regions: unknown.map(RegionId).into(), reaches: Box::new([]) },
+                answers,
+            };
+            let plan = plan(vec![
+                node(Rule::Pool { answers }, of_pool(0)),
+                node(Rule::Pool { answers }, of_pool(1)),
+                node(nearest, (0..members.len() as u32).collect()),
+            ], least_s..=60);
+            let fleet = Fleet { endpoints: endpoints.into(), regions: Box::new([]) };
+            let health = HealthTable {
+                addresses: standings.into(), endpoints: states.into(), ..HealthTable::unknown(0, 0)
+            };
+            let calendar = Calendar::default();
+            let inputs = Inputs {
+                fleet: &fleet, plan: &plan, health: &health, calendar: &calendar, last_good: None, rtt: None,
+            };
+            let mut folds = Folds::default();
+            let (mut short_ways, mut lanes) = (0, Vec::new());
+            for lane in Family::ALL.map(Lane::Addresses) {
+                let Some(short) = LaneTable::by_region(inputs, &MAP, lane, &mut folds) else { continue };
+                let long = LaneTable::by_class(inputs, Some(&MAP), lane);
+                short_ways += 1;
+                prop_assert_eq!(&short.decisions, &long.decisions);
+                prop_assert_eq!(&short.modes, &long.modes);
+                prop_assert_eq!(short.unknown, long.unknown);
+                let nobody = ClientPrefix::host([127, 0, 0, 1].into());
+                for client in &clients {
+                    let inside = std::net::Ipv4Addr::from(0x1f00_0000 + client % 0x1300_0000);
+                    let client = ClientPrefix::host(inside.into());
+                    let found = short.locate(Some(&MAP), client, nobody);
+                    prop_assert_eq!(found, long.locate(Some(&MAP), client, nobody));
+                }
+                lanes.push(short);
+            }
+            if let [a, b] = lanes.as_slice() && folds.all.len() == 1 && a.decisions.len() == b.decisions.len() {
+                prop_assert!(a.fold.as_ref().zip(b.fold.as_ref()).is_some_and(|(a, b)| Arc::ptr_eq(a, b)));
+            }
+            // Where all is well and whole, the short way is the one that is taken.
+            let plain = |own: &Member| own.forced == Forced::Not && own.standing.0 != Verdict::Down && own.standing.2 == 1000;
+            if members.iter().all(plain) {
+                prop_assert_eq!(short_ways, Family::ALL.iter().filter(|family| {
+                    members.iter().any(|own| if **family == Family::V4 { own.families.0 } else { own.families.1 })
+                }).count());
+            }
+        }
+    }
+
+    /// More decisions than there are numbers: whatever a class gets is a decision that exists.
+    #[test]
+    fn numbers_that_run_out_stand_for_the_first() {
+        let plan = plan(Vec::new(), 20..=60);
+        let mut numbering = Numbering::new();
         for number in 0..70_000u32 {
             let endpoints = Box::new([EndpointId(number)]);
             let pick = Pick { endpoints, addresses: Box::new([]), counters: Box::new([]) };

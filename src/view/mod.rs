@@ -18,7 +18,7 @@ use crate::health::{EndpointState, HealthTable};
 use crate::ids::{RegionId, ServiceId, ZoneId};
 use crate::now::Now;
 use crate::steer::{
-    Answer, Calendar, Client, ClientSubnetUse, Decision, Inputs, Lane, Mode, Pick, Plan, Selection,
+    Answer, Calendar, Client, ClientSubnetUse, Decision, Folds, Inputs, Lane, Mode, Pick, Plan, Selection,
     ServiceTable, client_key,
 };
 
@@ -58,6 +58,7 @@ impl View {
             (Some(previous), None) => carry::remembered(previous, &snapshot, &health),
             _ => Vec::new(),
         };
+        let mut folds = Folds::default();
         let tables = snapshot.plans.iter().enumerate().map(|(index, plan)| {
             let before = same.and_then(|view| Some((view, view.tables.get(index)?)));
             if let Some((view, table)) = before
@@ -69,7 +70,7 @@ impl View {
             let remembered = before.map(|(_, table)| &table.last_good).or(carried.get(index));
             let inputs = inputs(&snapshot, plan, &health, &calendar);
             let remembered = remembered.map_or(&[][..], |remembered| remembered);
-            Arc::new(ServiceTable::new(inputs, snapshot.map_of(plan), remembered))
+            Arc::new(ServiceTable::new(inputs, snapshot.map_of(plan), remembered, &mut folds))
         });
         let tables = tables.collect();
         // Signatures of answers are found by what these say: those of the view before are as good.

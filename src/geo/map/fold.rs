@@ -1,4 +1,10 @@
 //! Decisions folded over a map: which parts of the trie agree, and look-ups that use it.
+//!
+//! Whether the classes of a set agree is found when a look-up first asks, and kept: it follows from the
+//! decisions alone, so whoever asks at the same time finds the same. Thousands of folds can be made in the
+//! time that it would take to judge all sets for a few.
+
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::barrier::{BARRIER_COUNT, SPECIAL_COUNT};
 use super::nodes::{Node, STRIDE, Target};
@@ -12,22 +18,37 @@ pub struct Fold {
     /// By class: what it counts as. Neighbours of equal colour merge. Colours below [`BARRIERS`] are
     /// decisions; a barrier's colour is that and the number of its class.
     colours: Box<[u16]>,
-    /// A bit per set: whether its classes disagree.
-    mixed: Box<[u64]>,
+    sets: States,
     /// The decisions of the embedding blocks.
     embedding: [u16; EMBEDDING_BLOCK_COUNT],
-    /// In seconds: by decision, where each decision has one TTL; otherwise by the indexes of `by_place`.
-    ttls_s: Box<[u32]>,
-    by_place: Option<Box<Indexes>>,
+    ttls: Ttls,
 }
 
-/// Places in a row of TTLs that ascend, so that the least index is the least TTL.
+/// What has been found of sets.
 #[derive(Debug)]
-struct Indexes {
-    /// By class.
-    classes: Box<[u8]>,
-    /// By set: the least of its classes.
-    sets: Box<[u8]>,
+struct States {
+    /// Two bits for each set; a whole octet where there are more than two levels.
+    octets: Box<[AtomicU8]>,
+    wide: bool,
+}
+
+/// The state of a set of which nothing has been found.
+const UNKNOWN: u8 = 0;
+
+/// Its classes have several colours.
+const MIXED: u8 = 1;
+
+/// They have one colour; and the level of the least TTL is added.
+const ONE_COLOUR: u8 = 2;
+
+/// The TTLs of a fold. They go by levels: the greater the level, the less the TTL.
+#[derive(Debug)]
+struct Ttls {
+    /// By class; empty where each decision has one TTL.
+    levels: Box<[u8]>,
+    /// In seconds: two for each decision. With `wide`: by level alone.
+    values_s: Box<[u32]>,
+    wide: bool,
 }
 
 /// The first colour that is no decision.
@@ -100,24 +121,19 @@ impl Fold {
             barrier if barrier < BARRIER_COUNT => BARRIERS + barrier as u16,
             class => of(class).decision,
         };
-        let colours: Box<[u16]> = classes.clone().map(colour).collect();
-        let embedding = std::array::from_fn(|block| of(SPECIAL_COUNT + block as u32).decision);
-        let mixed = mixed(map, &colours);
-        let by_class: Vec<Decided> = classes.map(of).collect();
-        let (ttls_s, by_place) = match by_decision(&by_class) {
-            Some(ttls_s) => (ttls_s, None),
-            None => {
-                let (ttls_s, indexes) = Indexes::new(map, &by_class);
-                (ttls_s, Some(Box::new(indexes)))
-            }
-        };
-        Fold { colours, mixed, embedding, ttls_s, by_place }
+        let ttls = Ttls::new(classes.clone().map(of));
+        Fold {
+            colours: classes.map(colour).collect(),
+            sets: States::new(map.trie.sets.len(), ttls.wide),
+            embedding: std::array::from_fn(|block| of(SPECIAL_COUNT + block as u32).decision),
+            ttls,
+        }
     }
 
     /// The memory of the tables, in octets.
     pub fn memory_octets(&self) -> usize {
-        let by_place = self.by_place.as_ref().map_or(0, |own| own.classes.len() + own.sets.len());
-        self.colours.len() * 2 + self.mixed.len() * 8 + self.ttls_s.len() * 4 + by_place
+        let ttls = self.ttls.levels.len() + self.ttls.values_s.len() * 4;
+        self.colours.len() * 2 + self.sets.octets.len() + ttls
     }
 
     /// An embedding block by itself, whatever surrounds it.
@@ -147,7 +163,7 @@ impl Fold {
                 rest = bits as u64;
             } else if depth == 128 {
                 // Not reached: no trie is deeper than its family.
-                return self.found(0, depth);
+                return self.found(0, depth, 0);
             }
         }
     }
@@ -165,7 +181,7 @@ impl Fold {
         let root = map.trie.root(family);
         match self.look(map, root) {
             Look::Mixed(node) => Ok((node, 0)),
-            Look::Colour(colour) => Err(self.found_by_place(colour, 0, || self.ttl_index(map, root))),
+            Look::Colour(colour) => Err(self.found(colour, 0, self.level(map, root))),
         }
     }
 
@@ -202,37 +218,29 @@ impl Fold {
             }
         };
         let scope = depth + STRIDE - free_bits;
-        self.found_by_place(colour, scope, || self.least_ttl(map, node, half, free_bits))
+        let level =
+            if self.ttls.levels.is_empty() { 0 } else { self.greatest_level(map, node, half, free_bits) };
+        self.found(colour, scope, level)
     }
 
-    /// The least TTL index in the aligned block of so many free bits around a half-octet.
-    fn least_ttl(&self, map: &LocationMap, node: Node<'_>, half: u32, free_bits: u32) -> usize {
+    /// The greatest level in the aligned block of so many free bits around a half-octet.
+    fn greatest_level(&self, map: &LocationMap, node: Node<'_>, half: u32, free_bits: u32) -> u8 {
         let mut next = half >> free_bits << free_bits;
         let block_end = next + (1 << free_bits);
-        let mut least = usize::MAX;
+        let mut level = 0;
         while next < block_end {
-            least = least.min(self.ttl_index(map, node.target(node.run_of(next))));
+            level = level.max(self.level(map, node.target(node.run_of(next))));
             next = node.around(next).end();
         }
-        least
+        level
     }
 
-    /// A colour with its TTL, which `least` finds where it is a question of the place.
+    /// A colour with the TTL of its decision at a level.
     #[inline]
-    fn found_by_place(&self, colour: u16, scope: u32, least: impl FnOnce() -> usize) -> Found {
-        if self.by_place.is_some() && colour < BARRIERS {
-            let ttl_s = self.ttl_s(least());
-            return Found { held: Held::Decision(colour), scope: scope as u8, ttl_s };
-        }
-        self.found(colour, scope)
-    }
-
-    /// A colour with the TTL of its decision.
-    #[inline]
-    fn found(&self, colour: u16, scope: u32) -> Found {
+    fn found(&self, colour: u16, scope: u32, level: u8) -> Found {
         match colour.checked_sub(BARRIERS) {
             None => {
-                let ttl_s = self.ttl_s(usize::from(colour));
+                let ttl_s = self.ttls.value_s(colour, level);
                 Found { held: Held::Decision(colour), scope: scope as u8, ttl_s }
             }
             Some(class) => self.of_barrier(u32::from(class), scope as u8),
@@ -243,16 +251,8 @@ impl Fold {
     fn of_barrier(&self, class: u32, scope: u8) -> Found {
         let decision = class.checked_sub(SPECIAL_COUNT).and_then(|block| self.embedding.get(block as usize));
         let Some(&decision) = decision else { return Found { held: Held::Special, scope, ttl_s: 0 } };
-        let ttl_s = match &self.by_place {
-            None => self.ttl_s(usize::from(decision)),
-            Some(own) => self.ttl_s(index(&own.classes, class as usize)),
-        };
+        let ttl_s = self.ttls.value_s(decision, self.ttls.level(class));
         Found { held: Held::Decision(decision), scope, ttl_s }
-    }
-
-    #[inline]
-    fn ttl_s(&self, at: usize) -> u32 {
-        self.ttls_s.get(at).copied().unwrap_or(0)
     }
 
     /// What is below a target.
@@ -262,7 +262,7 @@ impl Fold {
             Target::Class(class) => Look::Colour(self.colour_of(class as usize)),
             Target::Node(place) => {
                 let node = map.trie.node(place);
-                if self.is_mixed(node.set) {
+                if self.state(map, node) == MIXED {
                     Look::Mixed(node)
                 } else {
                     // All classes below have one colour: any will do.
@@ -277,85 +277,139 @@ impl Fold {
         self.colours.get(class).copied().unwrap_or(0)
     }
 
+    /// The state of the set of a node, which is not [`UNKNOWN`].
     #[inline]
-    fn is_mixed(&self, set: u32) -> bool {
-        self.mixed.get(set as usize / 64).is_some_and(|word| word >> (set % 64) & 1 == 1)
-    }
-
-    /// The place of the TTL of a target of one colour; 0 where TTLs go by decision.
-    fn ttl_index(&self, map: &LocationMap, target: Target) -> usize {
-        let Some(own) = &self.by_place else { return 0 };
-        match target {
-            Target::Class(class) => index(&own.classes, class as usize),
-            Target::Node(place) => index(&own.sets, map.trie.node(place).set as usize),
+    fn state(&self, map: &LocationMap, node: Node<'_>) -> u8 {
+        match self.sets.get(node.set) {
+            UNKNOWN => self.judge(map, node),
+            state => state,
         }
     }
-}
 
-fn index(indexes: &[u8], at: usize) -> usize {
-    indexes.get(at).map_or(0, |index| usize::from(*index))
-}
-
-/// In place of the colour of a set whose classes disagree.
-const MIXED: u32 = u32::MAX;
-
-/// A bit per set: whether its classes disagree.
-fn mixed(map: &LocationMap, colours: &[u16]) -> Box<[u64]> {
-    let mut sets: Vec<u32> = Vec::with_capacity(map.trie.sets.len());
-    for place in &map.trie.sets {
-        let of = |target| match target {
-            Target::Class(class) => colours.get(class as usize).map_or(0, |colour| u32::from(*colour)),
-            Target::Node(child) => sets.get(map.trie.node(child).set as usize).copied().unwrap_or(MIXED),
+    /// Finds out about the set of a node, and keeps it.
+    #[cold]
+    fn judge(&self, map: &LocationMap, node: Node<'_>) -> u8 {
+        let any_colour = |target| match target {
+            Target::Class(class) => self.colour_of(class as usize),
+            Target::Node(place) => self.colour_of(map.trie.first_class(map.trie.node(place))),
         };
-        let mut all = map.trie.node(*place).targets().map(of);
-        let first = all.next().unwrap_or(MIXED);
-        sets.push(if first != MIXED && all.all(|colour| colour == first) { first } else { MIXED });
+        let mut colours = node.targets().map(any_colour);
+        let first = colours.next();
+        let mut state = ONE_COLOUR;
+        if colours.all(|colour| Some(colour) == first) {
+            for target in node.targets() {
+                let own = match target {
+                    Target::Class(class) => ONE_COLOUR + self.ttls.level(class),
+                    // Children stand before their parents, so this ends; no trie is deeper than 32 nodes.
+                    Target::Node(place) => self.state(map, map.trie.node(place)),
+                };
+                if own == MIXED {
+                    state = MIXED;
+                    break;
+                }
+                state = state.max(own);
+            }
+        } else {
+            state = MIXED;
+        }
+        self.sets.put(node.set, state);
+        state
     }
-    let word = |sets: &[u32]| sets.iter().rev().fold(0, |word, set| word << 1 | u64::from(*set == MIXED));
-    sets.chunks(64).map(word).collect()
+
+    /// The greatest level below a target of one colour.
+    fn level(&self, map: &LocationMap, target: Target) -> u8 {
+        match target {
+            Target::Class(class) => self.ttls.level(class),
+            Target::Node(place) => self.state(map, map.trie.node(place)).saturating_sub(ONE_COLOUR),
+        }
+    }
 }
 
-impl Indexes {
-    /// The row of TTLs, and the indexes into it.
-    fn new(map: &LocationMap, by_class: &[Decided]) -> (Box<[u32]>, Indexes) {
-        let values = palette(by_class);
-        // Rounds down where there are more values than the palette holds: sound, only less long.
-        let index = |ttl_s: u32| values.partition_point(|&value| value <= ttl_s).saturating_sub(1) as u8;
-        let classes: Box<[u8]> = by_class.iter().map(|decided| index(decided.ttl_s)).collect();
-        let mut sets: Vec<u8> = Vec::with_capacity(map.trie.sets.len());
-        for place in &map.trie.sets {
-            let least = |target| match target {
-                Target::Class(class) => classes.get(class as usize).copied(),
-                Target::Node(child) => sets.get(map.trie.node(child).set as usize).copied(),
+impl States {
+    fn new(sets: usize, wide: bool) -> States {
+        let octets = if wide { sets } else { sets.div_ceil(4) };
+        States { octets: (0..octets).map(|_| AtomicU8::new(0)).collect(), wide }
+    }
+
+    #[inline]
+    fn get(&self, set: u32) -> u8 {
+        let (at, shift, mask) = self.place(set);
+        // Only itself matters: there is nothing else that it would have to be seen with.
+        self.octets.get(at).map_or(MIXED, |octet| octet.load(Ordering::Relaxed) >> shift & mask)
+    }
+
+    /// Whoever puts something there puts the same.
+    fn put(&self, set: u32, state: u8) {
+        let (at, shift, _) = self.place(set);
+        if let Some(octet) = self.octets.get(at) {
+            octet.fetch_or(state << shift, Ordering::Relaxed);
+        }
+    }
+
+    /// The octet, the lowest bit in it, and how many there are as a mask.
+    #[inline]
+    fn place(&self, set: u32) -> (usize, u32, u8) {
+        if self.wide { (set as usize, 0, u8::MAX) } else { (set as usize / 4, set % 4 * 2, 3) }
+    }
+}
+
+/// The levels that an octet of [`States`] can tell.
+const LEVELS_MAX: usize = (u8::MAX - ONE_COLOUR) as usize + 1;
+
+impl Ttls {
+    /// From the decisions of all classes.
+    fn new(by_class: impl Iterator<Item = Decided> + Clone) -> Ttls {
+        // Special-purpose classes have no decision of their own; embedding blocks have.
+        let of_places = by_class.clone().skip(SPECIAL_COUNT as usize);
+        if let Some(pairs) = pairs(of_places.clone()) {
+            let is_less = |decided: &Decided| {
+                pairs.get(usize::from(decided.decision)).is_some_and(|[most, _]| decided.ttl_s < *most)
             };
-            sets.push(map.trie.node(*place).targets().filter_map(least).min().unwrap_or(0));
+            let levels = match of_places.clone().any(|decided| is_less(&decided)) {
+                true => by_class.map(|decided| u8::from(is_less(&decided))).collect(),
+                false => Box::default(),
+            };
+            return Ttls { levels, values_s: pairs.into_iter().flatten().collect(), wide: false };
         }
-        (values, Indexes { classes, sets: sets.into() })
+        let mut values_s: Vec<u32> = of_places.map(|decided| decided.ttl_s).collect();
+        values_s.sort_unstable();
+        values_s.dedup();
+        // Rounds down where there are more: sound, only less long.
+        let step = values_s.len().div_ceil(LEVELS_MAX).max(1);
+        let values_s: Vec<u32> = values_s.into_iter().step_by(step).rev().collect();
+        let level = |ttl_s: u32| values_s.partition_point(|value| *value > ttl_s) as u8;
+        let levels = by_class.map(|decided| level(decided.ttl_s)).collect();
+        Ttls { levels, values_s: values_s.into(), wide: true }
+    }
+
+    #[inline]
+    fn level(&self, class: u32) -> u8 {
+        self.levels.get(class as usize).copied().unwrap_or(0)
+    }
+
+    #[inline]
+    fn value_s(&self, decision: u16, level: u8) -> u32 {
+        let at = if self.wide { usize::from(level) } else { usize::from(decision) * 2 + usize::from(level) };
+        self.values_s.get(at).copied().unwrap_or(0)
     }
 }
 
-/// The TTLs by decision, if each decision has one TTL only.
-fn by_decision(by_class: &[Decided]) -> Option<Box<[u32]>> {
-    let mut ttls: Vec<Option<u32>> = Vec::new();
-    // Special-purpose classes have no decision of their own; embedding blocks have.
-    for decided in by_class.iter().skip(SPECIAL_COUNT as usize) {
-        let index = usize::from(decided.decision);
-        if ttls.len() <= index {
-            ttls.resize(index + 1, None);
+/// The greatest and the least TTL of each decision, if none has more than two.
+fn pairs(by_class: impl Iterator<Item = Decided>) -> Option<Vec<[u32; 2]>> {
+    let mut pairs: Vec<Option<[u32; 2]>> = Vec::new();
+    for Decided { decision, ttl_s } in by_class {
+        let index = usize::from(decision);
+        if pairs.len() <= index {
+            pairs.resize(index + 1, None);
         }
-        let known = ttls.get_mut(index)?;
-        if *known.get_or_insert(decided.ttl_s) != decided.ttl_s {
-            return None;
+        match pairs.get_mut(index)? {
+            none @ None => *none = Some([ttl_s; 2]),
+            Some([most, least]) if ttl_s == *most || ttl_s == *least => {}
+            Some([most, least]) if most == least => {
+                (*most, *least) = ((*most).max(ttl_s), (*least).min(ttl_s))
+            }
+            Some(_) => return None,
         }
     }
-    Some(ttls.into_iter().map(Option::unwrap_or_default).collect())
-}
-
-/// The different TTLs, ascending; at most 256, with the least among them.
-fn palette(by_class: &[Decided]) -> Box<[u32]> {
-    let mut values: Vec<u32> = by_class.iter().map(|decided| decided.ttl_s).collect();
-    values.sort_unstable();
-    values.dedup();
-    let step = values.len().div_ceil(256).max(1);
-    values.into_iter().step_by(step).collect()
+    Some(pairs.into_iter().map(Option::unwrap_or_default).collect())
 }

@@ -10,6 +10,7 @@ mod classes;
 mod flat;
 mod floor;
 mod fold;
+mod nearest;
 mod nodes;
 mod overlay;
 mod sets;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use build::{MapBuilder, MapError};
 pub use fold::Fold;
+pub use nearest::{Nearest, Stand};
 
 use self::barrier::ClassKind;
 use self::classes::{Classes, UNKNOWN_VALUE};
