@@ -9,6 +9,10 @@ use crate::wire::{Name, Rtype};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OutOfZone;
 
+/// Where a name is in a zone in the making; they rise in the order in which names come first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Place(u32);
+
 /// A zone in the making.
 pub struct ZoneBuilder {
     origin: Name,
@@ -32,6 +36,16 @@ impl ZoneBuilder {
         }
     }
 
+    /// The place of a name, made if it is new: an empty non-terminal until something is put there.
+    pub fn place(&mut self, owner: &Name) -> Result<Place, OutOfZone> {
+        let depth = owner.depth_below(&self.origin).ok_or(OutOfZone)?;
+        let mut node = ROOT;
+        for index in (0..depth).rev() {
+            node = self.tree.child_or_new(node, owner.label(index)).ok_or(OutOfZone)?;
+        }
+        Ok(Place(node))
+    }
+
     /// Adds an RRset: RDATA in uncompressed wire form. An owner and a type come once.
     pub fn rrset<'r>(
         &mut self,
@@ -40,7 +54,18 @@ impl ZoneBuilder {
         ttl_s: u32,
         rdata: impl Iterator<Item = &'r [u8]>,
     ) -> Result<(), OutOfZone> {
-        let node = self.node(owner)?;
+        let place = self.place(owner)?;
+        self.rrset_at(place, rtype, ttl_s, rdata)
+    }
+
+    /// The same where the owner's place is known.
+    pub fn rrset_at<'r>(
+        &mut self,
+        Place(node): Place,
+        rtype: Rtype,
+        ttl_s: u32,
+        rdata: impl Iterator<Item = &'r [u8]>,
+    ) -> Result<(), OutOfZone> {
         let start = u32::try_from(self.rdata.len()).map_err(|_| OutOfZone)?;
         for octets in rdata {
             let length = u16::try_from(octets.len()).map_err(|_| OutOfZone)?;
@@ -58,9 +83,14 @@ impl ZoneBuilder {
 
     /// Gives a name to a service.
     pub fn steer(&mut self, owner: &Name, service: ServiceId) -> Result<(), OutOfZone> {
-        let node = self.node(owner)?;
-        self.steered.push((node, Attached::Service(service)));
+        let place = self.place(owner)?;
+        self.steer_at(place, service);
         Ok(())
+    }
+
+    /// The same where the name's place is known.
+    pub fn steer_at(&mut self, Place(node): Place, service: ServiceId) {
+        self.steered.push((node, Attached::Service(service)));
     }
 
     /// Gives a name to one region of a service (R11).
@@ -70,9 +100,14 @@ impl ZoneBuilder {
         service: ServiceId,
         region: RegionId,
     ) -> Result<(), OutOfZone> {
-        let node = self.node(owner)?;
-        self.steered.push((node, Attached::Region(service, region)));
+        let place = self.place(owner)?;
+        self.steer_region_at(place, service, region);
         Ok(())
+    }
+
+    /// The same where the name's place is known.
+    pub fn steer_region_at(&mut self, Place(node): Place, service: ServiceId, region: RegionId) {
+        self.steered.push((node, Attached::Region(service, region)));
     }
 
     /// The zone.
@@ -109,14 +144,5 @@ impl ZoneBuilder {
             steered: self.steered.into(),
             negative_ttl_s: self.soa_times.map_or(0, |(ttl_s, minimum_s)| ttl_s.min(minimum_s)),
         }
-    }
-
-    fn node(&mut self, owner: &Name) -> Result<u32, OutOfZone> {
-        let depth = owner.depth_below(&self.origin).ok_or(OutOfZone)?;
-        let mut node = ROOT;
-        for index in (0..depth).rev() {
-            node = self.tree.child_or_new(node, owner.label(index)).ok_or(OutOfZone)?;
-        }
-        Ok(node)
     }
 }

@@ -13,7 +13,7 @@ mod tests;
 mod tree;
 mod walk;
 
-pub use builder::{OutOfZone, ZoneBuilder};
+pub use builder::{OutOfZone, Place, ZoneBuilder};
 pub use catalog::{Catalog, ClientClass, Replacement, Validity};
 pub use classes::{ClassSpec, ClientClasses};
 pub use lookup::{EntryId, Located, Lookup, Matched, NodeId, Rdata, Rrset, Zone};

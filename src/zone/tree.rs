@@ -109,6 +109,13 @@ impl NameTree {
         Some(node)
     }
 
+    /// What it takes in memory.
+    pub(super) fn octets(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>()
+            + self.labels.capacity()
+            + self.slots.capacity() * size_of::<Slot>()
+    }
+
     /// Gives back what growing took too much.
     pub(super) fn shrink(&mut self) {
         self.nodes.shrink_to_fit();

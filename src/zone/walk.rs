@@ -31,6 +31,16 @@ impl Zone {
         self.entries.len()
     }
 
+    /// What the zone takes in memory, in octets.
+    pub fn memory_octets(&self) -> usize {
+        size_of::<Zone>()
+            + self.tree.octets()
+            + size_of_val(&*self.nodes)
+            + size_of_val(&*self.entries)
+            + size_of_val(&*self.rdata)
+            + size_of_val(&*self.steered)
+    }
+
     /// The standing of every node, by [`NodeId`].
     pub fn standings(&self) -> Vec<Standing> {
         let mut standings: Vec<Standing> = Vec::with_capacity(self.nodes.len());

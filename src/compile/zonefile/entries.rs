@@ -10,7 +10,7 @@ pub(super) struct Token {
 }
 
 /// One logical line: parentheses may have joined several.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Entry {
     /// At least one, unless there is a fault.
     pub(super) tokens: Vec<Token>,
@@ -101,16 +101,29 @@ impl<'t> Entries<'t> {
         Err(start..self.text.len())
     }
 
+    /// Reads the next entry that is not empty into `entry`, whose room is used again: files have millions.
+    /// False at the end.
+    pub(super) fn read(&mut self, entry: &mut Entry) -> bool {
+        while self.position < self.text.len() {
+            self.entry(entry);
+            if !entry.tokens.is_empty() || entry.fault.is_some() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// One entry, maybe without tokens.
-    fn entry(&mut self) -> Entry {
-        let indented = matches!(self.octet(), Some(b' ' | b'\t'));
-        let mut entry = Entry { tokens: Vec::new(), indented, fault: None };
+    fn entry(&mut self, entry: &mut Entry) {
+        entry.tokens.clear();
+        entry.fault = None;
+        entry.indented = matches!(self.octet(), Some(b' ' | b'\t'));
         let mut opened = Vec::new();
         while let Some(octet) = self.octet() {
             match octet {
                 b'\n' if opened.is_empty() => {
                     self.position += 1;
-                    return entry;
+                    return;
                 }
                 b' ' | b'\t' | b'\r' | b'\n' => self.position += 1,
                 b';' => self.skip_comment(),
@@ -121,7 +134,7 @@ impl<'t> Entries<'t> {
                 b')' if opened.pop().is_none() => {
                     entry.fault = Some((Fault::StrayParenthesis, self.position..self.position + 1));
                     self.skip_line();
-                    return entry;
+                    return;
                 }
                 b')' => self.position += 1,
                 _ => match self.token() {
@@ -133,7 +146,7 @@ impl<'t> Entries<'t> {
                         } else {
                             self.skip_to_entry()
                         }
-                        return entry;
+                        return;
                     }
                 },
             }
@@ -143,7 +156,6 @@ impl<'t> Entries<'t> {
             self.position = place;
             self.skip_to_entry();
         }
-        entry
     }
 
     fn skip_comment(&mut self) {
@@ -157,13 +169,8 @@ impl Iterator for Entries<'_> {
     type Item = Entry;
 
     fn next(&mut self) -> Option<Entry> {
-        while self.position < self.text.len() {
-            let entry = self.entry();
-            if !entry.tokens.is_empty() || entry.fault.is_some() {
-                return Some(entry);
-            }
-        }
-        None
+        let mut entry = Entry::default();
+        self.read(&mut entry).then_some(entry)
     }
 }
 

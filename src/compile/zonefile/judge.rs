@@ -7,10 +7,13 @@ use super::records::{Record, Records};
 use crate::config::{FileId, Problems, Span};
 use crate::ids::RegionId;
 use crate::wire::{MESSAGE_OCTETS_MAX, NAME_OCTETS_MAX, Name, Rtype, name_text, parse_name};
-use crate::zone::{Lookup, Zone, ZoneBuilder};
+use crate::zone::{Lookup, OutOfZone, Place, Zone, ZoneBuilder};
 
 /// An answer holds a header, a question and an OPT besides its records.
 const RRSET_OCTETS_MAX: usize = MESSAGE_OCTETS_MAX - 12 - (NAME_OCTETS_MAX + 4) - 256;
+
+/// A record in an answer without its data: a pointer to its owner, type, class, TTL and length.
+const RECORD_OCTETS: usize = 12;
 
 /// Between a region and the steered name that its testing name belongs to.
 const TESTING_LABEL: &str = "_region";
@@ -26,18 +29,10 @@ pub(super) fn judge(
     steered: &[SteeredOwner<'_>],
     problems: &mut Problems,
 ) -> Option<Zone> {
-    let mut sorted: Vec<&Record> = records.list.iter().collect();
-    // Stable: records of one RRset stay in the order of the file.
-    sorted.sort_by(|a, b| (records.owner(a), a.rtype).cmp(&(records.owner(b), b.rtype)));
-    let mut judge = Judge {
-        origin,
-        file,
-        records,
-        builder: ZoneBuilder::new(origin),
-        owners: HashMap::new(),
-        steered: HashMap::new(),
-        problems,
-    };
+    let mut builder = ZoneBuilder::new(origin);
+    let sorted = sorted(records, &mut builder);
+    let mut judge =
+        Judge { origin, file, records, builder, owners: HashMap::new(), steered: HashMap::new(), problems };
     for group in sorted.chunk_by(|a, b| records.owner(a) == records.owner(b)) {
         judge.owner(group);
     }
@@ -46,8 +41,12 @@ pub(super) fn judge(
         judge.steer(owner);
     }
     let groups = || sorted.chunk_by(|a, b| records.owner(a) == records.owner(b));
-    groups().for_each(|group| judge.hidden(group));
-    groups().for_each(|group| judge.beside_steered(group));
+    if judge.hides() {
+        groups().for_each(|group| judge.hidden(group));
+    }
+    if !judge.steered.is_empty() {
+        groups().for_each(|group| judge.beside_steered(group));
+    }
     let Judge { builder, problems, .. } = judge;
     let zone = builder.build();
     for record in &sorted {
@@ -60,8 +59,26 @@ pub(super) fn judge(
     Some(zone)
 }
 
+/// The records by owner, in the order in which owners come first, and by type. Owners get their places on the
+/// way: numbers are sorted many times faster than names.
+fn sorted<'r>(records: &'r Records, builder: &mut ZoneBuilder) -> Vec<&'r Record> {
+    let mut last: (&[u8], Option<Place>) = (&[], None);
+    let mut placed: Vec<(Option<Place>, u32)> = Vec::with_capacity(records.list.len());
+    for (number, record) in (0u32..).zip(&records.list) {
+        let owner = records.owner(record);
+        if owner != last.0 {
+            last = (owner, Name::from_wire(owner).and_then(|name| builder.place(&name).ok()));
+        }
+        placed.push((last.1, number));
+    }
+    let record = |number: &u32| records.list.get(*number as usize);
+    // Records of one RRset stay in the order of the file.
+    placed.sort_unstable_by_key(|(place, number)| (*place, record(number).map(|own| own.rtype), *number));
+    placed.iter().filter_map(|(_, number)| record(number)).collect()
+}
+
 /// What the rest of the zone has to know of an owner.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 struct OwnerFacts<'r> {
     soa: Option<&'r Record>,
     ns: Option<&'r Record>,
@@ -73,8 +90,10 @@ struct Judge<'r, 'p> {
     file: FileId,
     records: &'r Records,
     builder: ZoneBuilder,
+    /// Those of whom there is something to know.
     owners: HashMap<&'r [u8], OwnerFacts<'r>>,
-    steered: HashMap<Vec<u8>, (Span, bool)>,
+    /// Where each is written, and whether it answers CNAME.
+    steered: HashMap<Place, (Span, bool)>,
     problems: &'p mut Problems,
 }
 
@@ -94,6 +113,7 @@ impl<'r> Judge<'r, '_> {
             let message = format!("{} repeats the zone's name", name_text(wire));
             self.problems.warning(first.span, message, "add the final dot, or leave the zone out");
         }
+        let place = self.builder.place(&name);
         let mut facts = OwnerFacts::default();
         for rrset in group.chunk_by(|a, b| a.rtype == b.rtype) {
             let Some(record) = rrset.first() else { continue };
@@ -103,16 +123,25 @@ impl<'r> Judge<'r, '_> {
                 Rtype::DNAME => facts.dname = Some(record),
                 _ => {}
             }
-            self.rrset(&name, rrset);
+            self.rrset(&name, place, rrset);
         }
         self.cname(&name, group);
         self.types_at(&name, &facts);
-        self.owners.insert(wire, facts);
+        // Most owners of a large zone have nothing of this.
+        if facts != OwnerFacts::default() {
+            self.owners.insert(wire, facts);
+        }
     }
 
     /// One RRset: singletons, duplicates, differing TTLs, size.
-    fn rrset(&mut self, name: &Name, rrset: &[&'r Record]) {
+    fn rrset(&mut self, name: &Name, place: Result<Place, OutOfZone>, rrset: &[&'r Record]) {
         let Some(first) = rrset.first() else { return };
+        if rrset.len() == 1 && first.rdata_octets() <= RRSET_OCTETS_MAX - RECORD_OCTETS {
+            // One record can neither be there twice nor differ from itself.
+            let rdata = std::iter::once(self.records.rdata(first));
+            let added = place.and_then(|place| self.builder.rrset_at(place, first.rtype, first.ttl_s, rdata));
+            return self.fits(first, added);
+        }
         let mut kept: Vec<&Record> = Vec::with_capacity(rrset.len());
         let mut seen: HashMap<&[u8], &Record> = HashMap::new();
         for record in rrset {
@@ -138,14 +167,19 @@ impl<'r> Judge<'r, '_> {
             self.problems.warning(other.span, message, hint);
             self.problems.also(first.span, "the first of the RRset");
         }
-        let octets: usize = kept.iter().map(|record| 12 + self.records.rdata(record).len()).sum();
+        let octets: usize = kept.iter().map(|record| RECORD_OCTETS + record.rdata_octets()).sum();
         if octets > RRSET_OCTETS_MAX {
             let message = format!("this {} RRset does not fit into a message", first.rtype);
             self.problems.error(first.span, message, "keep an RRset below 64 KiB");
         }
         let ttl_s = rrset.iter().map(|record| record.ttl_s).min().unwrap_or(0);
         let rdata = kept.iter().map(|record| self.records.rdata(record));
-        if self.builder.rrset(name, first.rtype, ttl_s, rdata).is_err() {
+        let added = place.and_then(|place| self.builder.rrset_at(place, first.rtype, ttl_s, rdata));
+        self.fits(first, added);
+    }
+
+    fn fits(&mut self, first: &Record, added: Result<(), OutOfZone>) {
+        if added.is_err() {
             self.problems.error(first.span, "the zone is too large", "split it by delegation");
         }
     }
@@ -230,9 +264,9 @@ impl<'r> Judge<'r, '_> {
                 return;
             }
         };
-        let text = name_text(name.octets());
         if !name.is_at_or_below(self.origin) {
-            let message = format!("{text} is outside the zone {}", name_text(self.origin.octets()));
+            let (text, zone) = (name_text(name.octets()), name_text(self.origin.octets()));
+            let message = format!("{text} is outside the zone {zone}");
             self.problems.error(owner.span, message, "write names relative to the zone, or `@`");
             return;
         }
@@ -269,17 +303,21 @@ impl<'r> Judge<'r, '_> {
 
     /// Puts a service at a name, or one region of it.
     fn attach(&mut self, name: &Name, owner: &SteeredOwner<'_>, region: Option<RegionId>) {
-        let text = name_text(name.octets());
-        if let Some((first, _)) = self.steered.get(name.octets()).copied() {
-            self.problems.error(owner.span, format!("{text} is steered twice"), "keep one");
+        let text = || name_text(name.octets());
+        let Ok(place) = self.builder.place(name) else {
+            self.problems.error(owner.span, "the zone is too large", "split it by delegation");
+            return;
+        };
+        if let Some((first, _)) = self.steered.get(&place).copied() {
+            self.problems.error(owner.span, format!("{} is steered twice", text()), "keep one");
             self.problems.also(first, "the first one");
             return;
         }
         if self.repeats_origin(name) {
             let hint = "names are relative to the zone: leave it out";
-            self.problems.warning(owner.span, format!("{text} repeats the zone's name"), hint);
+            self.problems.warning(owner.span, format!("{} repeats the zone's name", text()), hint);
         }
-        self.steered.insert(name.octets().to_vec(), (owner.span, owner.alias));
+        self.steered.insert(place, (owner.span, owner.alias));
         let own = self.owners.get(name.octets()).copied().unwrap_or_default();
         let above = match (own.ns.filter(|_| name != self.origin), own.dname) {
             (Some(ns), _) => Some(Above::Cut(ns)),
@@ -288,24 +326,26 @@ impl<'r> Judge<'r, '_> {
         };
         match above {
             Some(Above::Cut(ns)) => {
-                let message = format!("{text} is steered and delegated away");
+                let message = format!("{} is steered and delegated away", text());
                 self.problems.error(owner.span, message, "steer it in the zone it is delegated to");
                 self.problems.also(ns.span, "delegated here");
             }
             Some(Above::Redirect(dname)) => {
-                let message = format!("{text} is steered and redirected by a DNAME");
+                let message = format!("{} is steered and redirected by a DNAME", text());
                 self.problems.error(owner.span, message, "keep one of them");
                 self.problems.also(dname.span, "redirected here");
             }
             None => {}
         }
-        let attached = match region {
-            None => self.builder.steer(name, owner.service),
-            Some(region) => self.builder.steer_region(name, owner.service, region),
-        };
-        if attached.is_err() {
-            self.problems.error(owner.span, "the zone is too large", "split it by delegation");
+        match region {
+            None => self.builder.steer_at(place, owner.service),
+            Some(region) => self.builder.steer_region_at(place, owner.service, region),
         }
+    }
+
+    /// Whether anything in the zone hides other names.
+    fn hides(&self) -> bool {
+        self.owners.iter().any(|(name, facts)| facts.dname.is_some() || *name != self.origin.octets())
     }
 
     /// The topmost cut or DNAME that is truly above a name.
@@ -359,19 +399,20 @@ impl<'r> Judge<'r, '_> {
         }
     }
 
-    /// What can stand beside a service's answers (R14).
+    /// What can stand beside a service's answers (R14), in a zone that has such.
     fn beside_steered(&mut self, group: &[&'r Record]) {
-        let is_steered_zone = !self.steered.is_empty();
+        let Some(name) = group.first().and_then(|first| Name::from_wire(self.records.owner(first))) else {
+            return;
+        };
+        let steered = self.builder.place(&name).ok().and_then(|place| self.steered.get(&place).copied());
         for rrset in group.chunk_by(|a, b| a.rtype == b.rtype) {
             let Some(record) = rrset.first() else { continue };
             let span = record.span;
-            if is_steered_zone && matches!(record.rtype, Rtype::NSEC | Rtype::NSEC3 | Rtype::NSEC3PARAM) {
+            if matches!(record.rtype, Rtype::NSEC | Rtype::NSEC3 | Rtype::NSEC3PARAM) {
                 let message = format!("a static {} in a zone with steered names", record.rtype);
                 self.problems.error(span, message, "denials of steered names are made on the fly: remove it");
             }
-            let Some((steered, is_alias)) = self.steered.get(self.records.owner(record)).copied() else {
-                continue;
-            };
+            let Some((steered, is_alias)) = steered else { continue };
             let text = name_text(self.records.owner(record));
             if record.rtype.is_steered() || record.rtype == Rtype::CNAME {
                 let message = format!("{text} is steered and has a static {}", record.rtype);

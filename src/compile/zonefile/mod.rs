@@ -12,6 +12,7 @@ mod generate;
 mod given;
 mod includes;
 mod judge;
+mod plain;
 mod prefixes;
 mod rdata;
 mod records;
@@ -158,7 +159,10 @@ fn is_text(file: FileId, text: &[u8], problems: &mut Problems) -> bool {
         problems.error(start, "the zone file is larger than 4 GiB", "split the zone by delegation");
         return false;
     }
-    if let Some(place) = text.iter().position(|octet| *octet == 0) {
+    // Looking whether there is one is many times faster than looking where.
+    if text.contains(&0)
+        && let Some(place) = text.iter().position(|octet| *octet == 0)
+    {
         let span = Span { file, start: place as u32, end: place as u32 + 1 };
         let hint = "a zone file is plain text in ASCII or UTF-8";
         problems.error(span, "this is no text file: it has an octet 0", hint);

@@ -1,7 +1,9 @@
 //! Entries read one by one into records: directives, owners, TTLs, classes, types.
 
-use super::entries::{Entries, Entry, Fault, Token};
-use super::{PROBLEMS_MAX, Texts, ZONE_OCTETS_MAX, generate, is_text, rdata};
+use std::ops::Range;
+
+use super::entries::{Entries, Entry, Fault};
+use super::{PROBLEMS_MAX, Texts, ZONE_OCTETS_MAX, generate, is_text, plain, rdata};
 use crate::config::{FileId, Problems, Span};
 use crate::wire::{Name, NameTextError, Rtype, name_text, parse_name};
 
@@ -20,7 +22,7 @@ pub(super) struct Records {
 }
 
 /// One record. Names and data are ranges of a common store: zones can have millions.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
     owner: (u32, u8),
     pub(super) rtype: Rtype,
@@ -28,6 +30,13 @@ pub(super) struct Record {
     rdata: (u32, u16),
     /// Where it is written.
     pub(super) span: Span,
+}
+
+impl Record {
+    /// The length of its data.
+    pub(super) fn rdata_octets(&self) -> usize {
+        usize::from(self.rdata.1)
+    }
 }
 
 impl Records {
@@ -91,6 +100,8 @@ pub(super) fn read_records(
         zone: origin,
         texts,
         origin: *origin,
+        origin_is_inside: true,
+        wire: Vec::new(),
         default_ttl_s: None,
         last_ttl_s: None,
         last_owner: LastOwner::None,
@@ -111,12 +122,14 @@ pub(super) struct Line<'t> {
 }
 
 impl<'t> Line<'t> {
-    fn of(entry: &Entry, file: FileId, text: &'t [u8]) -> Line<'t> {
-        let word = |token: &Token| {
+    /// Takes the words of an entry, in the room of the line before.
+    fn take(&mut self, entry: &Entry, file: FileId, text: &'t [u8]) {
+        self.indented = entry.indented;
+        self.words.clear();
+        self.words.extend(entry.tokens.iter().map(|token| {
             let octets = text.get(token.range.clone()).unwrap_or(&[]);
             (octets, Span { file, start: token.range.start as u32, end: token.range.end as u32 })
-        };
-        Line { words: entry.tokens.iter().map(word).collect(), indented: entry.indented }
+        }));
     }
 
     pub(super) fn word(&self, index: usize) -> &'t [u8] {
@@ -139,6 +152,10 @@ pub(super) struct Reader<'t> {
     zone: &'t Name,
     texts: &'t dyn Texts,
     pub(super) origin: Name,
+    /// Whether that is in the zone: then every relative name is.
+    origin_is_inside: bool,
+    /// Room for an owner.
+    wire: Vec<u8>,
     default_ttl_s: Option<u32>,
     last_ttl_s: Option<u32>,
     last_owner: LastOwner,
@@ -165,8 +182,16 @@ impl Reader<'_> {
     fn file(&mut self, file: FileId) {
         let Some(text) = self.texts.text(file) else { return };
         self.octets = self.octets.saturating_add(text.len());
-        for entry in Entries::new(text) {
-            self.entry(&entry, file, text);
+        let (mut entries, mut entry) = (Entries::new(text), Entry::default());
+        let mut line = Line { words: Vec::new(), indented: false };
+        while entries.read(&mut entry) {
+            match &entry.fault {
+                Some((fault, place)) => self.fault(*fault, place, file),
+                None => {
+                    line.take(&entry, file, text);
+                    self.line(&line);
+                }
+            }
             if self.is_too_much() {
                 let place = entry.tokens.last().map_or(0, |token| token.range.end) as u32;
                 let span = Span { file, start: place, end: place };
@@ -180,21 +205,20 @@ impl Reader<'_> {
         self.problems.0.len() > PROBLEMS_MAX
     }
 
-    fn entry(&mut self, entry: &Entry, file: FileId, text: &[u8]) {
-        if let Some((fault, place)) = &entry.fault {
-            let (message, hint) = match fault {
-                Fault::OpenQuote => ("this quoted string does not end on its line", "close it with `\"`"),
-                Fault::OpenParenthesis => ("this parenthesis is never closed", "close it with `)`"),
-                Fault::StrayParenthesis => ("this parenthesis was never opened", ""),
-            };
-            let span = Span { file, start: place.start as u32, end: place.end as u32 };
-            self.problems.error(span, message, hint);
-            return;
-        }
-        let line = Line::of(entry, file, text);
+    fn fault(&mut self, fault: Fault, place: &Range<usize>, file: FileId) {
+        let (message, hint) = match fault {
+            Fault::OpenQuote => ("this quoted string does not end on its line", "close it with `\"`"),
+            Fault::OpenParenthesis => ("this parenthesis is never closed", "close it with `)`"),
+            Fault::StrayParenthesis => ("this parenthesis was never opened", ""),
+        };
+        let span = Span { file, start: place.start as u32, end: place.end as u32 };
+        self.problems.error(span, message, hint);
+    }
+
+    fn line(&mut self, line: &Line<'_>) {
         match line.word(0) {
-            [b'$', ..] if !line.indented => self.directive(&line, line.word(0)),
-            _ => self.record(&line),
+            [b'$', ..] if !line.indented => self.directive(line, line.word(0)),
+            _ => self.record(line),
         }
     }
 
@@ -203,7 +227,7 @@ impl Reader<'_> {
         let span = line.word_span(1);
         match name.to_ascii_uppercase().as_slice() {
             b"$ORIGIN" if !argument.is_empty() => match self.name(argument) {
-                Ok(origin) => self.origin = origin,
+                Ok(origin) => self.set_origin(origin),
                 Err(error) => self.bad_name(span, argument, error),
             },
             b"$TTL" if !argument.is_empty() => match ttl(argument) {
@@ -233,6 +257,11 @@ impl Reader<'_> {
         }
     }
 
+    fn set_origin(&mut self, origin: Name) {
+        self.origin = origin;
+        self.origin_is_inside = origin.is_at_or_below(self.zone);
+    }
+
     /// `$INCLUDE file [origin]` (RFC 1035 section 5.1). Origin and owner are the including file's again
     /// behind it; a $TTL inside goes on to hold, as BIND has it.
     fn include(&mut self, line: &Line<'_>) {
@@ -257,12 +286,14 @@ impl Reader<'_> {
             return;
         }
         let owner = std::mem::replace(&mut self.last_owner, LastOwner::None);
-        let outer = std::mem::replace(&mut self.origin, origin);
+        let outer = self.origin;
+        self.set_origin(origin);
         let known = self.problems.0.len();
         self.including.push((by, Some(line.span())));
         self.file(file);
         self.including.pop();
-        (self.last_owner, self.origin) = (owner, outer);
+        self.last_owner = owner;
+        self.set_origin(outer);
         for problem in self.problems.0.iter_mut().skip(known) {
             problem.also.get_or_insert_with(|| (line.span(), "included here".to_owned()));
         }
@@ -299,33 +330,38 @@ impl Reader<'_> {
     pub(super) fn record(&mut self, line: &Line<'_>) {
         let owned = self.owner(line);
         let Some(head) = self.head(line) else { return };
-        let words: Vec<&[u8]> = (head.words..line.words.len()).map(|i| line.word(i)).collect();
-        let data = match rdata::read(head.rtype, &words, &self.origin) {
-            Ok(data) => data,
-            Err(objection) => {
-                let what = format!("this {} record cannot be read: {}", head.rtype, objection.what);
-                let span = match head.words + objection.token {
-                    word if word < line.words.len() => line.word_span(word),
-                    _ => line.span(),
-                };
-                self.problems.error(span, what, "");
-                return;
-            }
-        };
+        let Some((start, length)) = self.data(line, &head) else { return };
         let ttl_s = self.ttl(line, &head);
         let Some(owner) = owned else { return };
-        let span = line.span();
-        let Some(start) = self.records.store(&data) else {
-            self.problems.error(span, "the zone has more than 4 GiB of data", "");
-            return;
+        let rdata = (start, length);
+        self.records.list.push(Record { owner, rtype: head.rtype, ttl_s, rdata, span: line.span() });
+    }
+
+    /// Reads the data into the store; `None`, reported, where they cannot be read.
+    fn data(&mut self, line: &Line<'_>, head: &Head) -> Option<(u32, u16)> {
+        let start = self.records.octets.len();
+        let words = line.words.get(head.words..).unwrap_or(&[]);
+        if !plain::read(head.rtype, words, self.origin.octets(), &mut self.records.octets) {
+            let words: Vec<&[u8]> = words.iter().map(|(octets, _)| *octets).collect();
+            match rdata::read(head.rtype, &words, &self.origin) {
+                Ok(data) => self.records.octets.extend_from_slice(&data),
+                Err(objection) => {
+                    let what = format!("this {} record cannot be read: {}", head.rtype, objection.what);
+                    let span = match head.words + objection.token {
+                        word if word < line.words.len() => line.word_span(word),
+                        _ => line.span(),
+                    };
+                    self.problems.error(span, what, "");
+                    return None;
+                }
+            }
+        }
+        let length = u16::try_from(self.records.octets.len() - start).ok();
+        let Some(place) = u32::try_from(start).ok().zip(length) else {
+            self.problems.error(line.span(), "the zone has more than 4 GiB of data", "");
+            return None;
         };
-        self.records.list.push(Record {
-            owner,
-            rtype: head.rtype,
-            ttl_s,
-            rdata: (start, data.len() as u16),
-            span,
-        });
+        Some(place)
     }
 
     /// The owner of an entry; `None` if its record is not to be kept. All problems of it are reported.
@@ -344,7 +380,36 @@ impl Reader<'_> {
         }
         self.last_owner = LastOwner::Bad;
         let token = line.word(0);
-        let span = line.word_span(0);
+        let mut wire = std::mem::take(&mut self.wire);
+        wire.clear();
+        if !(plain::name(token, self.origin.octets(), &mut wire) && self.is_inside(token, &wire)) {
+            let name = self.owner_name(token, line.word_span(0))?;
+            wire.clear();
+            wire.extend_from_slice(name.octets());
+        }
+        // The lengths of labels are below all letters.
+        wire.make_ascii_lowercase();
+        let length = u8::try_from(wire.len()).ok()?;
+        let same = self.records.list.last().filter(|last| self.records.owner(last) == wire);
+        let start = match same {
+            Some(last) => last.owner.0,
+            None => self.records.store(&wire)?,
+        };
+        self.wire = wire;
+        self.last_owner = LastOwner::Known(start, length);
+        Some((start, length))
+    }
+
+    /// Whether a name, as written and in wire form, is at or below the zone's.
+    fn is_inside(&self, token: &[u8], wire: &[u8]) -> bool {
+        match token.ends_with(b".") {
+            true => Name::from_wire(wire).is_some_and(|name| name.is_at_or_below(self.zone)),
+            false => self.origin_is_inside,
+        }
+    }
+
+    /// An owner that is not plainly in the zone; `None`, reported, where it is not at all.
+    fn owner_name(&mut self, token: &[u8], span: Span) -> Option<Name> {
         let name = match self.name(token) {
             Ok(name) => name,
             Err(error) => {
@@ -361,14 +426,7 @@ impl Reader<'_> {
             );
             return None;
         }
-        let length = name.octets().len() as u8;
-        let same = self.records.list.last().filter(|last| self.records.owner(last) == name.octets());
-        let start = match same {
-            Some(last) => last.owner.0,
-            None => self.records.store(name.octets())?,
-        };
-        self.last_owner = LastOwner::Known(start, length);
-        Some((start, length))
+        Some(name)
     }
 
     /// TTL and class in either order, then the type.
@@ -402,6 +460,9 @@ impl Reader<'_> {
     }
 
     fn rtype(&mut self, token: &[u8], span: Span) -> Option<Rtype> {
+        if let Some(rtype) = plain::rtype(token) {
+            return Some(rtype);
+        }
         let rtype = std::str::from_utf8(token).ok().and_then(rdata::rtype);
         match rtype {
             Some(rtype) if rtype.is_meta() => {
@@ -487,11 +548,16 @@ pub(super) fn ttl(text: &[u8]) -> Option<u64> {
 }
 
 fn is_class(text: &[u8]) -> bool {
-    let upper = text.to_ascii_uppercase();
-    matches!(upper.as_slice(), b"IN" | b"CH" | b"HS" | b"CS")
-        || upper
-            .strip_prefix(b"CLASS")
-            .is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+    let is = |class: &[u8]| text.eq_ignore_ascii_case(class);
+    let numbered = || {
+        let (word, number) = text.split_at_checked(5)?;
+        Some(
+            word.eq_ignore_ascii_case(b"CLASS")
+                && !number.is_empty()
+                && number.iter().all(u8::is_ascii_digit),
+        )
+    };
+    is(b"IN") || is(b"CH") || is(b"HS") || is(b"CS") || numbered().unwrap_or(false)
 }
 
 /// A token in a message: never long, never anything a terminal obeys.
