@@ -525,6 +525,17 @@ pub struct Zone {
     pub transfer: Transfer,
 }
 
+impl Config {
+    /// Forgets the steered names of zones that have files: once compiled the zones have them, and a million of
+    /// them twice is most of what they take. Those of zones from primaries are laid over each transfer.
+    pub fn forget_names(&mut self) {
+        let own = self.classes.iter_mut().flat_map(|class| &mut class.zones);
+        for zone in self.zones.iter_mut().chain(own).filter(|zone| zone.secondary.is_none()) {
+            zone.names = Vec::new();
+        }
+    }
+}
+
 /// `[dnssec]` of the main file
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Dnssec {

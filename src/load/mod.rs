@@ -14,8 +14,10 @@ mod included;
 #[cfg(test)]
 mod tests;
 
-/// The main file and each file of steered names: a thousand times what people write.
+/// The main file: a thousand times what people write.
 pub const CONFIG_OCTETS_MAX: u64 = 16 << 20;
+/// A file of steered names: several millions of them.
+pub const NAMES_OCTETS_MAX: u64 = 256 << 20;
 /// A zone file: about ten million records.
 pub const ZONE_OCTETS_MAX: u64 = 1 << 30;
 /// A location database: the largest on sale are below a quarter of this.
@@ -177,7 +179,7 @@ impl Reading {
                     .flatten()
             };
             let zone_id = read(zone, "zone", ZONE_OCTETS_MAX);
-            let names_id = read(names, "toml", CONFIG_OCTETS_MAX);
+            let names_id = read(names, "toml", NAMES_OCTETS_MAX);
             own.extend(zone_id);
             // A zone whose file is there but not readable has been reported; without it nothing more
             // can be said of its names.

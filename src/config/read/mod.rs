@@ -10,6 +10,7 @@ mod dnssec;
 mod feeds;
 mod geokey;
 mod monitors;
+mod names;
 mod parse;
 mod places;
 mod policies;

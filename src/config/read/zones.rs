@@ -1,12 +1,17 @@
 //! The zones folder: origins, and the steered names of each zone.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
 use super::directory::Directory;
+use super::reader::span;
 use super::reader::{At, Context, Name, Table, Value, shortened};
 use super::scalar::{LABEL_OCTETS_MAX, NAME_TEXT_OCTETS_MAX};
-use super::{dnssec, parse, secondary, transfer};
+use super::{dnssec, names, parse, secondary, transfer};
 use crate::config::shape::ZONE;
 use crate::config::{
     FileId, Secondary, Service, Sources, Span, SteeredName, Transfer, Zone, ZoneDnssec, ZoneFiles,
@@ -112,37 +117,68 @@ fn check_label(label: &str) -> Result<(), &'static str> {
 }
 
 fn own_file(cx: &mut Context, (sources, file): (&Sources, FileId), origin: &str, known: &mut Known) -> Own {
+    // The parser might make something of the rest that it would not make of the whole: then it gets the whole.
+    let bytes = sources.file(file).map_or(&[][..], |source| &source.bytes);
+    let taken = std::str::from_utf8(bytes).ok().and_then(names::taken_out);
+    let (rest, plain) = taken.unwrap_or_default();
+    let (rest, errors) = DeTable::parse_recoverable(&rest);
+    let is_empty =
+        |value: &Spanned<DeValue<'_>>| value.get_ref().as_table().is_some_and(|table| table.is_empty());
+    if !plain.is_empty() && errors.is_empty() && rest.get_ref().get("names").is_some_and(is_empty) {
+        let table = Table::root(cx, file, rest.get_ref(), &ZONE);
+        let mut seen = Seen::new();
+        let names = plain.iter().filter_map(|own| {
+            let name = Name { text: own.name, span: span(file, own.name_at.clone()) };
+            check_steered(cx, name, origin, &mut seen);
+            let service = At { value: own.service, span: span(file, own.service_at.clone()) };
+            steered_by(cx, name, service, known)
+        });
+        let names = names.collect();
+        return own_settings(cx, &table, names, known);
+    }
     let Some(parsed) = parse::file(cx, sources, file) else { return Own::default() };
     let table = Table::root(cx, file, parsed.get_ref(), &ZONE);
     let names = steered_names(cx, &table, origin, known);
-    let dnssec = dnssec::zone_dnssec(cx, &table, !names.is_empty());
+    own_settings(cx, &table, names, known)
+}
+
+fn own_settings(cx: &mut Context, table: &Table, names: Vec<SteeredName>, known: &mut Known) -> Own {
+    let dnssec = dnssec::zone_dnssec(cx, table, !names.is_empty());
     let secondary =
         table.get("secondary").and_then(|value| secondary::secondary(cx, value, known.keys, known.folder));
-    Own { names, dnssec, secondary, transfer: transfer::transfer(cx, &table, known.keys) }
+    Own { names, dnssec, secondary, transfer: transfer::transfer(cx, table, known.keys) }
 }
 
 fn steered_names(cx: &mut Context, table: &Table, origin: &str, known: &mut Known) -> Vec<SteeredName> {
-    let mut seen: HashMap<String, Span> = HashMap::new();
+    let mut seen = Seen::new();
     let mut names = Vec::new();
     for (name, value) in table.names(cx, "names") {
-        if let Err((why, hint)) = check_name(name.text, origin) {
-            cx.error(
-                name.span,
-                format!("`{}` cannot be a name of {origin}: {why}", shortened(name.text)),
-                hint,
-            );
-        }
-        if let Some(first) = seen.insert(name.text.to_ascii_lowercase(), name.span) {
-            cx.error(
-                name.span,
-                format!("the name `{}` is there twice", shortened(name.text)),
-                "remove one of them: DNS knows no upper and lower case",
-            );
-            cx.also(first, "the first one");
-        }
+        check_steered(cx, name, origin, &mut seen);
         names.extend(steered(cx, name, value, known));
     }
     names
+}
+
+/// Names in lower case, and where each is written.
+type Seen<'t> = HashMap<Cow<'t, str>, Span>;
+
+/// What can be said of a name before anybody knows who answers for it.
+fn check_steered<'t>(cx: &mut Context, name: Name<'t>, origin: &str, seen: &mut Seen<'t>) {
+    if let Err((why, hint)) = check_name(name.text, origin) {
+        cx.error(name.span, format!("`{}` cannot be a name of {origin}: {why}", shortened(name.text)), hint);
+    }
+    let lower = match name.text.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        true => Cow::Owned(name.text.to_ascii_lowercase()),
+        false => Cow::Borrowed(name.text),
+    };
+    if let Some(first) = seen.insert(lower, name.span) {
+        cx.error(
+            name.span,
+            format!("the name `{}` is there twice", shortened(name.text)),
+            "remove one of them: DNS knows no upper and lower case",
+        );
+        cx.also(first, "the first one");
+    }
 }
 
 fn steered(cx: &mut Context, name: Name, value: Value, known: &mut Known) -> Option<SteeredName> {
@@ -160,6 +196,10 @@ fn steered(cx: &mut Context, name: Name, value: Value, known: &mut Known) -> Opt
         return None;
     }
     let text: At<&str> = value.text(cx, &shortened(name.text))?;
+    steered_by(cx, name, text, known)
+}
+
+fn steered_by(cx: &mut Context, name: Name, text: At<&str>, known: &mut Known) -> Option<SteeredName> {
     let number = known.names.refer(cx, text)?;
     let apex_alias = name.text == "@" && known.services.get(number).is_some_and(|service| service.alias);
     if apex_alias {
@@ -176,23 +216,22 @@ fn check_name(name: &str, origin: &str) -> Result<(), (String, String)> {
     if name == "@" {
         return Ok(());
     }
-    let relative = "names are relative to the zone: \"www\", \"*.apps\", \"@\"".to_owned();
+    let relative = || "names are relative to the zone: \"www\", \"*.apps\", \"@\"".to_owned();
     if let Some(absolute) = name.strip_suffix('.') {
         return Err(match inside(absolute, origin) {
             Some("") => ("it is written in full".to_owned(), "write \"@\"".to_owned()),
             Some(rest) => ("it is written in full".to_owned(), format!("write \"{rest}\"")),
-            None => ("it lies outside the zone".to_owned(), relative),
+            None => ("it lies outside the zone".to_owned(), relative()),
         });
     }
-    let labels: Vec<_> = name.split('.').collect();
-    for (number, label) in labels.iter().enumerate() {
-        check_label(label).map_err(|why| (why.to_owned(), relative.clone()))?;
-        if *label == "*" && number > 0 {
+    for (number, label) in name.split('.').enumerate() {
+        check_label(label).map_err(|why| (why.to_owned(), relative()))?;
+        if label == "*" && number > 0 {
             return Err(("a wildcard stands first".to_owned(), "write \"*.apps\"".to_owned()));
         }
     }
     if name.len() + 1 + origin.len() > NAME_TEXT_OCTETS_MAX {
-        return Err(("with the zone it is longer than 253 characters".to_owned(), relative));
+        return Err(("with the zone it is longer than 253 characters".to_owned(), relative()));
     }
     Ok(())
 }
