@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meridian::compile::locations::Atlas;
-use meridian::compile::{Given, Inputs, compile};
+use meridian::compile::{Given, Inputs, ZoneReading, compile};
 use meridian::config::{FileId, SourceFile, Sources};
 use meridian::dnssec::{OnlineLimits, OnlineSignatures};
 use meridian::health::HealthTable;
@@ -78,6 +78,7 @@ fn view() -> View {
     let inputs = Inputs {
         sources: &sources,
         locations: &mut Given { atlas: &Atlas::default(), maps: &[] },
+        zones: ZoneReading::ANEW,
         generation: 1,
         counter: &mut |_, _| CounterId(0),
         progress: &mut |_, _| {},

@@ -61,6 +61,7 @@ fn compiled(sources: &Sources, atlas: &Atlas, maps: &[Arc<LocationMap>]) -> Snap
     let inputs = meridian::compile::Inputs {
         sources,
         locations: &mut meridian::compile::Given { atlas, maps },
+        zones: meridian::compile::ZoneReading::ANEW,
         generation: 1,
         counter: &mut |_, _| CounterId(0),
         progress: &mut |_, _| {},

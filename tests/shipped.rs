@@ -40,6 +40,7 @@ fn view_of(sources: Sources) -> View {
     let inputs = meridian::compile::Inputs {
         sources: &sources,
         locations: &mut meridian::compile::Given { atlas: &atlas, maps: &[] },
+        zones: meridian::compile::ZoneReading::ANEW,
         generation: 1,
         counter: &mut |_, _| CounterId(0),
         progress: &mut |_, _| {},

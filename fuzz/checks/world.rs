@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use meridian::compile::locations::{Atlas, Overrides};
-use meridian::compile::{Given, Inputs, compile};
+use meridian::compile::{Given, Inputs, ZoneReading, compile};
 use meridian::config::{FileId, Problems, SourceFile, Sources};
 use meridian::cookie::{Secret, Secrets};
 use meridian::dnssec::{
@@ -57,6 +57,7 @@ pub fn compiled(sources: &Sources, config: &meridian::config::Config) -> (Option
     let inputs = Inputs {
         sources,
         locations: &mut Given { atlas: &Atlas::new(vec![], vec![], overrides), maps: &[] },
+        zones: ZoneReading::ANEW,
         generation: 1,
         counter: &mut |_, _| CounterId(0),
         progress: &mut |_, _| {},

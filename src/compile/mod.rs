@@ -2,8 +2,8 @@
 //! problem).
 //!
 //! `fleet` numbers endpoints and targets, `plan` compiles policies and says which location maps they
-//! ask, `maps` makes these from one scan of the location sources, `zonefile` reads zones, `archive` is
-//! the flat form of it all.
+//! ask, `maps` makes these from one scan of the location sources, `zones` reads zones by `zonefile` or takes
+//! them over, `archive` is the flat form of it all.
 
 pub mod archive;
 mod fleet;
@@ -16,21 +16,21 @@ mod peers;
 mod plan;
 pub mod secondary;
 pub mod zonefile;
+mod zones;
 
 use std::sync::Arc;
 
-use crate::config::{self, Config, Problems, Service, Sources, Span};
-use crate::dnssec::{self, GivenFault, Separated, Signed};
+use crate::config::{self, Config, Problems, Service, Sources};
 use crate::health::ServiceSpec;
 use crate::ids::{CounterId, RegionId};
 use crate::steer::{Fleet, Plan};
 use crate::view::{Additional, Bindings, Chaos, Protection, ResponderSettings, Snapshot};
 use crate::wire::ServiceBinding;
-use crate::zone::{Catalog, ClassSpec, ClientClasses, Validity, Zone};
 
 pub use maps::{Both, Given, Locations, MapsError};
+pub use zones::{Spread, ZoneReading, in_order};
 
-use zonefile::SteeredOwner;
+use zones::Zones;
 
 /// What goes into a snapshot besides the configuration.
 pub struct Inputs<'i> {
@@ -38,6 +38,8 @@ pub struct Inputs<'i> {
     pub sources: &'i Sources,
     /// The locations.
     pub locations: &'i mut dyn Locations,
+    /// How zones get into memory.
+    pub zones: ZoneReading<'i>,
     /// The snapshot's number.
     pub generation: u64,
     /// Gives out counters by identity: (service, `pool/endpoint`).
@@ -54,7 +56,8 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
     board.services = plans.plans.iter().zip(&config.services).map(watched).collect();
     board.loads = loads::loads(config, &board);
     hosts::look_up(&mut board, &fleet, &plans.plans, &config.probes);
-    let (catalog, signed) = catalog(config, inputs.sources, (&plans.plans, &fleet), &mut problems);
+    let Zones { catalog, signed, fingerprints } =
+        zones::zones(config, inputs.sources, (&plans.plans, &fleet), inputs.zones, &mut problems);
     // The slow part comes last, so that mistakes are told at once.
     if problems.has_errors() {
         return (None, problems);
@@ -72,6 +75,7 @@ pub fn compile(config: &Config, inputs: Inputs<'_>) -> (Option<Snapshot>, Proble
         generation: inputs.generation,
         catalog,
         signed,
+        fingerprints,
         fleet: Arc::new(fleet),
         regions: config.regions.iter().map(|region| region.coordinates).collect(),
         plans: plans.plans.into(),
@@ -132,84 +136,4 @@ fn watched((plan, written): (&Plan, &Service)) -> ServiceSpec {
 /// The regions of a service that have testing names, with their names (R11).
 fn testing<'f>(plan: &Plan, fleet: &'f Fleet) -> Vec<(RegionId, &'f str)> {
     plan.testing.iter().map(|region| (*region, fleet.region_name(*region))).collect()
-}
-
-/// Reads every zone; all of them, so that every problem is told.
-fn catalog(
-    config: &Config,
-    sources: &Sources,
-    (plans, fleet): (&[Plan], &Fleet),
-    problems: &mut Problems,
-) -> (Catalog, Box<[Option<Arc<Signed>>]>) {
-    let testing: Vec<Vec<_>> = plans.iter().map(|plan| testing(plan, fleet)).collect();
-    let everybody = zones(config, &config.zones, sources, &testing, problems);
-    let own: Vec<Vec<Separated>> =
-        config.classes.iter().map(|class| zones(config, &class.zones, sources, &testing, problems)).collect();
-    // In the order in which the catalog numbers them.
-    let signed = everybody.iter().chain(own.iter().flatten()).map(|zone| zone.signed.clone()).collect();
-    let specs: Vec<ClassSpec> = config
-        .classes
-        .iter()
-        .map(|class| ClassSpec {
-            name: class.name.as_str().into(),
-            networks: class.networks.clone(),
-            listen: class.listen.clone(),
-        })
-        .collect();
-    let data = |zones: Vec<Separated>| zones.into_iter().map(|zone| zone.zone).collect();
-    let own = own.into_iter().map(data).collect();
-    let catalog = Catalog::of_shared(data(everybody), ClientClasses::new(&specs), own);
-    let empty = secondary::places(config).map(|place| (place.id, Validity::Missing));
-    (catalog.with_validity(empty), signed)
-}
-
-fn zones(
-    config: &Config,
-    written: &[config::Zone],
-    sources: &Sources,
-    testing: &[Vec<(RegionId, &str)>],
-    problems: &mut Problems,
-) -> Vec<Separated> {
-    let mut zones = Vec::with_capacity(written.len());
-    for written in written {
-        let steered: Vec<SteeredOwner<'_>> = written
-            .names
-            .iter()
-            .map(|name| SteeredOwner {
-                name: &name.name,
-                span: name.span,
-                service: name.service,
-                alias: config.services.get(name.service.index()).is_some_and(|service| service.alias),
-                testing: testing.get(name.service.index()).map_or(&[], Vec::as_slice),
-            })
-            .collect();
-        let (origin, file) = (&written.origin, written.file);
-        let zone = match written.secondary {
-            Some(_) => zonefile::read_zone(origin, file, secondary::STAND_IN, &steered, problems),
-            None => zonefile::read_zone_of(origin, file, sources, &steered, problems),
-        };
-        zones.extend(zone.and_then(|zone| separated(zone, written, problems)));
-    }
-    zones
-}
-
-/// A zone that came signed keeps its signatures, apart from its data.
-fn separated(zone: Zone, written: &config::Zone, problems: &mut Problems) -> Option<Separated> {
-    let fault = match dnssec::separate(&Arc::new(zone)) {
-        Ok(separated) => return Some(separated),
-        Err(fault) => fault,
-    };
-    let file = Span { file: written.file, start: 0, end: 0 };
-    let (span, hint) = match fault {
-        GivenFault::Steered => (
-            written.names.first().map_or(file, |name| name.span),
-            "let meridian sign the zone (remove DNSKEY and RRSIG from its file), or steer names in a zone of \
-             their own",
-        ),
-        GivenFault::NoChain => (file, "sign the zone again, with NSEC or NSEC3"),
-        GivenFault::Nsec3Parameters => (file, "sign the zone with NSEC3 parameters `1 0 0 -` (RFC 9276)"),
-        GivenFault::TooLarge => (file, "split it by delegation"),
-    };
-    problems.error(span, format!("{} is {fault}", written.origin), hint);
-    None
 }

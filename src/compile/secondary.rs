@@ -349,7 +349,7 @@ pub mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use crate::compile::locations::Atlas;
-    use crate::compile::{Given, Inputs, compile};
+    use crate::compile::{Given, Inputs, ZoneReading, compile};
     use crate::config::{SourceFile, Sources, Style};
     use crate::ids::CounterId;
     use crate::secondary::{Limits, Store};
@@ -382,6 +382,7 @@ secret = \"AAECAwQFBgcICQoLDA0ODw==\"
         let inputs = Inputs {
             sources: &sources,
             locations: &mut Given { atlas: &Atlas::default(), maps: &[] },
+            zones: ZoneReading::ANEW,
             generation: 1,
             counter: &mut |_, _| CounterId(0),
             progress: &mut |_, _| {},

@@ -10,6 +10,7 @@ use crate::config::{FileId, Geoip, Problems, Severity, SourceFile, Sources, Span
 use crate::geo::{ClientPrefix, LocationMap, MapSpec, Row};
 use crate::limit::Limiter;
 use crate::load;
+use crate::view::Snapshot;
 
 /// The location files of a configuration. They are not kept in memory once the maps are made; who asks
 /// for one row has them opened again.
@@ -23,7 +24,7 @@ pub struct LocationFiles {
     asked: Mutex<()>,
 }
 
-/// Maps made earlier, and what from; and what else goes on over a reload.
+/// Maps made earlier, and what from; the zones of that snapshot; and what else goes on over a reload.
 #[derive(Clone, Default)]
 pub struct EarlierMaps {
     /// What they were made from.
@@ -32,6 +33,8 @@ pub struct EarlierMaps {
     pub(super) maps: Vec<Arc<LocationMap>>,
     /// What sources have had of late.
     pub(super) limiter: Option<Arc<Limiter>>,
+    /// What has the zones.
+    pub(super) snapshot: Option<Arc<Snapshot>>,
 }
 
 /// The files as a configuration names them.

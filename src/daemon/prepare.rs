@@ -1,8 +1,10 @@
 //! From files to something that can be put in force: the one path that a start, a reload and a check
 //! take.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use super::certificates::{self, Readings};
@@ -13,7 +15,7 @@ use super::shield;
 use super::signing::came;
 use crate::compile::floors::{self, FloorShare};
 use crate::compile::secondary::recipes;
-use crate::compile::{Inputs, compile};
+use crate::compile::{Inputs, ZoneReading, compile};
 use crate::config::{self, Config, Https, Problems, Quic, Sources, Style};
 use crate::health::BoardLimits;
 use crate::ids::CounterId;
@@ -69,6 +71,9 @@ pub struct Refused {
     pub problems: String,
 }
 
+/// Threads that zones are read on: each holds what one zone takes while it is read.
+const THREADS_MAX: usize = 16;
+
 impl Source {
     /// Reads, checks and compiles everything. `counter` gives out counters by service and endpoint.
     pub fn read(
@@ -92,7 +97,7 @@ impl Source {
 
     fn compile(
         &self,
-        config: Config,
+        mut config: Config,
         sources: &mut Sources,
         generation: u64,
         earlier: &EarlierMaps,
@@ -104,6 +109,7 @@ impl Source {
         let inputs = Inputs {
             sources,
             locations: &mut locations,
+            zones: ZoneReading { earlier: earlier.snapshot.as_deref(), spread: &on_threads },
             generation,
             counter,
             progress: &mut |done, total| progress.at(done, total),
@@ -117,6 +123,7 @@ impl Source {
         came::warn(&config, &snapshot, since.as_secs() as u32, problems);
         let warnings = config::text(sources, problems, Style::Plain);
         let files = Arc::new(locations.into_files());
+        config.forget_names();
         let (certificates, certificate_problems) = (Readings::default(), String::new());
         let snapshot = Arc::new(snapshot);
         Some(Prepared {
@@ -138,10 +145,28 @@ impl Source {
             return Vec::new();
         }
         let (mut sources, mut problems) = (reading.sources.clone(), Problems::default());
-        let earlier = EarlierMaps::default();
+        let snapshot = Some(Arc::clone(&prepared.snapshot));
+        let earlier = EarlierMaps { snapshot, ..EarlierMaps::default() };
         let plain = self.compile(plain, &mut sources, 1, &earlier, &mut |_, _| CounterId(0), &mut problems);
         plain.map_or_else(Vec::new, |plain| floors::shares(&prepared.snapshot, &plain.snapshot))
     }
+}
+
+/// Runs parts on as many threads as there are cores.
+fn on_threads(parts: usize, part: &(dyn Fn(usize) + Sync)) {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = cores.min(THREADS_MAX).min(parts);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let next = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < parts);
+        std::iter::from_fn(next).for_each(part);
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
 }
 
 impl Prepared {
@@ -181,6 +206,7 @@ impl Prepared {
             files: Some(Arc::clone(&self.files)),
             maps,
             limiter: self.snapshot.responder.protection.limiter.clone(),
+            snapshot: Some(Arc::clone(&self.snapshot)),
         }
     }
 

@@ -98,6 +98,7 @@ fn view_of(zone: Zone) -> View {
         generation: 1,
         catalog: Catalog::new(vec![zone]),
         signed: Box::default(),
+        fingerprints: Arc::default(),
         fleet: Arc::default(),
         regions: Arc::default(),
         plans: Arc::default(),

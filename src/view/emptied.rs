@@ -1,9 +1,11 @@
 //! What a new view no longer answers that an old one did (T1).
 
+use std::collections::HashSet;
+
 use crate::ids::{Family, ServiceId, ZoneId};
 use crate::steer::{Decision, Lane};
 use crate::wire::{Name, Rtype, name_text};
-use crate::zone::{ClientClass, Held, Lookup};
+use crate::zone::{ClientClass, Held, Lookup, Zone};
 
 use super::View;
 
@@ -52,6 +54,7 @@ impl Emptied {
     pub fn between(old: &View, new: &View) -> Emptied {
         let mut emptied = Emptied::default();
         let (before, after) = (services(old), services(new));
+        let parents = parents([old, new]);
         let (old_classes, new_classes) = (old.snapshot.catalog.classes(), new.snapshot.catalog.classes());
         let named = (1u16..).map(ClientClass).zip(old_classes.names()).map(|(class, name)| {
             // Whose class is gone sees what everybody sees.
@@ -60,18 +63,24 @@ impl Emptied {
         for (class, next) in std::iter::once((ClientClass::DEFAULT, ClientClass::DEFAULT)).chain(named) {
             let old = Side { view: old, class, services: &before };
             let new = Side { view: new, class: next, services: &after };
-            emptied.compare(&old, &new);
+            emptied.compare(&old, &new, &parents);
         }
         emptied
     }
 
-    fn compare(&mut self, old: &Side<'_>, new: &Side<'_>) {
+    fn compare(&mut self, old: &Side<'_>, new: &Side<'_>, parents: &HashSet<&[u8]>) {
         let catalog = &old.view.snapshot.catalog;
         for (number, zone) in (0u32..).map(ZoneId).zip(catalog.zones()) {
             let seen_by = |class| catalog.find(class, zone.origin()).map(|(id, _)| id);
             // What everybody sees is compared once.
             let again = old.class != ClientClass::DEFAULT && seen_by(ClientClass::DEFAULT) == Some(number);
             if again || seen_by(old.class) != Some(number) {
+                continue;
+            }
+            let next = new.view.snapshot.catalog.find(new.class, zone.origin());
+            let is_same = next.is_some_and(|(_, next)| std::ptr::eq(next, &**zone));
+            if is_same && !parents.contains(zone.origin().octets()) {
+                self.compare_services(zone, old, new);
                 continue;
             }
             zone.walk(&mut |name, held| match held {
@@ -84,6 +93,25 @@ impl Emptied {
             });
         }
     }
+
+    /// The same of a zone that was taken over, none of whose names is another zone's: all that it holds is
+    /// answered as before, but for what services say.
+    fn compare_services(&mut self, zone: &Zone, old: &Side<'_>, new: &Side<'_>) {
+        self.plain.had += zone.entries() as u64;
+        for (node, service, _) in zone.steered().filter(|(_, _, region)| region.is_none()) {
+            for rtype in types(old.view, service) {
+                let (before, after) = (old.steered(service, rtype), new.steered(service, rtype));
+                self.steered.note(before, after, || (zone.name_of(node), rtype));
+            }
+        }
+    }
+}
+
+/// The names that zones' origins are below, in wire form.
+fn parents(views: [&View; 2]) -> HashSet<&[u8]> {
+    let zones = views.into_iter().flat_map(|view| view.snapshot.catalog.zones());
+    let origins = zones.map(|zone| zone.origin());
+    origins.flat_map(|origin| (1..=origin.labels()).map(|index| origin.suffix(index))).collect()
 }
 
 impl Loss {
@@ -93,14 +121,19 @@ impl Loss {
     }
 
     fn count(&mut self, old: &Side<'_>, new: &Side<'_>, name: &Name, rtype: Rtype) {
-        let (before, after) = (old.reach(name, rtype), new.reach(name, rtype));
+        self.note(old.reach(name, rtype), new.reach(name, rtype), || (Some(*name), rtype));
+    }
+
+    fn note(&mut self, before: Reach, after: Reach, what: impl FnOnce() -> (Option<Name>, Rtype)) {
         if before == Reach::Nobody {
             return;
         }
         self.had += 1;
         if after < before {
             self.lost += 1;
-            if self.examples.len() < EXAMPLES_MAX {
+            if self.examples.len() < EXAMPLES_MAX
+                && let (Some(name), rtype) = what()
+            {
                 self.examples.push(format!("{} {rtype}", name_text(name.octets())));
             }
         }

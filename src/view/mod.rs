@@ -29,7 +29,7 @@ pub use emptied::{Emptied, Loss};
 pub use explain::{Candidate, DecidedBy, ExplainedAnswer, Explanation, explain, explain_region, lane_type};
 pub use peers::{Peer, Peers, Target, ZonePeers};
 pub use rendered::Rendered;
-pub use snapshot::{Additional, Bindings, Chaos, Protection, ResponderSettings, Snapshot};
+pub use snapshot::{Additional, Bindings, Chaos, Fingerprint, Protection, ResponderSettings, Snapshot};
 
 /// {snapshot, health table, decisions}: the only thing that the query path reads. Immutable.
 pub struct View {

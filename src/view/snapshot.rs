@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub catalog: Catalog,
     /// By `ZoneId`: what lies over zones that came signed; empty where there are none.
     pub signed: Box<[Option<Arc<Signed>>]>,
+    /// By `ZoneId`: what each zone was read from; `None` where it has to be read again to say so.
+    pub fingerprints: Arc<[Option<Fingerprint>]>,
     /// Endpoints and regions.
     pub fleet: Arc<Fleet>,
     /// Coordinates by `RegionId`.
@@ -46,6 +48,10 @@ pub struct Snapshot {
     /// What `respond` needs to know of the server.
     pub responder: ResponderSettings,
 }
+
+/// What a zone was read from: SHA-256 over its texts, its steered names and who answers for them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Fingerprint(pub [u8; 32]);
 
 /// A service's records besides addresses.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -74,6 +74,7 @@ pub fn view_of_given(zone: Arc<Zone>, signed: Option<Arc<Signed>>) -> View {
         generation: 1,
         catalog,
         signed: Box::new([signed]),
+        fingerprints: Arc::default(),
         fleet: Arc::default(),
         regions: Arc::default(),
         plans: Arc::default(),

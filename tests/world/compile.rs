@@ -1,7 +1,7 @@
 //! Texts into a snapshot by the real reader and compiler, without a file.
 
 use meridian::compile::locations::{Atlas, Overrides};
-use meridian::compile::{Given, Inputs, compile as compile_config};
+use meridian::compile::{Given, Inputs, ZoneReading, compile as compile_config};
 use meridian::config::{self, Config, FileId, Problems, SourceFile, Sources};
 use meridian::ids::CounterId;
 use meridian::view::Snapshot;
@@ -18,7 +18,7 @@ pub fn compile(
     let atlas = atlas(&mut problems)?;
     let progress = &mut |_, _| {};
     let locations = &mut Given { atlas: &atlas, maps: &[] };
-    let inputs = Inputs { sources, locations, generation, counter, progress };
+    let inputs = Inputs { sources, locations, zones: ZoneReading::ANEW, generation, counter, progress };
     let (snapshot, more) = compile_config(&config, inputs);
     problems.0.extend(more.0);
     let snapshot = snapshot.filter(|_| !problems.has_errors());

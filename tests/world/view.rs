@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meridian::compile::locations::{Atlas, Overrides};
-use meridian::compile::{Given, Inputs};
+use meridian::compile::{Given, Inputs, ZoneReading};
 use meridian::config::{FileId, Problems, SourceFile, Sources};
 use meridian::health::HealthTable;
 use meridian::ids::CounterId;
@@ -31,6 +31,7 @@ pub fn example_com(config: &str, zone: &str, names: &str, geofeed: &str) -> View
     let inputs = Inputs {
         sources: &sources,
         locations: &mut Given { atlas: &Atlas::new(vec![], vec![], overrides), maps: &[] },
+        zones: ZoneReading::ANEW,
         generation: 1,
         counter: &mut |_, _| CounterId(0),
         progress: &mut |_, _| {},
