@@ -19,7 +19,6 @@ use crate::compile::{Inputs, ZoneReading, compile};
 use crate::config::{self, Config, Https, Problems, Quic, Sources, Style};
 use crate::health::BoardLimits;
 use crate::ids::CounterId;
-use crate::limit::Limiter;
 use crate::load;
 use crate::probe::ProbeLimits;
 use crate::refresh::Store;
