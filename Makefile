@@ -11,7 +11,7 @@ TOOLS_CONFORMANCE = knotd:knot nsd:nsd dnsviz:dnsviz zonemaster-cli:zonemaster-c
 # Debian's, because its dnspython is.
 PYTHON ?= /usr/bin/python3
 
-.PHONY: help build test demo lint simulate mutants conformance fuzz deny bench bench-probes docker tools tools-conformance
+.PHONY: help build test instructions instructions-accept demo lint simulate mutants conformance fuzz deny bench profile bench-probes docker tools tools-conformance
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,14 @@ demo: ## stand-in regions on loopback, the real server and a live view; needs no
 
 test: tools lint ## every test
 	$(CARGO) test --all-targets
+
+instructions: ## instructions per query against benches/instructions.toml; fails at 5 % more
+	@sh scripts/tools.sh valgrind:valgrind
+	$(CARGO) bench --quiet --profile counted --bench load -- gate
+
+instructions-accept: ## the same, writing the figures counted into benches/instructions.toml
+	@sh scripts/tools.sh valgrind:valgrind
+	$(CARGO) bench --quiet --profile counted --bench load -- gate --accept
 
 lint: ## formatting and lints
 	$(CARGO) fmt --check
@@ -48,8 +56,11 @@ fuzz: ## every fuzz target for FUZZ_SECONDS each (1800); see docs/decisions/0014
 deny: ## licences, bans, duplicates and sources of all dependencies
 	sh scripts/deny.sh
 
-bench: ## instruction counts and the head-to-head against gdnsd; see docs/performance.md
+bench: ## the head-to-head against gdnsd, Knot, NSD and PowerDNS; see docs/performance.md
 	bash benches/run.sh
+
+profile: ## a flame graph of the server under load and its ten costliest functions; see docs/performance.md
+	bash benches/profile.sh
 
 bench-probes: ## what probing 10,000 endpoints costs; see docs/performance.md
 	$(CARGO) bench --bench probes

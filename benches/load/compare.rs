@@ -1,16 +1,18 @@
 //! Servers against each other: alternating rounds in rotated order, each server started anew, on core 0,
 //! with the load from core 1.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::chance::Chance;
-use crate::generator::{Checked, Generator, Outcome};
-use crate::packet::{Kind, Queries};
-use crate::process::{Server, busy_seconds};
+use crate::generator::{Between, Checked, Generator, Outcome};
+use crate::packet::{self, Kind, Queries};
+use crate::process::{Cores, Server, busy_seconds};
 use crate::reload::{self, Reloads};
 use crate::servers::{Change, Peer, Setup};
 use crate::socket;
+use crate::stream::StreamGenerator;
 use crate::world::{REGIONS, World};
 
 /// Before the figures count: caches and branch predictors warm, the window full.
@@ -36,13 +38,55 @@ pub struct Plan<'p> {
     pub rounds: usize,
     /// How long each kind is measured per round.
     pub stretch: Duration,
+    /// Threads that answer, to be compared with each other: more than one entry and a server takes part once
+    /// with each.
+    pub workers: Vec<usize>,
+    /// How long each kind is then asked at an even rate, for latencies.
+    pub even: Duration,
+    /// That rate, in queries a second.
+    pub rate: f64,
     /// How often each is told to reload.
     pub reloads: usize,
 }
 
 impl Plan<'_> {
+    /// Who takes part, each with so many workers.
+    pub fn entrants(&self) -> Vec<Entrant> {
+        let of = |peer: &Peer| {
+            let peer = *peer;
+            // A baseline is one.
+            let most = if peer == Peer::Reflector { 1 } else { self.workers.len() };
+            self.workers
+                .iter()
+                .take(most)
+                .map(move |workers| Entrant { peer, workers: *workers })
+                .collect::<Vec<_>>()
+        };
+        self.peers.iter().flat_map(of).collect()
+    }
+
     fn takes_part(&self, peer: Peer, round: usize) -> bool {
         round % SELDOM_ROUNDS == 0 || !self.seldom.contains(&peer)
+    }
+}
+
+/// A server with a number of workers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entrant {
+    /// Who.
+    pub peer: Peer,
+    /// Threads or processes that answer.
+    pub workers: usize,
+}
+
+impl Entrant {
+    /// Its name in tables.
+    pub fn name(self) -> String {
+        if self.workers == 1 {
+            self.peer.name().to_owned()
+        } else {
+            format!("{} x{}", self.peer.name(), self.workers)
+        }
     }
 }
 
@@ -50,7 +94,7 @@ impl Plan<'_> {
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// Who.
-    pub peer: Peer,
+    pub entrant: Entrant,
     /// What.
     pub kind: Kind,
     /// Which round.
@@ -59,6 +103,8 @@ pub struct Sample {
     pub outcome: Outcome,
     /// CPU time per answered query, in microseconds.
     pub cpu_us: f64,
+    /// Latencies at an even rate, and what came of that load.
+    pub even: Option<Outcome>,
     /// The share of the time that the server ran: below 1, it waited for the generator, and its batches
     /// were small.
     pub busy: f64,
@@ -70,7 +116,7 @@ pub struct Sample {
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
     /// Who.
-    pub peer: Peer,
+    pub entrant: Entrant,
     /// To the first answer.
     pub started_in: Duration,
     /// Resident after the load, in KiB, and at the peak.
@@ -99,10 +145,11 @@ impl Load {
     /// Builds them.
     pub fn new(world: &World, kinds: &[Kind]) -> Load {
         let build = |kind: &Kind| match kind {
-            Kind::Static => Queries::of_static_names(&mut Chance::seeded(SEED)),
+            Kind::Static | Kind::Tcp => Queries::of_static_names(&mut Chance::seeded(SEED)),
             Kind::Subnet | Kind::Weighted => Queries::of_networks(*kind, &world.networks, REGIONS.len()),
             Kind::Subnet6 => Queries::of_networks(*kind, &world.networks6, REGIONS.len()),
             Kind::Nxdomain => Queries::of_absent_names(),
+            Kind::Cookie => Queries::of_static_names_with_cookie(&mut Chance::seeded(SEED)),
         };
         Load { queries: kinds.iter().map(|kind| (*kind, build(kind))).collect() }
     }
@@ -117,17 +164,21 @@ impl Load {
 /// Runs the rounds, then the reloads. `keep` gets what there is after each round.
 pub fn compare(plan: &Plan, tell: &mut dyn FnMut(&str), keep: &mut dyn FnMut(&Measured)) -> Result<Measured> {
     plan.peers.iter().try_for_each(|peer| peer.require())?;
-    socket::pin(GENERATOR_CORE)?;
+    // With several workers both cores are theirs, and the generator goes where there is room.
+    if plan.setup.cores == Cores::First {
+        socket::pin(GENERATOR_CORE)?;
+    }
+    let entrants = plan.entrants();
     let mut load = Load::new(plan.setup.world, &plan.kinds);
     let mut measured = Measured::default();
     for round in 0..plan.rounds {
-        for place in 0..plan.peers.len() {
-            let peer = plan.peers[(place + round) % plan.peers.len()];
-            if !plan.takes_part(peer, round) {
+        for place in 0..entrants.len() {
+            let entrant = entrants[(place + round) % entrants.len()];
+            if !plan.takes_part(entrant.peer, round) {
                 continue;
             }
-            if let Err(trouble) = turn(plan, peer, round, &mut load, &mut measured, tell) {
-                let trouble = format!("round {} {}: {trouble}", round + 1, peer.name());
+            if let Err(trouble) = turn(plan, entrant, round, &mut load, &mut measured, tell) {
+                let trouble = format!("round {} {}: {trouble}", round + 1, entrant.name());
                 tell(&trouble);
                 measured.troubles.push(trouble);
             }
@@ -156,24 +207,28 @@ pub fn compare(plan: &Plan, tell: &mut dyn FnMut(&str), keep: &mut dyn FnMut(&Me
 /// One server's turn in a round.
 fn turn(
     plan: &Plan,
-    peer: Peer,
+    entrant: Entrant,
     round: usize,
     load: &mut Load,
     measured: &mut Measured,
     tell: &mut dyn FnMut(&str),
 ) -> Result<()> {
-    let running = plan.setup.start(peer)?;
+    let setup = Setup { workers: entrant.workers, ..plan.setup };
+    let running = setup.start(entrant.peer)?;
     let server = &running.server;
-    for kind in plan.kinds.iter().filter(|kind| peer.answers(**kind)) {
-        let sample = stretch(server, peer, *kind, round, load.of(*kind)?, plan.stretch)?;
+    for kind in plan.kinds.iter().filter(|kind| entrant.peer.answers(**kind)) {
+        let sample = stretch(plan, server, entrant, *kind, round, load.of(*kind)?)?;
+        let even = sample.even.as_ref();
         tell(&format!(
-            "round {:>2} {:<9} {:<8} {:>6.3} us/query {:>7.0} q/s{}",
+            "round {:>2} {:<12} {:<8} {:>7.3} us/query {:>7.0} q/s{}{}{}",
             round + 1,
-            peer.name(),
+            entrant.name(),
             kind.name(),
             sample.cpu_us,
             sample.outcome.answered as f64 / sample.outcome.elapsed.as_secs_f64(),
             trouble(&sample.outcome),
+            even.map_or(String::new(), |even| format!("  slowest {:.1} ms", even.latency.max_us() / 1000.0)),
+            even.map_or(String::new(), trouble),
         ));
         if sample.outcome.answered == 0 {
             return Err(format!("no right answer to {}", kind.name()).into());
@@ -181,7 +236,7 @@ fn turn(
         measured.samples.push(sample);
     }
     let memory_kib = server.memory_kib()?;
-    measured.starts.push(Start { peer, started_in: server.started_in, memory_kib });
+    measured.starts.push(Start { entrant, started_in: server.started_in, memory_kib });
     running.server.stop()
 }
 
@@ -198,23 +253,88 @@ pub fn checked(peer: Peer) -> Checked {
     if peer == Peer::Reflector { Checked::Echo } else { Checked::Answer }
 }
 
+/// One server, one kind: the closed loop, then an even rate.
 fn stretch(
+    plan: &Plan,
     server: &Server,
-    peer: Peer,
+    entrant: Entrant,
     kind: Kind,
     round: usize,
     queries: &mut Queries,
-    duration: Duration,
 ) -> Result<Sample> {
-    let mut generator = Generator::new(server.address, queries, checked(peer))?;
+    let checked = checked(entrant.peer);
+    prove(server, entrant.peer, kind, queries)?;
+    let mut generator = Closed::new(kind, server.address, queries, checked)?;
     generator.run(WARM_UP)?;
     let (core, cpu, start) = (busy_seconds(0)?, server.cpu_time()?, Instant::now());
-    let outcome = generator.run(duration)?;
+    let outcome = generator.run(plan.stretch)?;
     let (core, cpu) = (busy_seconds(0)? - core, (server.cpu_time()? - cpu).as_secs_f64());
     let elapsed = start.elapsed().as_secs_f64();
     let foreign = (core - cpu).max(0.0) / elapsed;
     let cpu_us = cpu * 1e6 / outcome.answered as f64;
-    Ok(Sample { peer, kind, round, outcome, cpu_us, busy: cpu / elapsed, foreign })
+    drop(generator);
+    let even = if plan.even.is_zero() || kind == Kind::Tcp {
+        None
+    } else {
+        let mut generator = Generator::open_loop(server.address, queries, checked)?;
+        let start = Instant::now();
+        Some(generator.run_at(plan.rate, Between::Spin, || start.elapsed() > plan.even)?)
+    };
+    Ok(Sample { entrant, kind, round, outcome, cpu_us, even, busy: cpu / elapsed, foreign })
+}
+
+/// Starts a server, tells its process and keeps it under load; returns a line about it.
+pub fn hold(setup: &Setup, peer: Peer, kind: Kind, time: Duration, tell: impl Fn(u32)) -> Result<String> {
+    socket::pin(GENERATOR_CORE)?;
+    let running = setup.start(peer)?;
+    let mut load = Load::new(setup.world, &[kind]);
+    let queries = load.of(kind)?;
+    prove(&running.server, peer, kind, queries)?;
+    let mut generator = Closed::new(kind, running.server.address, queries, checked(peer))?;
+    generator.run(WARM_UP)?;
+    tell(running.server.id());
+    let outcome = generator.run(time)?;
+    running.server.stop()?;
+    Ok(format!("{} answered{}", outcome.answered, trouble(&outcome)))
+}
+
+/// Has the server give a cookie to queries that need one.
+pub fn prove(server: &Server, peer: Peer, kind: Kind, queries: &mut Queries) -> Result<()> {
+    if kind == Kind::Cookie && checked(peer) == Checked::Answer {
+        queries.give_cookie(&server.ask(&packet::cookie_question())?)?;
+    }
+    Ok(())
+}
+
+/// The closed loop by either transport.
+pub enum Closed<'q> {
+    /// Over UDP.
+    Datagrams(Generator<'q>),
+    /// Over TCP.
+    Streams(StreamGenerator<'q>),
+}
+
+impl<'q> Closed<'q> {
+    /// Connects.
+    pub fn new(
+        kind: Kind,
+        server: SocketAddr,
+        queries: &'q mut Queries,
+        checked: Checked,
+    ) -> Result<Closed<'q>> {
+        Ok(match kind {
+            Kind::Tcp => Closed::Streams(StreamGenerator::new(server, queries, checked)?),
+            _ => Closed::Datagrams(Generator::new(server, queries, checked)?),
+        })
+    }
+
+    /// Keeps the windows full for this long.
+    pub fn run(&mut self, duration: Duration) -> Result<Outcome> {
+        match self {
+            Closed::Datagrams(generator) => generator.run(duration),
+            Closed::Streams(generator) => generator.run(duration),
+        }
+    }
 }
 
 /// Asks two servers the same and returns in how many networks they agree, of how many.

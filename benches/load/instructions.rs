@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::compare::{Load, trouble};
+use crate::compare::{Load, prove, trouble};
 use crate::generator::{Checked, Generator};
 use crate::packet::Kind;
 use crate::process::Cores;
@@ -73,6 +73,7 @@ impl Counting<'_> {
                     instrument: &instrument(&profile),
                 };
                 let server = setup.start(*peer)?.server;
+                prove(&server, *peer, *kind, load.of(*kind)?)?;
                 let mut generator = Generator::new(server.address, load.of(*kind)?, Checked::Answer)?;
                 generator.ask(WARM_UP_QUERIES, |_, _| {})?;
                 control(&["-i", "on"], server.id())?;
@@ -94,10 +95,7 @@ impl Counting<'_> {
     }
 
     fn tell(&self, name: &str, kind: Kind, profile: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(profile)?;
-        let total = |line: &str| line.strip_prefix("totals: ")?.trim().parse::<u64>().ok();
-        let total =
-            text.lines().find_map(total).filter(|total| *total > 0).ok_or("callgrind counted nothing")?;
+        let total = instructions_in(profile)?;
         println!(
             "{name:<9} {:<9} {:>8.0} instructions per query",
             kind.name(),
@@ -105,6 +103,13 @@ impl Counting<'_> {
         );
         Ok(())
     }
+}
+
+/// The sum in a profile of callgrind.
+pub fn instructions_in(profile: &Path) -> Result<u64> {
+    let text = std::fs::read_to_string(profile)?;
+    let total = |line: &str| line.strip_prefix("totals: ")?.trim().parse::<u64>().ok();
+    Ok(text.lines().find_map(total).filter(|total| *total > 0).ok_or("callgrind counted nothing")?)
 }
 
 fn instrument(profile: &Path) -> Vec<String> {

@@ -7,6 +7,7 @@
 mod chance;
 mod compare;
 mod database;
+mod gate;
 mod generator;
 mod histogram;
 mod instructions;
@@ -19,10 +20,13 @@ mod report;
 mod servers;
 mod socket;
 mod statistics;
+mod stream;
+mod synthetic;
 mod world;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -31,7 +35,7 @@ use compare::{Load, Measured, Plan};
 use packet::Kind;
 use process::Cores;
 use report::Report;
-use servers::{Peer, Probes, Setup};
+use servers::{Locations, Peer, Probes, Setup};
 use world::World;
 
 /// Errors are for whoever runs the benchmark, as text.
@@ -66,6 +70,23 @@ enum Task {
         #[arg(long, default_value_t = 3.0)]
         seconds: f64,
     },
+    /// Starts a server, prints its process and keeps it under full load: for profilers
+    Hold {
+        #[command(flatten)]
+        source: Source,
+        /// The build of meridian
+        #[arg(long)]
+        meridian: PathBuf,
+        /// Whom to start
+        #[arg(long, value_enum, default_value = "meridian")]
+        peer: Peer,
+        /// What to ask
+        #[arg(long, value_enum, default_value = "subnet")]
+        kind: Kind,
+        /// For how long
+        #[arg(long, default_value_t = 8.0)]
+        seconds: f64,
+    },
     /// Counts user-space instructions per query of whole servers under callgrind
     Instructions {
         #[command(flatten)]
@@ -82,6 +103,29 @@ enum Task {
         /// Queries counted of each kind
         #[arg(long, default_value_t = 50_000)]
         queries: usize,
+    },
+    /// Counts instructions per query of the pure path over a small made-up world and compares them with the
+    /// committed figures: fails at 5 % more
+    Gate {
+        /// The committed figures
+        #[arg(long, default_value = "benches/instructions.toml")]
+        figures: PathBuf,
+        /// Write the figures counted instead of comparing them
+        #[arg(long)]
+        accept: bool,
+        /// For the world and the profiles
+        #[arg(long, default_value = "target/bench/gate")]
+        folder: PathBuf,
+    },
+    /// Answers queries over the small made-up world: what `gate` counts
+    #[command(hide = true)]
+    AnswerSynthetic {
+        #[arg(long, value_enum)]
+        kind: Kind,
+        #[arg(long)]
+        queries: usize,
+        #[arg(long)]
+        folder: PathBuf,
     },
     /// Answers queries in one thread, without sockets, and times it
     Pure {
@@ -100,7 +144,7 @@ enum Task {
     /// Sends every datagram back
     Reflect {
         /// Where to listen
-        listen: String,
+        listen: SocketAddr,
     },
     /// Writes the nested location database and meridian's configuration
     Prepare {
@@ -131,6 +175,15 @@ struct CompareArguments {
     /// Seconds per server, kind and round
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+    /// Threads that answer; `1,2` compares two with one, on both cores, with the generator beside them
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    workers: Vec<usize>,
+    /// Queries a second at an even rate, for latencies
+    #[arg(long, default_value_t = 20_000.0)]
+    rate: f64,
+    /// Seconds at that rate per server, kind and round; 0: none
+    #[arg(long, default_value_t = 0.5)]
+    even: f64,
     /// Reloads of each server, under load; 0: none
     #[arg(long, default_value_t = 5)]
     reloads: usize,
@@ -164,17 +217,27 @@ impl Source {
     }
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Option<Task>) -> Result<()> {
+    match task {
         None => {
             println!("Run benches/run.sh or benches/instructions.sh; --help tells what this program does.")
         }
-        Some(Task::Reflect { listen }) => reflector::reflect(&listen)?,
+        Some(Task::Reflect { listen }) => reflector::reflect(listen)?,
         Some(Task::Prepare { source }) => {
             let (world, folder) = source.world()?;
             let file = servers::write_configuration(
                 &folder.join("meridian"),
-                &world.database,
+                Locations::Database(&world.database),
                 5300,
                 1,
                 Probes::Nothing,
@@ -183,18 +246,57 @@ fn main() -> Result<()> {
         }
         Some(Task::Pure { source, kind, queries, wait }) => {
             let (world, folder) = source.world()?;
-            let config =
-                servers::write_configuration(&folder.join("pure"), &world.database, 5300, 1, Probes::OfShop)?;
+            let config = servers::write_configuration(
+                &folder.join("pure"),
+                Locations::Database(&world.database),
+                5300,
+                1,
+                Probes::OfShop,
+            )?;
             let mut load = Load::new(&world, &[kind]);
             let begin = if wait { pure::Begin::OnLine } else { pure::Begin::Now };
-            let elapsed = pure::answer(&config, load.of(kind)?, queries, begin)?;
+            let elapsed = pure::answer(kind, &config, load.of(kind)?, queries, begin)?;
             println!("{:.1} ns per query", elapsed.as_nanos() as f64 / queries as f64);
+        }
+        Some(Task::Gate { figures, accept, folder }) => {
+            std::fs::create_dir_all(&folder)?;
+            let what = if accept { gate::Figures::Accept } else { gate::Figures::Hold };
+            gate::run(&folder, &figures, what)?;
+        }
+        Some(Task::AnswerSynthetic { kind, queries, folder }) => {
+            let (config, networks) = synthetic::write(&folder)?;
+            pure::answer(
+                kind,
+                &config,
+                &mut synthetic::queries(kind, &networks)?,
+                queries,
+                pure::Begin::Now,
+            )?;
         }
         Some(Task::Generate { server, source, kind, seconds }) => {
             let mut load = Load::new(&source.world()?.0, &[kind]);
             let queries = load.of(kind)?;
-            let mut generator = generator::Generator::new(server, queries, generator::Checked::Answer)?;
-            println!("{:?}", generator.run(Duration::from_secs_f64(seconds))?);
+            let mut generator = compare::Closed::new(kind, server, queries, generator::Checked::Answer)?;
+            let outcome = generator.run(Duration::from_secs_f64(seconds))?;
+            let rate = outcome.answered as f64 / outcome.elapsed.as_secs_f64();
+            println!("{rate:.0} answers per second{}", compare::trouble(&outcome));
+        }
+        Some(Task::Hold { source, meridian, peer, kind, seconds }) => {
+            let (world, folder) = source.world()?;
+            let setup = Setup {
+                world: &world,
+                meridian: &meridian,
+                folder: &folder,
+                workers: 1,
+                cores: Cores::First,
+                instrument: &[],
+            };
+            println!(
+                "{}",
+                compare::hold(&setup, peer, kind, Duration::from_secs_f64(seconds), |process| {
+                    println!("{process}");
+                })?
+            );
         }
         Some(Task::Instructions { source, meridian, peers, kinds, queries }) => {
             let (world, folder) = source.world()?;
@@ -216,9 +318,12 @@ fn compare(arguments: CompareArguments) -> Result<()> {
             meridian: &arguments.meridian,
             folder: &folder,
             workers: 1,
-            cores: Cores::First,
+            cores: if arguments.workers == [1] { Cores::First } else { Cores::Both },
             instrument: &[],
         },
+        workers: arguments.workers,
+        even: Duration::from_secs_f64(arguments.even),
+        rate: arguments.rate,
         peers: arguments.peers,
         seldom: arguments.seldom,
         kinds: arguments.kinds,

@@ -19,6 +19,12 @@ const FRESH_SEED: u64 = 11;
 const TYPE_A: u16 = 1;
 /// TYPE of the EDNS pseudo-record.
 const TYPE_OPT: u16 = 41;
+/// The option code of RFC 7873.
+const OPTION_COOKIE: u16 = 10;
+/// The client's half of every cookie.
+const CLIENT_COOKIE: [u8; 8] = *b"\x9f\x10bench\x07";
+/// What the server's half has under RFC 9018.
+const SERVER_COOKIE_OCTETS: usize = 16;
 /// The option code of RFC 7871.
 const OPTION_CLIENT_SUBNET: u16 = 8;
 
@@ -35,6 +41,10 @@ pub enum Kind {
     Weighted,
     /// Names that do not exist, none twice
     Nxdomain,
+    /// Static names with a cookie that the server gave
+    Cookie,
+    /// Static names over persistent TCP connections
+    Tcp,
 }
 
 impl Kind {
@@ -51,6 +61,8 @@ impl Kind {
             Kind::Subnet6 => "subnet6",
             Kind::Weighted => "weighted",
             Kind::Nxdomain => "nxdomain",
+            Kind::Cookie => "cookie",
+            Kind::Tcp => "tcp",
         }
     }
 }
@@ -84,6 +96,8 @@ pub struct Network {
 enum Expected {
     /// This address.
     Address(Ipv4Addr),
+    /// This address, and the client's half of the cookie back.
+    AddressAndCookie(Ipv4Addr),
     /// One endpoint of any region, and the client's network back.
     Endpoint { regions: usize, places: usize },
     /// NXDOMAIN.
@@ -94,8 +108,8 @@ enum Expected {
 struct Place {
     first: usize,
     length: usize,
-    /// Where the octets of its client subnet option's data begin, after `first`; 0: it has none.
-    network: usize,
+    /// Where the data of its option begins, after `first`.
+    option: usize,
     expected: Expected,
 }
 
@@ -117,6 +131,33 @@ impl Queries {
             queries.add(&format!("host-{number}.{ZONE}"), None, expected);
         }
         queries
+    }
+
+    /// Queries for the static names with a cookie, whose server's half `give_cookie` fills in.
+    pub fn of_static_names_with_cookie(chance: &mut Chance) -> Queries {
+        let mut queries = Queries::none();
+        let empty = [&CLIENT_COOKIE[..], &[0; SERVER_COOKIE_OCTETS]].concat();
+        for _ in 0..QUERIES {
+            let number = chance.below(STATIC_NAMES);
+            let expected = Expected::AddressAndCookie(static_address(number));
+            queries.add_with(&format!("host-{number}.{ZONE}"), Some((OPTION_COOKIE, &empty)), expected);
+        }
+        queries
+    }
+
+    /// Writes the server's half of the cookie, from its reply to `cookie_question`, into all queries.
+    pub fn give_cookie(&mut self, reply: &[u8]) -> Result<(), &'static str> {
+        let question_end = question_end(reply).ok_or("a reply without a question")?;
+        let cookie = option(OPTION_COOKIE, reply, question_end).ok_or("a reply without a cookie")?;
+        let server = cookie.get(CLIENT_COOKIE.len()..).unwrap_or_default();
+        if server.len() != SERVER_COOKIE_OCTETS {
+            return Err("a server's cookie of another length than 16");
+        }
+        for place in &self.places {
+            let first = place.first + place.option + CLIENT_COOKIE.len();
+            self.octets[first..first + SERVER_COOKIE_OCTETS].copy_from_slice(server);
+        }
+        Ok(())
     }
 
     /// Queries for a steered name from these networks.
@@ -172,35 +213,57 @@ impl Queries {
     pub fn check(&self, index: usize, reply: &[u8]) -> Result<Ipv4Addr, &'static str> {
         let place = &self.places[index];
         let query = self.octets(index);
-        check(query, &query[place.network..], place.expected, reply).ok_or("cut short")?
+        check(query, &query[place.option..], place.expected, reply).ok_or("cut short")?
     }
 
     fn add(&mut self, name: &str, network: Option<Network>, expected: Expected) {
-        let first = self.octets.len();
-        let header = [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-        self.octets.extend(header);
-        write_name(&mut self.octets, name);
-        self.octets.extend([0, TYPE_A as u8, 0, 1]);
-        // OPT: the root, type, 1232 octets, no flags.
-        self.octets.extend([0, 0, TYPE_OPT as u8, 4, 208, 0, 0, 0, 0]);
-        let mut data = Vec::new();
-        if let Some(Network { address, bits }) = network {
-            let (family, octets) = match address {
-                IpAddr::V4(address) => (1, address.octets().to_vec()),
-                IpAddr::V6(address) => (2, address.octets().to_vec()),
-            };
-            // Family, source length, scope 0, and of the address what the length covers.
-            data.extend([0, family, bits, 0]);
-            data.extend(&octets[..usize::from(bits).div_ceil(8)]);
-            let length = data.len() as u8;
-            self.octets.extend([0, length + 4, 0, OPTION_CLIENT_SUBNET as u8, 0, length]);
-        } else {
-            self.octets.extend([0, 0]);
-        }
-        let network = self.octets.len() - first;
-        self.octets.extend(&data);
-        self.places.push(Place { first, length: self.octets.len() - first, network, expected });
+        let Some(Network { address, bits }) = network else { return self.add_with(name, None, expected) };
+        let (family, octets) = match address {
+            IpAddr::V4(address) => (1, address.octets().to_vec()),
+            IpAddr::V6(address) => (2, address.octets().to_vec()),
+        };
+        // Family, source length, scope 0, and of the address what the length covers.
+        let data = [&[0, family, bits, 0], &octets[..usize::from(bits).div_ceil(8)]].concat();
+        self.add_with(name, Some((OPTION_CLIENT_SUBNET, &data)), expected);
     }
+
+    fn add_with(&mut self, name: &str, option: Option<(u16, &[u8])>, expected: Expected) {
+        let first = self.octets.len();
+        write_question(&mut self.octets, name);
+        let data = write_opt(&mut self.octets, option);
+        let length = self.octets.len() - first;
+        self.places.push(Place { first, length, option: length - data, expected });
+    }
+}
+
+/// The header and the question of a query with one record in the additional section.
+fn write_question(out: &mut Vec<u8>, name: &str) {
+    out.extend([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
+    write_name(out, name);
+    out.extend([0, TYPE_A as u8, 0, 1]);
+}
+
+/// OPT: the root, type, 1232 octets, no flags, at most one option; returns the octets of its data.
+fn write_opt(out: &mut Vec<u8>, option: Option<(u16, &[u8])>) -> usize {
+    out.extend([0, 0, TYPE_OPT as u8, 4, 208, 0, 0, 0, 0]);
+    let Some((code, data)) = option else {
+        out.extend([0, 0]);
+        return 0;
+    };
+    out.extend((data.len() as u16 + 4).to_be_bytes());
+    out.extend(code.to_be_bytes());
+    out.extend((data.len() as u16).to_be_bytes());
+    out.extend(data);
+    data.len()
+}
+
+/// Asks for a static name with half a cookie: the reply has the server's half.
+pub fn cookie_question() -> Vec<u8> {
+    let mut question = Vec::new();
+    write_question(&mut question, &format!("host-0.{ZONE}"));
+    write_opt(&mut question, Some((OPTION_COOKIE, &CLIENT_COOKIE)));
+    question[1] = 1;
+    question
 }
 
 /// One query for the steered name from this network.
@@ -254,10 +317,10 @@ pub fn networks6(chance: &mut Chance, is_located: impl Fn(IpAddr) -> bool) -> Ve
     networks.map(|address| Network { address, bits: 48 }).collect()
 }
 
-/// `network` is the query's client subnet. `None`: the reply ended too early.
+/// `asked` is the data of the query's option. `None`: the reply ended too early.
 fn check(
     query: &[u8],
-    network: &[u8],
+    asked: &[u8],
     expected: Expected,
     reply: &[u8],
 ) -> Option<Result<Ipv4Addr, &'static str>> {
@@ -280,18 +343,22 @@ fn check(
     if number(reply, 6)? != 1 {
         return Some(Err("not one answer"));
     }
-    let mut position = name_end(reply, question_end)?;
+    let position = name_end(reply, question_end)?;
     let (answer_type, data_octets) = (number(reply, position)?, number(reply, position + 8)?);
     if (answer_type, data_octets) != (TYPE_A, 4) {
         return Some(Err("not an address"));
     }
     let data: [u8; 4] = reply.get(position + 10..position + 14)?.try_into().ok()?;
     let address = Ipv4Addr::from(data);
-    position += 14;
+    let option = |code| option(code, reply, question_end).unwrap_or_default();
     Some(match expected {
-        Expected::Address(right) if address == right => Ok(address),
-        Expected::Address(_) | Expected::Absent => Err("another name's address"),
-        Expected::Endpoint { .. } if !is_network_echoed(network, reply, position)? => {
+        Expected::Address(right) | Expected::AddressAndCookie(right) if address != right => {
+            Err("another name's address")
+        }
+        Expected::AddressAndCookie(_) if !option(OPTION_COOKIE).starts_with(&CLIENT_COOKIE) => {
+            Err("the client's cookie does not come back")
+        }
+        Expected::Endpoint { .. } if !is_network_echoed(asked, option(OPTION_CLIENT_SUBNET)) => {
             Err("the client's network does not come back")
         }
         Expected::Endpoint { regions, places } => {
@@ -299,28 +366,32 @@ fn check(
                 .any(|place| (0..regions).any(|region| endpoint_address(region, place) == address));
             if is_endpoint { Ok(address) } else { Err("no endpoint's address") }
         }
+        Expected::Address(_) | Expected::AddressAndCookie(_) | Expected::Absent => Ok(address),
     })
 }
 
-/// Whether the reply's OPT, past the answer, holds the query's option but for the scope.
-fn is_network_echoed(asked: &[u8], reply: &[u8], answers_end: usize) -> Option<bool> {
-    let mut position = answers_end;
-    for _ in 0..number(reply, 8)? + number(reply, 10)? {
+/// Whether family, source length and address, but for the scope between them, are those asked with.
+fn is_network_echoed(asked: &[u8], echoed: &[u8]) -> bool {
+    asked.len() == echoed.len() && asked.len() > 4 && echoed[..3] == asked[..3] && echoed[4..] == asked[4..]
+}
+
+/// The data of an option of a reply's OPT.
+fn option(code: u16, reply: &[u8], question_end: usize) -> Option<&[u8]> {
+    let mut position = question_end;
+    for _ in 0..number(reply, 6)? + number(reply, 8)? + number(reply, 10)? {
         position = name_end(reply, position)?;
         let (rtype, octets) = (number(reply, position)?, usize::from(number(reply, position + 8)?));
         let mut options = reply.get(position + 10..position + 10 + octets)?;
         position += 10 + octets;
         while rtype == TYPE_OPT && !options.is_empty() {
-            let length = usize::from(number(options, 2)?);
-            let data = options.get(4..4 + length)?;
-            if number(options, 0)? == OPTION_CLIENT_SUBNET {
-                // Family and source length, then the scope, then the address.
-                return Some(length == asked.len() && data[..3] == asked[..3] && data[4..] == asked[4..]);
+            let end = 4 + usize::from(number(options, 2)?);
+            if number(options, 0)? == code {
+                return options.get(4..end);
             }
-            options = &options[4 + length..];
+            options = options.get(end..)?;
         }
     }
-    Some(false)
+    None
 }
 
 /// Where the question ends.

@@ -14,6 +14,8 @@ use crate::Result;
 const START_MAX: Duration = Duration::from_secs(900);
 /// After a request to end.
 const STOP_MAX: Duration = Duration::from_secs(20);
+/// For one answer.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// How often a question is repeated until a server answers: the resolution of start times.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 /// Where servers listen: below the ports that the kernel gives out.
@@ -97,6 +99,18 @@ impl Server {
         server.started_in = start.elapsed();
         server.processes = family(server.id())?;
         Ok(server)
+    }
+
+    /// Asks it one question.
+    pub fn ask(&self, question: &[u8]) -> Result<Vec<u8>> {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.connect(self.address)?;
+        socket.set_read_timeout(Some(ANSWER_MAX))?;
+        socket.send(question)?;
+        let mut reply = vec![0; 1232];
+        let octets = socket.recv(&mut reply)?;
+        reply.truncate(octets);
+        Ok(reply)
     }
 
     /// Its process.

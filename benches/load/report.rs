@@ -8,7 +8,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::Result;
-use crate::compare::{Measured, Plan, Sample, Start};
+use crate::compare::{Entrant, Measured, Plan, Sample, Start};
+use crate::histogram::Histogram;
 use crate::packet::Kind;
 use crate::reload::Reloads;
 use crate::servers::Peer;
@@ -17,19 +18,21 @@ use crate::statistics::{Estimate, estimate, median};
 /// What a run says, in one place for the table and the JSON.
 pub struct Report {
     rows: Vec<Row>,
-    starts: Vec<(Peer, f64, f64, f64)>,
+    starts: Vec<(Entrant, f64, f64, f64)>,
     reloads: Vec<Reloads>,
     troubles: Vec<String>,
     conditions: Value,
 }
 
 struct Row {
-    peer: Peer,
+    entrant: Entrant,
     kind: Kind,
     cpu_us: f64,
     queries_per_second: f64,
     to_reflector: Estimate,
     meridian_to_it: Option<Estimate>,
+    to_one_worker: Option<Estimate>,
+    even: Option<Even>,
     answered: u64,
     lost: u64,
     wrong: u64,
@@ -42,10 +45,10 @@ impl Report {
     pub fn new(plan: &Plan, measured: &Measured, agreement: &[(Peer, usize, usize)]) -> Report {
         let mut rows = Vec::new();
         for kind in &plan.kinds {
-            let kind_peers = plan.peers.iter().filter(|peer| peer.answers(*kind));
-            rows.extend(kind_peers.map(|peer| row(measured, *peer, *kind)));
+            let entrants = plan.entrants().into_iter().filter(|entrant| entrant.peer.answers(*kind));
+            rows.extend(entrants.map(|entrant| row(measured, entrant, *kind)));
         }
-        let starts = plan.peers.iter().map(|peer| starts(measured, *peer)).collect();
+        let starts = plan.entrants().into_iter().map(|entrant| starts(measured, entrant)).collect();
         let agreement: Vec<Value> = agreement
             .iter()
             .map(|(peer, same, all)| json!({ "peer": peer.name(), "same": same, "networks": all }))
@@ -57,6 +60,8 @@ impl Report {
             .collect();
         let conditions = json!({
             "rounds": plan.rounds,
+            "queries_per_second_even": plan.rate,
+            "seconds_even": plan.even.as_secs_f64(),
             "seconds_per_stretch": plan.stretch.as_secs_f64(),
             "processor": processor(),
             "kernel": one_line("/proc/sys/kernel/osrelease"),
@@ -78,7 +83,7 @@ impl Report {
         let mut out = String::new();
         let _ = writeln!(
             out,
-            "{:<9} {:<9} {:>9} {:>8} {:>24} {:>24} {:>11} {:>5} {:>5} {:>7} {:>7}",
+            "{:<9} {:<12} {:>9} {:>8} {:>24} {:>24} {:>11} {:>5} {:>5} {:>7} {:>7}",
             "kind",
             "server",
             "us/query",
@@ -94,9 +99,9 @@ impl Report {
         for row in &self.rows {
             let _ = writeln!(
                 out,
-                "{:<9} {:<9} {:>9.3} {:>8.0} {:>24} {:>24} {:>11} {:>5} {:>5} {:>6.1}% {:>6.1}%",
+                "{:<9} {:<12} {:>9.3} {:>8.0} {:>24} {:>24} {:>11} {:>5} {:>5} {:>6.1}% {:>6.1}%",
                 row.kind.name(),
-                row.peer.name(),
+                row.entrant.name(),
                 row.cpu_us,
                 row.queries_per_second,
                 show(&row.to_reflector),
@@ -107,12 +112,16 @@ impl Report {
                 row.busy * 100.0,
                 row.foreign * 100.0,
             );
+            if let Some(ratio) = &row.to_one_worker {
+                let _ = writeln!(out, "{:<9} {:<12} {} of one worker's CPU time", "", "", show(ratio));
+            }
         }
         let _ =
-            writeln!(out, "\n{:<9} {:>9} {:>13} {:>9}", "server", "start, s", "resident, MiB", "peak, MiB");
-        for (peer, start, resident, peak) in &self.starts {
-            let _ = writeln!(out, "{:<9} {start:>9.2} {resident:>13.1} {peak:>9.1}", peer.name());
+            writeln!(out, "\n{:<12} {:>9} {:>13} {:>9}", "server", "start, s", "resident, MiB", "peak, MiB");
+        for (entrant, start, resident, peak) in &self.starts {
+            let _ = writeln!(out, "{:<12} {start:>9.2} {resident:>13.1} {peak:>9.1}", entrant.name());
         }
+        self.even_text(&mut out);
         if !self.reloads.is_empty() {
             out.push('\n');
         }
@@ -126,14 +135,49 @@ impl Report {
         out
     }
 
+    fn even_text(&self, out: &mut String) {
+        let rows: Vec<(&Row, &Even)> =
+            self.rows.iter().filter_map(|row| Some((row, row.even.as_ref()?))).collect();
+        if rows.is_empty() {
+            return;
+        }
+        let _ = writeln!(
+            out,
+            "\nlatency at {} queries a second, us\n{:<9} {:<12} {:>9} {:>9} {:>9} {:>17} {:>9} {:>5} {:>5}",
+            self.conditions["queries_per_second_even"],
+            "kind",
+            "server",
+            "p50",
+            "p99",
+            "p99.9",
+            "slowest, median",
+            "slowest",
+            "lost",
+            "wrong"
+        );
+        for (row, even) in rows {
+            let [p50, p99, p999] = even.quantiles_us();
+            let _ = writeln!(
+                out,
+                "{:<9} {:<12} {p50:>9.0} {p99:>9.0} {p999:>9.0} {:>17.0} {:>9.0} {:>5} {:>5}",
+                row.kind.name(),
+                row.entrant.name(),
+                even.slowest_us,
+                even.latency.max_us(),
+                even.lost,
+                even.wrong,
+            );
+        }
+    }
+
     /// Everything for programs.
     pub fn json(&self) -> Value {
         let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
         let starts: Vec<Value> = self
             .starts
             .iter()
-            .map(|(peer, start, resident, peak)| {
-                json!({ "peer": peer.name(), "start_s": start, "resident_mib": resident, "peak_mib": peak })
+            .map(|(entrant, start, resident, peak)| {
+                json!({ "peer": entrant.peer.name(), "workers": entrant.workers, "start_s": start, "resident_mib": resident, "peak_mib": peak })
             })
             .collect();
         let reloads: Vec<Value> = self.reloads.iter().map(reloads_json).collect();
@@ -158,11 +202,14 @@ impl Row {
         let interval = |estimate: &Estimate| json!([estimate.median, estimate.low, estimate.high]);
         json!({
             "kind": self.kind.name(),
-            "peer": self.peer.name(),
+            "peer": self.entrant.peer.name(),
+            "workers": self.entrant.workers,
             "cpu_us_per_query": self.cpu_us,
             "queries_per_second": self.queries_per_second,
             "ratio_to_reflector": interval(&self.to_reflector),
             "meridian_to_it": self.meridian_to_it.as_ref().map(interval),
+            "to_one_worker": self.to_one_worker.as_ref().map(interval),
+            "at_an_even_rate": self.even.as_ref().map(Even::json),
             "answered": self.answered,
             "lost": self.lost,
             "wrong": self.wrong,
@@ -172,43 +219,92 @@ impl Row {
     }
 }
 
-fn row(measured: &Measured, peer: Peer, kind: Kind) -> Row {
-    let of =
-        |peer: Peer| measured.samples.iter().filter(move |sample| (sample.peer, sample.kind) == (peer, kind));
-    let values = |value: fn(&Sample) -> f64| of(peer).map(value).collect::<Vec<_>>();
-    let ratios = |above: Peer, below: Peer| {
+fn row(measured: &Measured, entrant: Entrant, kind: Kind) -> Row {
+    let of = |entrant: Entrant| {
+        measured.samples.iter().filter(move |sample| (sample.entrant, sample.kind) == (entrant, kind))
+    };
+    let values = |value: fn(&Sample) -> f64| of(entrant).map(value).collect::<Vec<_>>();
+    let ratios = |above: Entrant, below: Entrant| {
         let pairs = of(above).filter_map(|a| {
             let b = of(below).find(|b| b.round == a.round)?;
             Some(a.cpu_us / b.cpu_us)
         });
         estimate(&pairs.collect::<Vec<_>>())
     };
-    let is_other = !matches!(peer, Peer::Meridian | Peer::Reflector) && of(Peer::Meridian).next().is_some();
+    let meridian = Entrant { peer: Peer::Meridian, ..entrant };
+    let is_other = !matches!(entrant.peer, Peer::Meridian | Peer::Reflector) && of(meridian).next().is_some();
+    let one = Entrant { workers: 1, ..entrant };
     Row {
-        peer,
+        entrant,
         kind,
         cpu_us: median(&values(|sample| sample.cpu_us)),
         queries_per_second: median(&values(|sample| {
             sample.outcome.answered as f64 / sample.outcome.elapsed.as_secs_f64()
         })),
-        to_reflector: ratios(peer, Peer::Reflector),
-        meridian_to_it: is_other.then(|| ratios(Peer::Meridian, peer)),
-        answered: of(peer).map(|sample| sample.outcome.answered).sum(),
-        lost: of(peer).map(|sample| sample.outcome.lost).sum(),
-        wrong: of(peer).map(|sample| sample.outcome.wrong).sum(),
+        to_reflector: ratios(entrant, Entrant { peer: Peer::Reflector, workers: 1 }),
+        meridian_to_it: is_other.then(|| ratios(meridian, entrant)),
+        to_one_worker: (entrant.workers > 1).then(|| ratios(entrant, one)),
+        even: Even::of(of(entrant)),
+        answered: of(entrant).map(|sample| sample.outcome.answered).sum(),
+        lost: of(entrant).map(|sample| sample.outcome.lost).sum(),
+        wrong: of(entrant).map(|sample| sample.outcome.wrong).sum(),
         busy: median(&values(|sample| sample.busy)),
         foreign: median(&values(|sample| sample.foreign)),
     }
 }
 
-fn starts(measured: &Measured, peer: Peer) -> (Peer, f64, f64, f64) {
+/// Latencies at an even rate, of all rounds together.
+struct Even {
+    latency: Histogram,
+    /// The median of the rounds' slowest answers, in microseconds: one bad round does not make it.
+    slowest_us: f64,
+    answered: u64,
+    lost: u64,
+    wrong: u64,
+}
+
+impl Even {
+    fn of<'s>(samples: impl Iterator<Item = &'s Sample>) -> Option<Even> {
+        let rounds: Vec<_> = samples.filter_map(|sample| sample.even.as_ref()).collect();
+        let mut latency = Histogram::default();
+        rounds.iter().for_each(|round| latency.add(&round.latency));
+        let slowest: Vec<f64> = rounds.iter().map(|round| round.latency.max_us()).collect();
+        (!rounds.is_empty()).then(|| Even {
+            latency,
+            slowest_us: median(&slowest),
+            answered: rounds.iter().map(|round| round.answered).sum(),
+            lost: rounds.iter().map(|round| round.lost).sum(),
+            wrong: rounds.iter().map(|round| round.wrong).sum(),
+        })
+    }
+
+    fn quantiles_us(&self) -> [f64; 3] {
+        [0.5, 0.99, 0.999].map(|share| self.latency.quantile_us(share))
+    }
+
+    fn json(&self) -> Value {
+        let [p50, p99, p999] = self.quantiles_us();
+        json!({
+            "p50_us": p50,
+            "p99_us": p99,
+            "p999_us": p999,
+            "slowest_median_us": self.slowest_us,
+            "slowest_us": self.latency.max_us(),
+            "answered": self.answered,
+            "lost": self.lost,
+            "wrong": self.wrong,
+        })
+    }
+}
+
+fn starts(measured: &Measured, entrant: Entrant) -> (Entrant, f64, f64, f64) {
     let of = |value: &dyn Fn(&Start) -> f64| {
-        let starts = measured.starts.iter().filter(|start| start.peer == peer);
+        let starts = measured.starts.iter().filter(|start| start.entrant == entrant);
         median(&starts.map(value).collect::<Vec<_>>())
     };
     let start = of(&|start| start.started_in.as_secs_f64());
     let resident = of(&|start| start.memory_kib.0 as f64 / 1024.0);
-    (peer, start, resident, of(&|start| start.memory_kib.1 as f64 / 1024.0))
+    (entrant, start, resident, of(&|start| start.memory_kib.1 as f64 / 1024.0))
 }
 
 fn reloads_json(reloads: &Reloads) -> Value {

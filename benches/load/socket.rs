@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 
 /// Datagrams moved by one system call: the server's figure, so that both sides batch alike.
@@ -183,9 +183,9 @@ pub fn room_for_bursts(socket: &UdpSocket) {
 }
 
 /// Waits until one of the sockets has something, at most this long.
-pub fn wait_for_any(sockets: &[UdpSocket], milliseconds_max: i32) {
+pub fn wait_for_any<S: AsFd>(sockets: &[S], milliseconds_max: i32) {
     let entry =
-        |socket: &UdpSocket| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        |socket: &S| libc::pollfd { fd: socket.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let mut entries: Vec<libc::pollfd> = sockets.iter().map(entry).collect();
     // SAFETY: the entries live through the call and their number is passed with them. What comes of it
     // is found out by receiving.

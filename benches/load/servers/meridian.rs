@@ -1,4 +1,5 @@
-//! meridian's own words.
+//! meridian's own words, with all that costs something switched on: counters, a rate limit far above the load,
+//! cookies.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,9 @@ use super::{Site, WEIGHTS, path, words, write, zone};
 use crate::Result;
 use crate::packet::{ZONE, endpoint_address};
 use crate::world::REGIONS;
+
+/// What cookies are made with.
+const SECRET: &str = "00112233445566778899aabbccddeeff";
 
 /// What meridian probes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,7 +25,7 @@ impl Site<'_> {
     pub(super) fn meridian(&self, program: &Path) -> Result<Vec<String>> {
         let file = write_configuration(
             &self.folder,
-            &self.world.database,
+            Locations::Database(&self.world.database),
             self.port,
             self.workers,
             Probes::Nothing,
@@ -30,17 +34,31 @@ impl Site<'_> {
     }
 }
 
+/// Where places come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Locations<'l> {
+    /// A location database.
+    Database(&'l Path),
+    /// A table of prefixes, beside the configuration.
+    Overrides(&'l str),
+}
+
 /// Writes the configuration and the zone; returns the configuration's file.
 pub fn write_configuration(
     folder: &Path,
-    database: &Path,
+    locations: Locations,
     port: u16,
     workers: usize,
     probes: Probes,
 ) -> Result<PathBuf> {
+    let locations = match locations {
+        Locations::Database(file) => format!("database = {file:?}"),
+        Locations::Overrides(file) => format!("overrides = {file:?}"),
+    };
     let mut text = format!(
         "[server]\nlisten = [\"127.0.0.1:{port}\"]\nworkers = {workers}\n\n[control]\nlisten = \"off\"\n\n\
-         [geoip]\ndatabase = {database:?}\n\n",
+         [rate_limit]\nrate = 1000000\nburst = 100000\n\n[cookies]\nsecret = \"{SECRET}\"\n\n\
+         [geoip]\n{locations}\n\n",
     );
     for (name, north, east) in REGIONS {
         writeln!(text, "[regions.{name}]\nat = [{north:?}, {east:?}]")?;

@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub use meridian::{Probes, write_configuration};
+pub use meridian::{Locations, Probes, write_configuration};
 pub use reloading::Change;
 
 use crate::Result;
@@ -66,12 +66,13 @@ impl Peer {
         }
     }
 
-    /// Whether it can answer this. Knot and PowerDNS cannot put weights under places; NSD has no places.
+    /// Whether it can answer this. Knot and PowerDNS cannot put weights under places; NSD has no places; and
+    /// of the servers as they come, gdnsd alone gives cookies.
     pub fn answers(self, kind: Kind) -> bool {
         match self {
             Peer::Reflector | Peer::Meridian | Peer::Gdnsd => true,
-            Peer::Knot | Peer::Pdns => kind != Kind::Weighted,
-            Peer::Nsd => !kind.is_steered(),
+            Peer::Knot | Peer::Pdns => !matches!(kind, Kind::Weighted | Kind::Cookie),
+            Peer::Nsd => !kind.is_steered() && kind != Kind::Cookie,
         }
     }
 
