@@ -2,6 +2,7 @@
 //! the server's own wire code: a shared mistake would go unseen.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 
 use crate::chance::Chance;
 
@@ -23,8 +24,8 @@ const TYPE_OPT: u16 = 41;
 const OPTION_COOKIE: u16 = 10;
 /// The client's half of every cookie.
 const CLIENT_COOKIE: [u8; 8] = *b"\x9f\x10bench\x07";
-/// What the server's half has under RFC 9018.
-const SERVER_COOKIE_OCTETS: usize = 16;
+/// What the server's half may have (RFC 7873 section 4); under RFC 9018 it is 16.
+const SERVER_COOKIE_OCTETS: RangeInclusive<usize> = 8..=32;
 /// The option code of RFC 7871.
 const OPTION_CLIENT_SUBNET: u16 = 8;
 
@@ -133,31 +134,37 @@ impl Queries {
         queries
     }
 
-    /// Queries for the static names with a cookie, whose server's half `give_cookie` fills in.
+    /// Queries for the static names with a cookie: the client's half, until `give_cookie` has the server's.
     pub fn of_static_names_with_cookie(chance: &mut Chance) -> Queries {
         let mut queries = Queries::none();
-        let empty = [&CLIENT_COOKIE[..], &[0; SERVER_COOKIE_OCTETS]].concat();
         for _ in 0..QUERIES {
-            let number = chance.below(STATIC_NAMES);
-            let expected = Expected::AddressAndCookie(static_address(number));
-            queries.add_with(&format!("host-{number}.{ZONE}"), Some((OPTION_COOKIE, &empty)), expected);
+            queries.add_with_cookie(chance.below(STATIC_NAMES), &CLIENT_COOKIE);
         }
         queries
     }
 
-    /// Writes the server's half of the cookie, from its reply to `cookie_question`, into all queries.
+    /// Takes the cookie from a server's reply to `cookie_question` and writes all queries anew with it.
     pub fn give_cookie(&mut self, reply: &[u8]) -> Result<(), &'static str> {
         let question_end = question_end(reply).ok_or("a reply without a question")?;
         let cookie = option(OPTION_COOKIE, reply, question_end).ok_or("a reply without a cookie")?;
-        let server = cookie.get(CLIENT_COOKIE.len()..).unwrap_or_default();
-        if server.len() != SERVER_COOKIE_OCTETS {
-            return Err("a server's cookie of another length than 16");
+        if !cookie.starts_with(&CLIENT_COOKIE)
+            || !SERVER_COOKIE_OCTETS.contains(&(cookie.len() - CLIENT_COOKIE.len()))
+        {
+            return Err("a cookie that no RFC knows");
         }
+        let mut queries = Queries::none();
         for place in &self.places {
-            let first = place.first + place.option + CLIENT_COOKIE.len();
-            self.octets[first..first + SERVER_COOKIE_OCTETS].copy_from_slice(server);
+            if let Expected::AddressAndCookie(address) = place.expected {
+                queries.add_with_cookie(u32::from(address) - u32::from(static_address(0)), cookie);
+            }
         }
+        *self = queries;
         Ok(())
+    }
+
+    fn add_with_cookie(&mut self, number: u32, cookie: &[u8]) {
+        let expected = Expected::AddressAndCookie(static_address(number));
+        self.add_with(&format!("host-{number}.{ZONE}"), Some((OPTION_COOKIE, cookie)), expected);
     }
 
     /// Queries for a steered name from these networks.

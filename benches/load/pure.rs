@@ -49,13 +49,13 @@ pub fn answer(
     begin: Begin,
 ) -> Result<Duration> {
     let view = view(config)?;
-    for index in 0..queries.len() {
-        queries.number(index, 1);
-    }
     if kind == Kind::Cookie {
         let mut buffer = [0; 1232];
         let reply = reply(&view, &packet::cookie_question(), &mut buffer).ok_or("no cookie")?;
         queries.give_cookie(reply)?;
+    }
+    for index in 0..queries.len() {
+        queries.number(index, 1);
     }
     check(&view, queries)?;
     answer_all(&view, queries, WARM_UP_QUERIES);

@@ -112,7 +112,7 @@ impl Report {
                 row.busy * 100.0,
                 row.foreign * 100.0,
             );
-            if let Some(ratio) = &row.to_one_worker {
+            if let Some(ratio) = row.to_one_worker.as_ref().filter(|ratio| !ratio.median.is_nan()) {
                 let _ = writeln!(out, "{:<9} {:<12} {} of one worker's CPU time", "", "", show(ratio));
             }
         }
