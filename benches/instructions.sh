@@ -6,6 +6,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source benches/prepare.sh
-need valgrind valgrind
+sh scripts/tools.sh valgrind:valgrind
 
 exec "$load" instructions --v4 "$CITY_V4" --v6 "$CITY_V6" --meridian "$meridian" "$@"
