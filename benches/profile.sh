@@ -13,7 +13,9 @@ sh scripts/tools.sh perf:linux-perf
 source benches/prepare.sh
 tools=target/bench/tools
 INFERNO=0.12.8
-[ -x $tools/bin/inferno-flamegraph ] || cargo install --quiet --root $tools --version "=$INFERNO" inferno
+[ -x $tools/bin/inferno-flamegraph ] ||
+    cargo install --quiet --root $tools --version "=$INFERNO" --no-default-features --features cli \
+        --bin inferno-collapse-perf --bin inferno-flamegraph inferno
 
 peer=${PEER:-meridian} kind=${KIND:-subnet} out=target/bench/profile-${PEER:-meridian}-${KIND:-subnet}
 coproc holding { exec "$load" hold --v4 "$CITY_V4" --v6 "$CITY_V6" --meridian "$meridian" --peer "$peer" \
