@@ -16,6 +16,7 @@ use crate::telemetry::{Event, SAMPLED_ONE_IN, Sample, WorkerCounters};
 use crate::transfer::{Changed, Desk, Outgoing};
 use crate::view::View;
 use crate::wire::{HEADER_OCTETS, Rcode};
+use crate::zone::{ClientClass, ClientClasses};
 
 /// What a worker needs to answer: where queries come in, its counters, its chance, and where it brings what
 /// it cannot answer itself.
@@ -145,10 +146,22 @@ impl Answerer {
         Asked {
             source,
             transport: self.counters.transport,
-            class: view.snapshot.catalog.classes().of(source, Some(self.listener)),
+            class: self.class(view, &source),
             idle_timeout: self.idle_timeout,
             admission,
         }
+    }
+
+    /// The class of clients that a source is in. Mostly there are none, and then no query is to pay for them.
+    #[inline]
+    fn class(&self, view: &View, source: &IpAddr) -> ClientClass {
+        let classes = view.snapshot.catalog.classes();
+        if classes.is_empty() { ClientClass::DEFAULT } else { self.class_among(classes, source) }
+    }
+
+    #[inline(never)]
+    fn class_among(&self, classes: &ClientClasses, source: &IpAddr) -> ClientClass {
+        classes.of(*source, Some(self.listener))
     }
 
     /// Does what is left to be done for an outcome.

@@ -7,7 +7,7 @@
 #![allow(clippy::unnecessary_cast)]
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -34,8 +34,10 @@ pub enum Wait {
 
 /// One received datagram and the room for its reply.
 pub struct Datagram<'b> {
-    /// Who sent it.
-    pub source: SocketAddr,
+    /// The address it came from.
+    pub source: IpAddr,
+    /// The port it came from.
+    pub port: u16,
     /// What was sent.
     pub query: &'b [u8],
     /// Where to write the reply, [`REPLY_OCTETS_MAX`] long.
@@ -60,8 +62,8 @@ struct Room {
     spread: [u8; CACHE_LINE_OCTETS],
 }
 
-/// Room for an address of either family.
-#[repr(C)]
+/// Room for an address of either family. Two share a cache line, and the next is a shift away.
+#[repr(C, align(32))]
 union Name {
     v4: libc::sockaddr_in,
     v6: libc::sockaddr_in6,
@@ -174,7 +176,7 @@ impl Batch {
     #[inline]
     pub fn last(&mut self) -> Option<Datagram<'_>> {
         let index = self.taken.checked_sub(1)?;
-        let source = self.source(index);
+        let (source, port) = self.source(index);
         let slots = self.slots.as_ptr();
         // SAFETY: `index` is below BATCH_DATAGRAMS_MAX, and `replies` has room for a reply behind those that are
         // queued. The query and the reply are in different fields, so the two slices do not overlap, and
@@ -186,7 +188,7 @@ impl Batch {
             let reply = (&raw mut (*slots).replies).cast::<u8>().add(self.reply_at);
             (slice::from_raw_parts(query, octets), slice::from_raw_parts_mut(reply, REPLY_OCTETS_MAX))
         };
-        Some(Datagram { source, query, reply })
+        Some(Datagram { source, port, query, reply })
     }
 
     /// Queues the first `octets` of the reply buffer of the datagram that was handed out last, to its source,
@@ -212,7 +214,7 @@ impl Batch {
             self.leave_from_destination(index);
         }
         self.queued += 1;
-        self.reply_at += octets.next_multiple_of(CACHE_LINE_OCTETS);
+        self.reply_at += (octets + CACHE_LINE_OCTETS - 1) & !(CACHE_LINE_OCTETS - 1);
     }
 
     /// Sends what is queued. A reply that the kernel refuses is skipped and the rest goes on.
@@ -233,10 +235,15 @@ impl Batch {
                 retried = false;
                 continue;
             }
-            match io::Error::last_os_error().kind() {
+            let error = io::Error::last_os_error();
+            match error.kind() {
                 io::ErrorKind::Interrupted => {}
                 // An old ICMP error of another datagram: reported once, then the socket is clean again.
                 io::ErrorKind::ConnectionRefused if !retried => retried = true,
+                _ if is_too_long(&error) && self.send_in_fragments(socket, first) => {
+                    result.sent += 1;
+                    retried = false;
+                }
                 _ => {
                     result.failed += 1;
                     retried = false;
@@ -245,6 +252,21 @@ impl Batch {
         }
         self.forget();
         result
+    }
+
+    /// Sends a queued reply that is longer than the interface's MTU: only where `udp_payload_max` says that clients
+    /// shall have such. Returns whether the kernel took it.
+    fn send_in_fragments(&self, socket: BorrowedFd<'_>, index: usize) -> bool {
+        if self.is_v6 || set_fragmentation(socket, Fragmentation::Anywhere).is_err() {
+            return false;
+        }
+        // SAFETY: header `index` was filled by `point` and `reply` and points into the live `Slots`; the kernel only
+        // reads through it.
+        let sent = unsafe {
+            let header = (&raw const (*self.slots.as_ptr()).send).cast::<libc::mmsghdr>().add(index);
+            libc::sendmsg(socket.as_raw_fd(), &raw const (*header).msg_hdr, 0)
+        };
+        set_fragmentation(socket, Fragmentation::Never).is_ok() && sent >= 0
     }
 
     /// Ends a turn: the kernel overwrote the lengths.
@@ -294,20 +316,18 @@ impl Batch {
 
     /// The source of a received datagram.
     #[inline]
-    fn source(&self, index: usize) -> SocketAddr {
+    fn source(&self, index: usize) -> (IpAddr, u16) {
         // SAFETY: `index` is below BATCH_DATAGRAMS_MAX; both variants are made of integers, for which the zeros
         // that were there first and whatever the kernel has written are valid values.
         unsafe {
             let name = (&raw const (*self.slots.as_ptr()).names).cast::<Name>().add(index);
             if self.is_v6 {
                 let v6 = &raw const (*name).v6;
-                let address = Ipv6Addr::from((*v6).sin6_addr.s6_addr);
-                let port = u16::from_be((*v6).sin6_port);
-                SocketAddrV6::new(address, port, (*v6).sin6_flowinfo, (*v6).sin6_scope_id).into()
+                (Ipv6Addr::from((*v6).sin6_addr.s6_addr).into(), u16::from_be((*v6).sin6_port))
             } else {
                 let v4 = &raw const (*name).v4;
                 let address = Ipv4Addr::from(u32::from_be((*v4).sin_addr.s_addr));
-                SocketAddrV4::new(address, u16::from_be((*v4).sin_port)).into()
+                (address.into(), u16::from_be((*v4).sin_port))
             }
         }
     }
@@ -375,15 +395,19 @@ impl Drop for Batch {
     }
 }
 
-/// Asks the kernel for each datagram's destination, so that its reply can leave from there, and to
+/// Asks the kernel for each datagram's destination where replies must be told to leave from there, and to
 /// ignore path MTU reports for what this socket sends: forged ones would fragment answers.
+///
+/// IPv4 replies have DF set (RFC 9715 section 3.1): what is never a fragment cannot have a forged one mixed in,
+/// and the kernel need not number it, which for unconnected sockets is a hash and an addition shared by
+/// all cores. IPv6 routers do not fragment.
 pub fn prepare(socket: BorrowedFd<'_>, local: IpAddr) -> io::Result<()> {
     match local {
         IpAddr::V4(address) => {
             if address.is_unspecified() {
                 set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
             }
-            set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)
+            set_fragmentation(socket, Fragmentation::Never)
         }
         IpAddr::V6(address) => {
             if address.is_unspecified() {
@@ -392,6 +416,39 @@ pub fn prepare(socket: BorrowedFd<'_>, local: IpAddr) -> io::Result<()> {
             set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT)
         }
     }
+}
+
+/// Asks for so many octets of room for datagrams that wait, in both directions. With the privilege to (CAP_NET_ADMIN: at
+/// the start, as root) more than `net.core.rmem_max` and `wmem_max` allow, otherwise as much as they do.
+pub fn reserve(socket: BorrowedFd<'_>, octets: usize) -> io::Result<()> {
+    let octets = libc::c_int::try_from(octets).unwrap_or(libc::c_int::MAX);
+    for (forced, asked) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)]
+    {
+        set_option(socket, libc::SOL_SOCKET, forced, octets)
+            .or_else(|_| set_option(socket, libc::SOL_SOCKET, asked, octets))?;
+    }
+    Ok(())
+}
+
+/// Where IPv4 datagrams may be fragmented. Reports of path MTUs are ignored either way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fragmentation {
+    /// Nowhere: DF is set, and what is longer than the interface's MTU is refused.
+    Never,
+    /// Here and on the way.
+    Anywhere,
+}
+
+fn set_fragmentation(socket: BorrowedFd<'_>, fragmentation: Fragmentation) -> io::Result<()> {
+    let value = match fragmentation {
+        Fragmentation::Never => libc::IP_PMTUDISC_PROBE,
+        Fragmentation::Anywhere => libc::IP_PMTUDISC_OMIT,
+    };
+    set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, value)
+}
+
+fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
 }
 
 fn set_option(
@@ -413,7 +470,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
     use super::*;
-    use std::net::UdpSocket;
+    use std::net::{SocketAddr, UdpSocket};
     use std::os::fd::AsFd;
     use std::time::Duration;
 
@@ -491,7 +548,8 @@ mod tests {
                 }
                 assert_eq!(batch.receive(server.as_fd(), Wait::ForOne).unwrap(), round);
                 while let Some(datagram) = batch.take() {
-                    assert_eq!(datagram.source, client.local_addr().unwrap());
+                    let source = SocketAddr::new(datagram.source, datagram.port);
+                    assert_eq!(source, client.local_addr().unwrap());
                     datagram.reply[..5].copy_from_slice(datagram.query);
                     batch.reply(5);
                 }
@@ -512,9 +570,10 @@ mod tests {
             clients[number % 2].send_to(&[number as u8], server.local_addr().unwrap()).unwrap();
         }
         assert_eq!(batch.receive(server.as_fd(), Wait::ForOne).unwrap(), BATCH_DATAGRAMS_MAX);
-        while let Some(Datagram { source, query, reply }) = batch.take() {
+        while let Some(Datagram { source, port, query, reply }) = batch.take() {
             let number = query[0];
-            assert_eq!(source, clients[usize::from(number % 2)].local_addr().unwrap());
+            let client = &clients[usize::from(number % 2)];
+            assert_eq!(SocketAddr::new(source, port), client.local_addr().unwrap());
             let octets = if number % 3 == 0 { REPLY_OCTETS_MAX } else { usize::from(number) };
             reply.fill(number);
             if number % 5 != 0 {
@@ -578,6 +637,41 @@ mod tests {
         assert_eq!(buffer, *b"A");
         client.recv(&mut buffer).unwrap();
         assert_eq!(buffer, *b"C");
+    }
+
+    #[test]
+    fn a_reply_longer_than_the_mtu_goes_in_fragments_and_the_next_does_not() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let local = server.local_addr().unwrap();
+        prepare(server.as_fd(), local.ip()).unwrap();
+        let client = client("127.0.0.1:0");
+        client.send_to(b"query", local).unwrap();
+        let mut batch = Batch::new(local.ip());
+        assert_eq!(batch.receive(server.as_fd(), Wait::ForOne).unwrap(), 1);
+        batch.take().unwrap().reply.fill(5);
+        batch.reply(REPLY_OCTETS_MAX);
+        // The loopback's MTU takes any reply: what a shorter one leads to is done by hand.
+        let discovery = || {
+            let (mut value, mut octets) = (0, size_of::<libc::c_int>() as libc::socklen_t);
+            let into: *mut libc::c_int = &raw mut value;
+            let (level, name) = (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER);
+            // SAFETY: there is room for an integer, as its length says.
+            unsafe { libc::getsockopt(server.as_raw_fd(), level, name, into.cast(), &raw mut octets) };
+            value
+        };
+        assert_eq!(discovery(), libc::IP_PMTUDISC_PROBE);
+        assert!(batch.send_in_fragments(server.as_fd(), 0));
+        assert_eq!(client.recv(&mut [0; REPLY_OCTETS_MAX + 1]).unwrap(), REPLY_OCTETS_MAX);
+        assert_eq!(discovery(), libc::IP_PMTUDISC_PROBE);
+    }
+
+    #[test]
+    fn room_is_reserved_with_and_without_the_privilege() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        reserve(server.as_fd(), 300_000).unwrap();
+        // Unprivileged processes get what net.core.rmem_max allows, 212,992 where nobody has set it; the kernel
+        // doubles it for its own needs.
+        assert!(socket2::SockRef::from(&server).recv_buffer_size().unwrap() >= 212_992);
     }
 
     #[test]

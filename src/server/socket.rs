@@ -9,8 +9,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::batch;
 
-/// Asked of the kernel for each datagram socket; it grants what `net.core.rmem_max` allows. Some 10,000 queries:
-/// what arrives while a worker is scheduled out is kept and not lost.
+/// Asked of the kernel for each datagram socket; without privileges it grants what `net.core.rmem_max` allows. Some
+/// 10,000 queries: what arrives while a worker is scheduled out is kept and not lost.
 const BUFFER_OCTETS: usize = 4 << 20;
 /// Connections that the kernel keeps until we accept them; it grants what `net.core.somaxconn` allows.
 const BACKLOG_CONNECTIONS: i32 = 4096;
@@ -112,8 +112,7 @@ fn datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_port(true)?;
-    socket.set_recv_buffer_size(BUFFER_OCTETS)?;
-    socket.set_send_buffer_size(BUFFER_OCTETS)?;
+    batch::reserve(socket.as_fd(), BUFFER_OCTETS)?;
     socket.set_read_timeout(Some(RECEIVE_TIMEOUT))?;
     // A device that takes nothing must not hold a worker for ever.
     socket.set_write_timeout(Some(RECEIVE_TIMEOUT))?;

@@ -102,13 +102,13 @@ impl Serving {
 
     fn answer_all(&mut self, view: &View, now: Now) {
         let Serving { batch, answerer, online } = self;
-        while let Some(Datagram { source, query, reply }) = batch.take() {
+        while let Some(Datagram { source, port, query, reply }) = batch.take() {
             // Nobody can have sent from port 0, and nothing can be sent there.
-            if source.port() == 0 {
+            if port == 0 {
                 answerer.counters().happened(Event::Unanswerable, 1);
                 continue;
             }
-            if let Some(octets) = answerer.answer(view, now, source.ip(), query, reply, online) {
+            if let Some(octets) = answerer.answer(view, now, source, query, reply, online) {
                 batch.reply(octets);
             }
         }

@@ -56,14 +56,14 @@ impl ClientClasses {
 
     /// The class of whoever sent a packet: the longest network around the address decides, then the
     /// listener that it came in on. An IPv4 address inside ::ffff:0:0/96 counts as IPv4.
-    #[inline]
     pub fn of(&self, source: IpAddr, listener: Option<SocketAddr>) -> ClientClass {
-        // Mostly there are none, and then no query is to pay for them.
-        if self.names.is_empty() { ClientClass::DEFAULT } else { self.among_several(source, listener) }
+        self.by_network(source).or_else(|| self.by_listener(listener?)).unwrap_or(ClientClass::DEFAULT)
     }
 
-    fn among_several(&self, source: IpAddr, listener: Option<SocketAddr>) -> ClientClass {
-        self.by_network(source).or_else(|| self.by_listener(listener?)).unwrap_or(ClientClass::DEFAULT)
+    /// Whether there are none: everybody is in [`ClientClass::DEFAULT`].
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
     }
 
     /// The names of all but the default one.
