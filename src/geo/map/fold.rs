@@ -4,7 +4,7 @@
 //! decisions alone, so whoever asks at the same time finds the same. Thousands of folds can be made in the
 //! time that it would take to judge all sets for a few.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::barrier::{BARRIER_COUNT, SPECIAL_COUNT};
 use super::nodes::{Node, STRIDE, Target};
@@ -27,8 +27,8 @@ pub struct Fold {
 /// What has been found of sets.
 #[derive(Debug)]
 struct States {
-    /// Two bits for each set; a whole octet where there are more than two levels.
-    octets: Box<[AtomicU8]>,
+    /// Two bits for each set; eight where there are more than two levels.
+    words: Box<[AtomicU64]>,
     wide: bool,
 }
 
@@ -133,7 +133,7 @@ impl Fold {
     /// The memory of the tables, in octets.
     pub fn memory_octets(&self) -> usize {
         let ttls = self.ttls.levels.len() + self.ttls.values_s.len() * 4;
-        self.colours.len() * 2 + self.sets.octets.len() + ttls
+        self.colours.len() * 2 + self.sets.words.len() * 8 + ttls
     }
 
     /// An embedding block by itself, whatever surrounds it.
@@ -327,33 +327,37 @@ impl Fold {
 
 impl States {
     fn new(sets: usize, wide: bool) -> States {
-        let octets = if wide { sets } else { sets.div_ceil(4) };
-        States { octets: (0..octets).map(|_| AtomicU8::new(0)).collect(), wide }
+        let words = sets.div_ceil(if wide { 8 } else { 32 });
+        States { words: (0..words).map(|_| AtomicU64::new(0)).collect(), wide }
     }
 
     #[inline]
     fn get(&self, set: u32) -> u8 {
         let (at, shift, mask) = self.place(set);
         // Only itself matters: there is nothing else that it would have to be seen with.
-        self.octets.get(at).map_or(MIXED, |octet| octet.load(Ordering::Relaxed) >> shift & mask)
+        self.words.get(at).map_or(MIXED, |word| (word.load(Ordering::Relaxed) >> shift) as u8 & mask)
     }
 
     /// Whoever puts something there puts the same.
     fn put(&self, set: u32, state: u8) {
         let (at, shift, _) = self.place(set);
-        if let Some(octet) = self.octets.get(at) {
-            octet.fetch_or(state << shift, Ordering::Relaxed);
+        if let Some(word) = self.words.get(at) {
+            word.fetch_or(u64::from(state) << shift, Ordering::Relaxed);
         }
     }
 
-    /// The octet, the lowest bit in it, and how many there are as a mask.
+    /// The word, the lowest bit in it, and how many there are as a mask.
     #[inline]
     fn place(&self, set: u32) -> (usize, u32, u8) {
-        if self.wide { (set as usize, 0, u8::MAX) } else { (set as usize / 4, set % 4 * 2, 3) }
+        if self.wide {
+            (set as usize / 8, set % 8 * 8, u8::MAX)
+        } else {
+            (set as usize / 32, set % 32 * 2, 3)
+        }
     }
 }
 
-/// The levels that an octet of [`States`] can tell.
+/// The levels that eight bits of [`States`] can tell.
 const LEVELS_MAX: usize = (u8::MAX - ONE_COLOUR) as usize + 1;
 
 impl Ttls {

@@ -39,14 +39,33 @@ impl LocationMap {
         let Some(Lens::Order { tie_permille: 0, .. }) = self.spec.lenses.get(lens) else { return None };
         let unknown = first(stands, unknown)?;
         let length = self.classes.order_length.max(1);
-        let orders: Vec<Option<Nearest>> =
-            self.classes.orders.regions.chunks(length).map(|order| first(stands, order)).collect();
+        let present = present(stands);
+        let of_order = |order: &[RegionId]| {
+            // Most orders begin with a region that is chosen: the others are passed over quickly.
+            let skipped =
+                order.iter().take_while(|region| present.is_some_and(|present| !is_in(present, **region)));
+            first(stands, order.get(skipped.count()..)?)
+        };
+        let orders: Vec<Option<Nearest>> = self.classes.orders.regions.chunks(length).map(of_order).collect();
         let of = |row: &[u32]| match row.get(lens).copied().unwrap_or(UNKNOWN_VALUE).checked_sub(1) {
             Some(order) => orders.get(order as usize).copied().flatten(),
             None => Some(unknown),
         };
         self.classes.values.chunks(self.spec.lenses.len().max(1)).map(of).collect()
     }
+}
+
+/// The regions that are not absent, a bit for each; `None` for more than 64.
+fn present(stands: &[Stand]) -> Option<u64> {
+    let bit = |(number, stand): (u32, &Stand)| match stand {
+        Stand::Absent => Some(0),
+        Stand::Failed { .. } | Stand::Chosen { .. } => 1u64.checked_shl(number),
+    };
+    (0..).zip(stands).map(bit).try_fold(0, |all, bit| Some(all | bit?))
+}
+
+fn is_in(present: u64, region: RegionId) -> bool {
+    present.checked_shr(u32::from(region.0)).is_some_and(|bits| bits & 1 == 1)
 }
 
 /// The first region of an order that can be chosen.
