@@ -227,6 +227,9 @@ struct FoldKey {
     unknown: Box<[RegionId]>,
 }
 
+/// The numbers of the decisions of regions.
+type Numbers = Vec<(RegionId, u16)>;
+
 /// Which region is chosen where, and the folds of that.
 struct Shared {
     /// By class.
@@ -234,7 +237,7 @@ struct Shared {
     /// The regions that some class gets, in the order of the first such classes.
     regions: Vec<RegionId>,
     /// By the numbers of the decisions of these regions, with the decision of places that nothing is known of.
-    folds: Vec<(Vec<(RegionId, u16)>, Arc<Fold>, ClassDecision)>,
+    folds: Vec<(Numbers, Arc<Fold>, ClassDecision)>,
 }
 
 impl Folds {

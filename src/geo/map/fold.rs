@@ -95,16 +95,6 @@ struct Position<'m> {
     colour: u16,
 }
 
-impl Look<'_> {
-    #[inline]
-    fn colour(self) -> Option<u16> {
-        match self {
-            Look::Colour(colour) => Some(colour),
-            Look::Mixed(_) => None,
-        }
-    }
-}
-
 impl Fold {
     /// A decision's number is below this; others count as 0.
     pub const DECISIONS_MAX: u16 = BARRIERS;
@@ -205,13 +195,13 @@ impl Fold {
                     break STRIDE;
                 }
                 right += 1;
-                if self.look(map, node.target(right)).colour() != Some(colour) {
+                if self.colour_below(map, node.target(right)) != Some(colour) {
                     break to_right.ilog2();
                 }
                 around.step_right();
             } else {
                 left = left.wrapping_sub(1);
-                if self.look(map, node.target(left)).colour() != Some(colour) {
+                if self.colour_below(map, node.target(left)) != Some(colour) {
                     break to_left.ilog2();
                 }
                 around.step_left();
@@ -256,7 +246,7 @@ impl Fold {
     }
 
     /// What is below a target.
-    #[inline]
+    #[inline(always)]
     fn look<'m>(&self, map: &'m LocationMap, target: Target) -> Look<'m> {
         match target {
             Target::Class(class) => Look::Colour(self.colour_of(class as usize)),
@@ -272,23 +262,34 @@ impl Fold {
         }
     }
 
+    /// The colour of all below a target, if they have one.
+    #[inline(always)]
+    fn colour_below(&self, map: &LocationMap, target: Target) -> Option<u16> {
+        match self.look(map, target) {
+            Look::Colour(colour) => Some(colour),
+            Look::Mixed(_) => None,
+        }
+    }
+
     #[inline]
     fn colour_of(&self, class: usize) -> u16 {
         self.colours.get(class).copied().unwrap_or(0)
     }
 
     /// The state of the set of a node, which is not [`UNKNOWN`].
-    #[inline]
+    #[inline(always)]
     fn state(&self, map: &LocationMap, node: Node<'_>) -> u8 {
         match self.sets.get(node.set) {
-            UNKNOWN => self.judge(map, node),
+            UNKNOWN => self.judge(map, node.place()),
             state => state,
         }
     }
 
     /// Finds out about the set of a node, and keeps it.
     #[cold]
-    fn judge(&self, map: &LocationMap, node: Node<'_>) -> u8 {
+    #[inline(never)]
+    fn judge(&self, map: &LocationMap, place: u32) -> u8 {
+        let node = map.trie.node(place);
         let any_colour = |target| match target {
             Target::Class(class) => self.colour_of(class as usize),
             Target::Node(place) => self.colour_of(map.trie.first_class(map.trie.node(place))),
@@ -331,7 +332,7 @@ impl States {
         States { words: (0..words).map(|_| AtomicU64::new(0)).collect(), wide }
     }
 
-    #[inline]
+    #[inline(always)]
     fn get(&self, set: u32) -> u8 {
         let (at, shift, mask) = self.place(set);
         // Only itself matters: there is nothing else that it would have to be seen with.

@@ -115,12 +115,17 @@ impl Around {
 
 impl<'n> Node<'n> {
     /// The node at a place of a row. What is not in the row reads as zeros.
-    #[inline]
+    #[inline(always)]
     pub(super) fn at(row: &'n [u16], place: u32) -> Node<'n> {
         let place = place as usize;
         let head = row.get(place..place + HEAD).and_then(|head| head.first_chunk()).copied();
         let [starts, low, high] = head.unwrap_or([0; 3]);
         Node { row, place, starts, set: u32::from(low) | u32::from(high) << 16 }
+    }
+
+    /// Where in its row it is.
+    pub(super) fn place(self) -> u32 {
+        self.place as u32
     }
 
     /// How many runs it has.
@@ -136,7 +141,7 @@ impl<'n> Node<'n> {
         const COPIES: u64 = 1 << 45 | 1 << 30 | 1 << 15 | 1;
         const FOURTHS: u64 = 0x1111_1111_1111_1111;
         let begun = u64::from(self.begun(half));
-        ((begun * COPIES & FOURTHS).wrapping_mul(FOURTHS) >> 60) as u32
+        (((begun * COPIES) & FOURTHS).wrapping_mul(FOURTHS) >> 60) as u32
     }
 
     /// The run that a half-octet is in, and those around it.
@@ -152,7 +157,7 @@ impl<'n> Node<'n> {
     }
 
     /// What a run leads to.
-    #[inline]
+    #[inline(always)]
     pub(super) fn target(self, run: u32) -> Target {
         let entry = self.entry(run);
         if entry & OUTSIDE == 0 {

@@ -52,9 +52,8 @@ impl Trie {
         let tops: [Box<[u32]>; 2] = Family::ALL.map(top);
         let below_all =
             |link: &u32| (0..=u8::MAX).map(|octet| below(Target::from_link(*link), octet)).collect();
-        let second =
-            |tops: &Box<[u32]>| tops.iter().flat_map(|link| -> Vec<u32> { below_all(link) }).collect();
-        let second_tops = tops.each_ref().map(second);
+        let second = |tops: &[u32]| tops.iter().flat_map(|link| -> Vec<u32> { below_all(link) }).collect();
+        let second_tops = tops.each_ref().map(|tops| second(tops));
         (trie.tops, trie.second_tops) = (tops, second_tops);
         trie
     }

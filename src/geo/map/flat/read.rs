@@ -6,6 +6,9 @@ use crate::geo::map::classes::{Classes, Orders};
 use crate::geo::{Continent, Coordinates, CountryCode, GeoKey, Lens, MapSpec, ScopeFloor};
 use crate::ids::RegionId;
 
+/// The links to the roots of a trie, its row of nodes, and the places of its sets.
+pub(super) type TrieTables = ([u32; 2], Box<[u16]>, Box<[u32]>);
+
 /// Takes a row of octets apart from the front. `None` where they end too soon or make no sense.
 pub(super) struct Reader<'b> {
     bytes: &'b [u8],
@@ -41,7 +44,7 @@ impl<'b> Reader<'b> {
     }
 
     /// The links to the roots, the row of nodes, and the places of sets.
-    pub(super) fn trie(&mut self) -> Option<([u32; 2], Box<[u16]>, Box<[u32]>)> {
+    pub(super) fn trie(&mut self) -> Option<TrieTables> {
         Some(([self.u32()?, self.u32()?], self.u16s()?, self.u32s()?))
     }
 
