@@ -1,0 +1,230 @@
+//! Alternating rounds of all ways to an answer, and what they cost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::afxdp::Server;
+use crate::check::Bench;
+use crate::generator::{Generator, Judged, Outcome};
+use crate::hook::{CLIENT_INTERFACE, INTERFACE, Mode};
+use crate::machine::{Busy, Spent, enter, offload, pin_poller};
+use crate::statistics::{estimate, median};
+use crate::world::{Exchange, Kind, World};
+use crate::{Place, Result};
+
+/// Load before anything is counted.
+const WARM_UP: Duration = Duration::from_millis(150);
+
+/// What is measured.
+#[derive(clap::Args)]
+pub struct Plan {
+    /// Rounds
+    #[arg(long, default_value_t = 10)]
+    rounds: usize,
+    /// Seconds for each way and kind in a round
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Ways to an answer
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "socket,xdp,xdp-trie,xdp-bare,af-xdp,reflect")]
+    ways: Vec<Way>,
+    /// What is asked
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "static,subnet")]
+    kinds: Vec<Kind>,
+    /// Where the receiving of each end runs
+    #[arg(long, value_enum, default_value = "inline")]
+    placement: Placement,
+}
+
+/// Where the receiving of each end runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Placement {
+    /// In the softirq of whoever sends: what a virtual interface does
+    Inline,
+    /// In a kernel thread on the core of the interface's owner: as with a card whose queue interrupts that core
+    Split,
+}
+
+/// A way to an answer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
+pub enum Way {
+    /// meridian's socket, nothing in the hook
+    Socket,
+    /// meridian's socket, with a program in the hook that lets everything through
+    Pass,
+    /// meridian's socket, with the answering program in the hook and none of its names asked
+    Missed,
+    /// Answered in the hook, networks in a flat table
+    Xdp,
+    /// The same without UDP's checksum
+    XdpBare,
+    /// The same with the kernel's trie
+    XdpTrie,
+    /// Answered in the generic hook, behind the driver
+    XdpGeneric,
+    /// AF_XDP and meridian's responder
+    AfXdp,
+    /// Sent back from the hook unread
+    Reflect,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Way::Socket => "socket",
+            Way::Pass => "socket, idle program",
+            Way::Missed => "socket, program misses",
+            Way::Xdp => "XDP",
+            Way::XdpBare => "XDP, no UDP checksum",
+            Way::XdpTrie => "XDP, kernel's trie",
+            Way::XdpGeneric => "XDP, generic",
+            Way::AfXdp => "AF_XDP",
+            Way::Reflect => "XDP reflector",
+        }
+    }
+
+    fn program(self) -> Option<(&'static str, Mode)> {
+        match self {
+            Way::Socket => None,
+            Way::Pass => Some(("pass", Mode::Native)),
+            Way::Missed => Some(("answer_flat", Mode::Native)),
+            Way::Xdp => Some(("answer_flat", Mode::Native)),
+            Way::XdpBare => Some(("answer_bare", Mode::Native)),
+            Way::XdpTrie => Some(("answer_trie", Mode::Native)),
+            Way::XdpGeneric => Some(("answer_flat", Mode::Generic)),
+            Way::AfXdp => Some(("redirect", Mode::Native)),
+            Way::Reflect => Some(("reflect", Mode::Native)),
+        }
+    }
+
+    /// Whether frames are sent back by the program.
+    fn sends_back(self) -> bool {
+        matches!(self, Way::Xdp | Way::XdpBare | Way::XdpTrie | Way::Reflect)
+    }
+
+    fn judged(self) -> Judged {
+        if self == Way::Reflect { Judged::Number } else { Judged::Whole }
+    }
+}
+
+/// One stretch of load.
+struct Stretch {
+    answered: u64,
+    spent: Spent,
+}
+
+impl Stretch {
+    fn machine_us(&self) -> f64 {
+        self.spent.cores_s.iter().sum::<f64>() * 1e6 / self.answered as f64
+    }
+
+    fn server_core_us(&self) -> f64 {
+        self.spent.cores_s[0] * 1e6 / self.answered as f64
+    }
+
+    fn rate(&self) -> f64 {
+        self.answered as f64 / self.spent.elapsed.as_secs_f64()
+    }
+}
+
+/// Measures and prints tables.
+pub fn measure(world: &World, place: &Place, plan: &Plan) -> Result<()> {
+    let mut bench = Bench::start(world, place)?;
+    let af_xdp = match plan.ways.contains(&Way::AfXdp) {
+        true => Some(Server::start(&mut bench.hook, world.view.clone(), &place.server_namespace, 0)?),
+        false => None,
+    };
+    enter(&place.client_namespace)?;
+    let mut kinds = Vec::new();
+    for kind in &plan.kinds {
+        kinds.push((*kind, world.queries(*kind)?));
+    }
+    let before = Busy::read()?;
+    std::thread::sleep(Duration::from_secs(1));
+    let idle = before.spent()?;
+    println!("the machine before, in cores busy: {:.3} {:.3}", idle.cores_s[0], idle.cores_s[1]);
+
+    let mut results: BTreeMap<(&str, Way), Vec<Stretch>> = BTreeMap::new();
+    let mut total = Outcome::default();
+    for round in 0..plan.rounds {
+        for (kind, exchanges) in &kinds {
+            for turn in 0..plan.ways.len() {
+                let way = plan.ways[(turn + round) % plan.ways.len()];
+                let (stretch, outcome) = stretch(&mut bench, place, plan, way, exchanges)?;
+                total.answered += outcome.answered;
+                total.wrong += outcome.wrong;
+                total.lost += outcome.lost;
+                results.entry((kind.name(), way)).or_default().push(stretch);
+            }
+        }
+    }
+    drop(af_xdp);
+    bench.detach()?;
+    println!(
+        "{:?}, {} rounds of {} s; {} answered, {} wrong, {} lost\n",
+        plan.placement, plan.rounds, plan.seconds, total.answered, total.wrong, total.lost
+    );
+    print!("{}", table(plan, &results));
+    if total.wrong + total.lost > 0 { Err("replies that were wrong or lost".into()) } else { Ok(()) }
+}
+
+fn stretch(
+    bench: &mut Bench,
+    place: &Place,
+    plan: &Plan,
+    way: Way,
+    exchanges: &[Exchange],
+) -> Result<(Stretch, Outcome)> {
+    let is_split = plan.placement == Placement::Split;
+    offload(CLIENT_INTERFACE, is_split)?;
+    bench.take_frames(place, way.sends_back())?;
+    enter(&place.server_namespace)?;
+    offload(INTERFACE, is_split)?;
+    bench.detach()?;
+    if let Some((program, mode)) = way.program() {
+        let hook = if way == Way::Missed { &mut bench.empty } else { &mut bench.hook };
+        hook.attach(program, INTERFACE, mode)?;
+    }
+    enter(&place.client_namespace)?;
+    if is_split {
+        pin_poller(INTERFACE, 0)?;
+        pin_poller(CLIENT_INTERFACE, 1)?;
+    }
+    let mut generator = Generator::new(exchanges)?;
+    generator.run(WARM_UP, way.judged())?;
+    let before = Busy::read()?;
+    let outcome = generator.run(Duration::from_secs_f64(plan.seconds), way.judged())?;
+    let spent = before.spent()?;
+    Ok((Stretch { answered: outcome.answered, spent }, outcome))
+}
+
+fn table(plan: &Plan, results: &BTreeMap<(&str, Way), Vec<Stretch>>) -> String {
+    let mut text = String::from(
+        "| asked | way | machine µs per query | core 0 µs | of it in softirq | queries/s | machine, ratio to the socket | core 0, ratio |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for kind in &plan.kinds {
+        let socket = results.get(&(kind.name(), Way::Socket));
+        for way in &plan.ways {
+            let Some(stretches) = results.get(&(kind.name(), *way)) else { continue };
+            let of = |value: fn(&Stretch) -> f64| median(&stretches.iter().map(value).collect::<Vec<_>>());
+            let ratio = |value: fn(&Stretch) -> f64| {
+                let pairs = stretches.iter().zip(socket?);
+                let [median, low, high] = estimate(&pairs.map(|(own, other)| value(own) / value(other)).collect::<Vec<_>>());
+                Some(format!("{median:.3} [{low:.3}-{high:.3}]"))
+            };
+            let softirq = of(|stretch| stretch.spent.softirq_s / stretch.spent.cores_s.iter().sum::<f64>());
+            text += &format!(
+                "| {} | {} | {:.3} | {:.3} | {:.0} % | {:.0} | {} | {} |\n",
+                kind.name(),
+                way.name(),
+                of(Stretch::machine_us),
+                of(Stretch::server_core_us),
+                softirq * 100.0,
+                of(Stretch::rate),
+                ratio(Stretch::machine_us).unwrap_or_default(),
+                ratio(Stretch::server_core_us).unwrap_or_default(),
+            );
+        }
+    }
+    text
+}
