@@ -17,7 +17,11 @@ fn main() {
         .status();
     match outcome {
         Ok(status) if status.success() => {}
-        Ok(status) => panic!("clang could not compile {SOURCE}: {status} (Debian: clang libbpf-dev linux-libc-dev)"),
-        Err(error) => panic!("clang is needed for {SOURCE}: {error} (Debian: clang libbpf-dev linux-libc-dev)"),
+        Ok(status) => {
+            panic!("clang could not compile {SOURCE}: {status} (Debian: clang libbpf-dev linux-libc-dev)")
+        }
+        Err(error) => {
+            panic!("clang is needed for {SOURCE}: {error} (Debian: clang libbpf-dev linux-libc-dev)")
+        }
     }
 }

@@ -64,8 +64,8 @@ case $task in
         ask() { ip netns exec "$client" dig @198.18.0.1 "$@" +tries=1 +time=2 +norecurse +nocookie; }
         ask host-7.bench.test A
         ask HOST-7.Bench.Test A +noedns
-        ask www.bench.test A +subnet=203.0.113.0/24
-        ask www.bench.test A +subnet=203.0.0.0/20
+        ask www.bench.test A +subnet=2.0.0.0/24
+        ask www.bench.test A +subnet=2.0.0.0/20
         ask bench.test SOA
         ask host-7.bench.test A +tcp
         echo >&"${serving[1]}"

@@ -24,7 +24,12 @@ pub struct Server {
 
 impl Server {
     /// Binds to the first queue of the server's interface and answers what the hook hands over.
-    pub fn start(hook: &mut Hook, view: Arc<View>, namespace: &std::path::Path, core: usize) -> Result<Server> {
+    pub fn start(
+        hook: &mut Hook,
+        view: Arc<View>,
+        namespace: &std::path::Path,
+        core: usize,
+    ) -> Result<Server> {
         enter(namespace)?;
         let mut socket = Xsk::open(nix::net::if_::if_nametoindex(INTERFACE)?, 0)?;
         hook.register(0, socket_of(&socket))?;

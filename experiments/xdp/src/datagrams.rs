@@ -53,7 +53,11 @@ impl Datagrams {
     }
 
     /// Sends datagrams on a connected socket; returns how many the kernel took.
-    pub fn send<'a>(&mut self, socket: &UdpSocket, datagrams: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> {
+    pub fn send<'a>(
+        &mut self,
+        socket: &UdpSocket,
+        datagrams: impl Iterator<Item = &'a [u8]>,
+    ) -> io::Result<usize> {
         let mut count = 0;
         for (datagram, index) in datagrams.zip(0..self.headers.len()) {
             self.vectors[index].iov_base = datagram.as_ptr().cast_mut().cast();
@@ -71,7 +75,8 @@ impl Datagrams {
 
 /// Waits until one of the sockets has something, at most so long.
 pub fn wait_for_any(sockets: &[UdpSocket], milliseconds_max: i32) {
-    let entry = |socket: &UdpSocket| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let entry =
+        |socket: &UdpSocket| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let mut entries: Vec<libc::pollfd> = sockets.iter().map(entry).collect();
     // SAFETY: the entries live through the call, their number is passed with them.
     unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, milliseconds_max) };
@@ -80,7 +85,9 @@ pub fn wait_for_any(sockets: &[UdpSocket], milliseconds_max: i32) {
 /// An empty queue and a port that nobody listens on yet are no datagrams, and no failure.
 fn counted(outcome: i32) -> io::Result<usize> {
     usize::try_from(outcome).or_else(|_| match io::Error::last_os_error() {
-        error if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionRefused) => Ok(0),
+        error if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionRefused) => {
+            Ok(0)
+        }
         error => Err(error),
     })
 }

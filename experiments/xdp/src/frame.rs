@@ -59,7 +59,8 @@ pub fn address(query: &[u8], reply: &mut [u8], octets: usize) -> Option<usize> {
 /// The sum of 16-bit words, not yet folded: four octets at a time, which the folding evens out.
 fn sum(octets: &[u8]) -> u64 {
     let mut words = octets.chunks_exact(4);
-    let whole: u64 = words.by_ref().map(|word| u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]]))).sum();
+    let whole: u64 =
+        words.by_ref().map(|word| u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]]))).sum();
     let mut last = [0; 4];
     let rest = words.remainder();
     last[..rest.len()].copy_from_slice(rest);
@@ -93,7 +94,10 @@ mod tests {
         query[23] = PROTOCOL_UDP;
         query[26..38].copy_from_slice(&[198, 18, 0, 2, 198, 18, 0, 1, 0x80, 1, 0, 53]);
         query[39] = 8 + 17;
-        assert_eq!(message(&query).map(|(from, message)| (from, message.len())), Some(([198, 18, 0, 2].into(), 17)));
+        assert_eq!(
+            message(&query).map(|(from, message)| (from, message.len())),
+            Some(([198, 18, 0, 2].into(), 17))
+        );
         let mut reply = [7; HEAD_OCTETS + 21];
         assert_eq!(address(&query, &mut reply, 21), Some(HEAD_OCTETS + 21));
         assert_eq!(reply[26..38], [198, 18, 0, 1, 198, 18, 0, 2, 0, 53, 0x80, 1]);

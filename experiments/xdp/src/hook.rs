@@ -2,8 +2,8 @@
 
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, PerCpuArray, XskMap};
-use aya::programs::xdp::{XdpLinkId, XdpMode};
 use aya::programs::Xdp;
+use aya::programs::xdp::{XdpLinkId, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
@@ -70,19 +70,22 @@ impl Hook {
         for (number, answer) in hot.answers.iter().enumerate() {
             answers.set(number as u32, answer, 0)?;
         }
-        let mut names: HashMap<_, NameKey, [u32; 2]> = self.ebpf.map_mut("names").ok_or("no map")?.try_into()?;
+        let mut names: HashMap<_, NameKey, [u32; 2]> =
+            self.ebpf.map_mut("names").ok_or("no map")?.try_into()?;
         for (key, value) in &hot.names {
             names.insert(key, value, 0)?;
         }
         filled.names = start.elapsed();
         let start = Instant::now();
-        let mut flat: Array<_, [u16; 256]> = self.ebpf.map_mut("flat_networks").ok_or("no map")?.try_into()?;
+        let mut flat: Array<_, [u16; 256]> =
+            self.ebpf.map_mut("flat_networks").ok_or("no map")?.try_into()?;
         for (index, row) in hot.flat.iter().enumerate() {
             flat.set(index as u32, row, 0)?;
         }
         filled.flat = start.elapsed();
         let start = Instant::now();
-        let mut trie: LpmTrie<_, [u8; 8], u32> = self.ebpf.map_mut("trie_networks").ok_or("no map")?.try_into()?;
+        let mut trie: LpmTrie<_, [u8; 8], u32> =
+            self.ebpf.map_mut("trie_networks").ok_or("no map")?.try_into()?;
         for (service, network, length, value) in &hot.networks {
             let mut data = [0; 8];
             data[..4].copy_from_slice(&service.to_be_bytes());
@@ -118,6 +121,12 @@ impl Hook {
             program.detach(link)?;
         }
         Ok(())
+    }
+
+    /// How long a program has run in all, and how often, while the kernel counted that.
+    pub fn run_time(&self, name: &str) -> Result<(Duration, u64)> {
+        let info = self.ebpf.program(name).ok_or("no such program")?.info()?;
+        Ok((info.run_time(), info.run_count()))
     }
 
     /// Answered static, answered steered, passed on (of the datagrams to the server), since it was loaded.

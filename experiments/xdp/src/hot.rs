@@ -23,7 +23,8 @@ const OPT_WITH_SUBNET_OCTETS: usize = OPT_OCTETS + 11;
 const DRAWS: [u64; 3] = [0, u64::MAX / 2, u64::MAX];
 /// Where a subnet's answer depends on who asks (special-purpose blocks), these two are likely to differ: a resolver
 /// that nothing is known of, and one in a known place. Nothing is sent to either.
-const RESOLVERS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2)), IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8))];
+const RESOLVERS: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2)), IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8))];
 
 /// The octets of `struct name_key`.
 pub type NameKey = [u8; NAME_OCTETS_MAX + 4];
@@ -48,8 +49,13 @@ impl Hot {
     /// Everything that is asked in this experiment.
     pub fn of(view: &View) -> Result<Hot> {
         let mut responder = Responder::new(view);
-        let mut hot =
-            Hot { names: Vec::new(), answers: Vec::new(), flat: Vec::new(), networks: Vec::new(), payload_octets: 0 };
+        let mut hot = Hot {
+            names: Vec::new(),
+            answers: Vec::new(),
+            flat: Vec::new(),
+            networks: Vec::new(),
+            payload_octets: 0,
+        };
         for number in 0..STATIC_NAMES {
             hot.add_static(&mut responder, &wire_name(&static_name(number)))?;
         }
@@ -61,7 +67,8 @@ impl Hot {
         let bare = only_answer(responder, &query(name, TYPE_A, Edns::Absent)).ok_or("no one answer")?;
         let with_opt = only_answer(responder, &query(name, TYPE_A, Edns::Plain)).ok_or("no one answer")?;
         let records = HEADER_OCTETS + name.len() + 4..bare.len();
-        let opt = with_opt.get(bare.len()..).filter(|opt| opt.len() == OPT_OCTETS).ok_or("an OPT with options")?;
+        let opt =
+            with_opt.get(bare.len()..).filter(|opt| opt.len() == OPT_OCTETS).ok_or("an OPT with options")?;
         self.payload_octets = u16::from_be_bytes([opt[3], opt[4]]);
         let number = self.answers.len() as u32;
         self.answers.push(answer(&bare, records, 0)?);
@@ -99,7 +106,13 @@ impl Hot {
     }
 
     /// The answer to a query with a subnet, by number from `first` on, with its scope.
-    fn place(&mut self, responder: &mut Responder<'_>, query: &[u8], name: usize, first: usize) -> Result<(u16, u8)> {
+    fn place(
+        &mut self,
+        responder: &mut Responder<'_>,
+        query: &[u8],
+        name: usize,
+        first: usize,
+    ) -> Result<(u16, u8)> {
         let reply = responder.reply(query, RESOLVERS[0], 0).ok_or("no reply")?.to_vec();
         let records = HEADER_OCTETS + name + 4..reply.len().saturating_sub(OPT_WITH_SUBNET_OCTETS);
         let scope = *reply.get(records.end + OPT_OCTETS + 7).ok_or("no scope")?;
@@ -118,7 +131,8 @@ impl Hot {
                 self.answers.len() - 1 - first
             }
         };
-        let number = u16::try_from(number).ok().filter(|number| *number < UNKNOWN).ok_or("too many answers")?;
+        let number =
+            u16::try_from(number).ok().filter(|number| *number < UNKNOWN).ok_or("too many answers")?;
         Ok((number << 6 | u16::from(scope), scope))
     }
 }
@@ -134,7 +148,8 @@ fn name_key(name: &[u8]) -> Result<NameKey> {
     let mut key = [0; NAME_OCTETS_MAX + 4];
     let lower = name.to_ascii_lowercase();
     // The final 0 is that of the key.
-    let wire = lower.strip_suffix(&[0]).filter(|wire| wire.len() < NAME_OCTETS_MAX).ok_or("too long a name")?;
+    let wire =
+        lower.strip_suffix(&[0]).filter(|wire| wire.len() < NAME_OCTETS_MAX).ok_or("too long a name")?;
     key[..wire.len()].copy_from_slice(wire);
     key[NAME_OCTETS_MAX..NAME_OCTETS_MAX + 2].copy_from_slice(&TYPE_A.to_be_bytes());
     Ok(key)

@@ -4,7 +4,6 @@ use std::fs;
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns};
 use nix::unistd::Pid;
@@ -60,54 +59,82 @@ impl Drop for Meridian {
     }
 }
 
-/// Seconds that each core was not idle, since the machine started.
-#[derive(Clone, Copy, Debug)]
-pub struct Busy {
-    at: Instant,
-    idle_s: [f64; 2],
-    softirq_s: f64,
+/// Nanoseconds that the scheduler has given to everything that has a part in the answers. The softirq work of a sender is
+/// in the time of the task that it interrupts, which is the sender; other programs on the machine are not counted.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Accounts {
+    /// meridian, the thread at the AF_XDP socket, and the kernel's thread that polls the server's interface.
+    pub server_ns: u64,
+    /// The generator, and the kernel's thread that polls the client's interface.
+    pub client_ns: u64,
+    /// What softirqs got where they were too much for the tasks that they interrupted, whosesoever they were.
+    pub softirq_ns: u64,
+    /// What the machine was not idle, all programs together.
+    pub machine_ns: u64,
 }
 
-/// Where the time between two readings went.
-#[derive(Clone, Copy, Debug)]
-pub struct Spent {
-    /// By the clock.
-    pub elapsed: Duration,
-    /// Seconds of each core.
-    pub cores_s: [f64; 2],
-    /// Seconds in softirqs, as the kernel's ticks found them (sampled, not measured).
-    pub softirq_s: f64,
-}
-
-impl Busy {
-    /// Reads the kernel's accounts. Idle time is exact, what it was used for is sampled by the tick: hence this way round.
-    pub fn read() -> Result<Busy> {
-        let text = fs::read_to_string("/proc/stat")?;
-        let at = Instant::now();
-        let (mut idle_s, mut softirq_s) = ([0.0; 2], 0.0);
-        for line in text.lines() {
-            let mut words = line.split_whitespace();
-            let name = words.next().unwrap_or_default();
-            // user nice system idle iowait irq softirq ..., in hundredths of a second.
-            let ticks: Vec<f64> = words.map_while(|word| word.parse().ok()).collect();
-            let tick = |index: usize| ticks.get(index).copied().unwrap_or(0.0) / 100.0;
-            match name {
-                "cpu0" => idle_s[0] = tick(3) + tick(4),
-                "cpu1" => idle_s[1] = tick(3) + tick(4),
-                "cpu" => softirq_s = tick(5) + tick(6),
+impl Accounts {
+    /// Reads the scheduler's accounts.
+    pub fn read(meridian: &Meridian) -> Result<Accounts> {
+        let mut accounts = Accounts { machine_ns: busy_ns()?, ..Accounts::default() };
+        for task in fs::read_dir(format!("/proc/{}/task", meridian.0.id()))?.flatten() {
+            accounts.server_ns += runtime_ns(&task.path());
+        }
+        for task in fs::read_dir("/proc/self/task")?.flatten() {
+            let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+            let runtime_ns = runtime_ns(&task.path());
+            if name.trim() == "af-xdp" {
+                accounts.server_ns += runtime_ns;
+            } else {
+                accounts.client_ns += runtime_ns;
+            }
+        }
+        for process in fs::read_dir("/proc")?.flatten() {
+            if !process.file_name().to_string_lossy().starts_with(|first: char| first.is_ascii_digit()) {
+                continue;
+            }
+            let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            match name.trim() {
+                name if name.starts_with("napi/server-") => accounts.server_ns += runtime_ns(&process.path()),
+                name if name.starts_with("napi/client-") => accounts.client_ns += runtime_ns(&process.path()),
+                name if name.starts_with("ksoftirqd/") => accounts.softirq_ns += runtime_ns(&process.path()),
                 _ => {}
             }
         }
-        Ok(Busy { at, idle_s, softirq_s })
+        Ok(accounts)
     }
 
     /// What was spent since.
-    pub fn spent(&self) -> Result<Spent> {
-        let now = Busy::read()?;
-        let elapsed = now.at - self.at;
-        let core = |index: usize| (elapsed.as_secs_f64() - (now.idle_s[index] - self.idle_s[index])).max(0.0);
-        Ok(Spent { elapsed, cores_s: [core(0), core(1)], softirq_s: now.softirq_s - self.softirq_s })
+    pub fn spent(&self, meridian: &Meridian) -> Result<Accounts> {
+        let now = Accounts::read(meridian)?;
+        Ok(Accounts {
+            server_ns: now.server_ns.saturating_sub(self.server_ns),
+            client_ns: now.client_ns.saturating_sub(self.client_ns),
+            softirq_ns: now.softirq_ns.saturating_sub(self.softirq_ns),
+            machine_ns: now.machine_ns.saturating_sub(self.machine_ns),
+        })
     }
+}
+
+/// Nanoseconds that a task has run.
+fn runtime_ns(task: &Path) -> u64 {
+    let text = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+    text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Nanoseconds that the cores were not idle, by the kernel's ticks of 10 ms.
+fn busy_ns() -> Result<u64> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let line = text.lines().next().unwrap_or_default();
+    let ticks: Vec<u64> = line.split_whitespace().skip(1).map_while(|word| word.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal.
+    Ok(ticks
+        .iter()
+        .take(8)
+        .enumerate()
+        .filter(|(index, _)| !matches!(index, 3 | 4))
+        .map(|(_, ticks)| ticks * 10_000_000)
+        .sum())
 }
 
 impl Meridian {

@@ -60,6 +60,8 @@ enum Task {
     Check,
     /// Leaves the server and the program in place until a line comes in: for dig
     Serve,
+    /// Has the kernel say how long each program runs
+    Cost,
     /// Measures in alternating rounds
     Measure(rounds::Plan),
 }
@@ -70,6 +72,7 @@ fn main() -> Result<()> {
     match arguments.task {
         Task::Check => check::check(&world, &arguments.place),
         Task::Serve => check::serve(&world, &arguments.place),
+        Task::Cost => check::cost(&world, &arguments.place),
         Task::Measure(plan) => rounds::measure(&world, &arguments.place, &plan),
     }
 }

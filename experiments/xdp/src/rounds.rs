@@ -1,13 +1,13 @@
 //! Alternating rounds of all ways to an answer, and what they cost.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::afxdp::Server;
 use crate::check::Bench;
 use crate::generator::{Generator, Judged, Outcome};
 use crate::hook::{CLIENT_INTERFACE, INTERFACE, Mode};
-use crate::machine::{Busy, Spent, enter, offload, pin_poller};
+use crate::machine::{Accounts, enter, offload, pin_poller};
 use crate::statistics::{estimate, median};
 use crate::world::{Exchange, Kind, World};
 use crate::{Place, Result};
@@ -25,7 +25,12 @@ pub struct Plan {
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
     /// Ways to an answer
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "socket,xdp,xdp-trie,xdp-bare,af-xdp,reflect")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "socket,xdp,xdp-trie,xdp-bare,af-xdp,reflect"
+    )]
     ways: Vec<Way>,
     /// What is asked
     #[arg(long, value_enum, value_delimiter = ',', default_value = "static,subnet")]
@@ -109,20 +114,32 @@ impl Way {
 /// One stretch of load.
 struct Stretch {
     answered: u64,
-    spent: Spent,
+    elapsed: Duration,
+    spent: Accounts,
 }
 
 impl Stretch {
-    fn machine_us(&self) -> f64 {
-        self.spent.cores_s.iter().sum::<f64>() * 1e6 / self.answered as f64
+    fn both_us(&self) -> f64 {
+        (self.spent.server_ns + self.spent.client_ns) as f64 / 1e3 / self.answered as f64
     }
 
-    fn server_core_us(&self) -> f64 {
-        self.spent.cores_s[0] * 1e6 / self.answered as f64
+    fn server_us(&self) -> f64 {
+        self.spent.server_ns as f64 / 1e3 / self.answered as f64
     }
 
     fn rate(&self) -> f64 {
-        self.answered as f64 / self.spent.elapsed.as_secs_f64()
+        self.answered as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// The share of the two cores that others had.
+    fn foreign(&self) -> f64 {
+        let own = self.spent.server_ns + self.spent.client_ns;
+        self.spent.machine_ns.saturating_sub(own) as f64 / 2e9 / self.elapsed.as_secs_f64()
+    }
+
+    /// What softirqs had in threads of their own, in parts of what was counted.
+    fn deferred(&self) -> f64 {
+        self.spent.softirq_ns as f64 / (self.spent.server_ns + self.spent.client_ns) as f64
     }
 }
 
@@ -138,11 +155,6 @@ pub fn measure(world: &World, place: &Place, plan: &Plan) -> Result<()> {
     for kind in &plan.kinds {
         kinds.push((*kind, world.queries(*kind)?));
     }
-    let before = Busy::read()?;
-    std::thread::sleep(Duration::from_secs(1));
-    let idle = before.spent()?;
-    println!("the machine before, in cores busy: {:.3} {:.3}", idle.cores_s[0], idle.cores_s[1]);
-
     let mut results: BTreeMap<(&str, Way), Vec<Stretch>> = BTreeMap::new();
     let mut total = Outcome::default();
     for round in 0..plan.rounds {
@@ -191,15 +203,15 @@ fn stretch(
     }
     let mut generator = Generator::new(exchanges)?;
     generator.run(WARM_UP, way.judged())?;
-    let before = Busy::read()?;
+    let (before, start) = (Accounts::read(&bench.server)?, Instant::now());
     let outcome = generator.run(Duration::from_secs_f64(plan.seconds), way.judged())?;
-    let spent = before.spent()?;
-    Ok((Stretch { answered: outcome.answered, spent }, outcome))
+    let (elapsed, spent) = (start.elapsed(), before.spent(&bench.server)?);
+    Ok((Stretch { answered: outcome.answered, elapsed, spent }, outcome))
 }
 
 fn table(plan: &Plan, results: &BTreeMap<(&str, Way), Vec<Stretch>>) -> String {
     let mut text = String::from(
-        "| asked | way | machine µs per query | core 0 µs | of it in softirq | queries/s | machine, ratio to the socket | core 0, ratio |\n\
+        "| asked | way | both sides, µs | server, µs | queries/s | both, ratio to the socket | server, ratio | foreign |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for kind in &plan.kinds {
@@ -209,22 +221,27 @@ fn table(plan: &Plan, results: &BTreeMap<(&str, Way), Vec<Stretch>>) -> String {
             let of = |value: fn(&Stretch) -> f64| median(&stretches.iter().map(value).collect::<Vec<_>>());
             let ratio = |value: fn(&Stretch) -> f64| {
                 let pairs = stretches.iter().zip(socket?);
-                let [median, low, high] = estimate(&pairs.map(|(own, other)| value(own) / value(other)).collect::<Vec<_>>());
+                let [median, low, high] =
+                    estimate(&pairs.map(|(own, other)| value(own) / value(other)).collect::<Vec<_>>());
                 Some(format!("{median:.3} [{low:.3}-{high:.3}]"))
             };
-            let softirq = of(|stretch| stretch.spent.softirq_s / stretch.spent.cores_s.iter().sum::<f64>());
             text += &format!(
-                "| {} | {} | {:.3} | {:.3} | {:.0} % | {:.0} | {} | {} |\n",
+                "| {} | {} | {:.3} | {:.3} | {:.0} | {} | {} | {:.0} % |\n",
                 kind.name(),
                 way.name(),
-                of(Stretch::machine_us),
-                of(Stretch::server_core_us),
-                softirq * 100.0,
+                of(Stretch::both_us),
+                of(Stretch::server_us),
                 of(Stretch::rate),
-                ratio(Stretch::machine_us).unwrap_or_default(),
-                ratio(Stretch::server_core_us).unwrap_or_default(),
+                ratio(Stretch::both_us).unwrap_or_default(),
+                ratio(Stretch::server_us).unwrap_or_default(),
+                of(Stretch::foreign) * 100.0,
             );
         }
     }
+    let all: Vec<f64> = results.values().flatten().map(Stretch::deferred).collect();
+    text += &format!(
+        "\nIn threads of the kernel for softirqs, whosesoever: {:.1} % of both sides (median)\n",
+        median(&all) * 100.0
+    );
     text
 }

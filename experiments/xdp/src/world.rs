@@ -147,7 +147,13 @@ impl<'v> Responder<'v> {
     }
 
     /// The same into a caller's buffer; its length.
-    pub fn reply_into(&mut self, query: &[u8], source: IpAddr, draw: u64, buffer: &mut [u8]) -> Option<usize> {
+    pub fn reply_into(
+        &mut self,
+        query: &[u8],
+        source: IpAddr,
+        draw: u64,
+        buffer: &mut [u8],
+    ) -> Option<usize> {
         let now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
         let class = ClientClass::DEFAULT;
         let asked = Asked { source, transport: Transport::Udp, class, idle_timeout: None };
@@ -228,9 +234,8 @@ impl Chance {
 }
 
 fn write(folder: &Path, databases: &[PathBuf]) -> Result<PathBuf> {
-    let mut text = format!(
-        "[server]\nlisten = [\"{SERVER}:{PORT}\"]\nworkers = 1\n\n[control]\nlisten = \"off\"\n\n"
-    );
+    let mut text =
+        format!("[server]\nlisten = [\"{SERVER}:{PORT}\"]\nworkers = 1\n\n[control]\nlisten = \"off\"\n\n");
     let databases = databases.iter().map(|path| path.canonicalize()).collect::<std::io::Result<Vec<_>>>()?;
     if !databases.is_empty() {
         writeln!(text, "[geoip]\ndatabase = {databases:?}\n")?;
@@ -240,7 +245,11 @@ fn write(folder: &Path, databases: &[PathBuf]) -> Result<PathBuf> {
     }
     writeln!(text, "\n[pools.www]\nendpoints = [")?;
     for (index, (name, _, _)) in REGIONS.iter().enumerate() {
-        writeln!(text, "  {{ name = \"{name}\", region = \"{name}\", address = [\"192.0.2.{}\"] }},", index + 1)?;
+        writeln!(
+            text,
+            "  {{ name = \"{name}\", region = \"{name}\", address = [\"192.0.2.{}\"] }},",
+            index + 1
+        )?;
     }
     writeln!(text, "]\n[services.www]\npolicy = {{ nearest = [\"www\"] }}")?;
     let mut zone = format!(

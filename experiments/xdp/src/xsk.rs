@@ -33,9 +33,12 @@ impl Mapping {
         };
         let access = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
-        let first = unsafe { libc::mmap(std::ptr::null_mut(), octets, access, flags, fd, offset as libc::off_t) };
+        let first =
+            unsafe { libc::mmap(std::ptr::null_mut(), octets, access, flags, fd, offset as libc::off_t) };
         match NonNull::new(first.cast::<u8>()) {
-            Some(first) if first.as_ptr().cast::<libc::c_void>() != libc::MAP_FAILED => Ok(Mapping { first, octets }),
+            Some(first) if first.as_ptr().cast::<libc::c_void>() != libc::MAP_FAILED => {
+                Ok(Mapping { first, octets })
+            }
             _ => Err(io::Error::last_os_error()),
         }
     }
@@ -61,7 +64,12 @@ struct Ring {
 }
 
 impl Ring {
-    fn new(socket: BorrowedFd<'_>, page: u64, offsets: libc::xdp_ring_offset, entry: usize) -> io::Result<Ring> {
+    fn new(
+        socket: BorrowedFd<'_>,
+        page: u64,
+        offsets: libc::xdp_ring_offset,
+        entry: usize,
+    ) -> io::Result<Ring> {
         let octets = offsets.desc as usize + RING_PLACES as usize * entry;
         Ok(Ring { mapping: Mapping::new(octets, Some((socket, page)))?, offsets })
     }
@@ -125,7 +133,8 @@ impl Xsk {
     /// interface has no memory of its own to share.
     pub fn open(interface: u32, queue: u32) -> io::Result<Xsk> {
         // SAFETY: makes a descriptor and touches nothing else.
-        let socket = succeeded(unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) })?;
+        let socket =
+            succeeded(unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) })?;
         // SAFETY: the descriptor is new and nobody else's.
         let socket = unsafe { OwnedFd::from_raw_fd(socket) };
         let memory = Mapping::new((FRAMES * FRAME_OCTETS) as usize, None)?;
@@ -250,7 +259,9 @@ fn offsets(socket: BorrowedFd<'_>) -> io::Result<libc::xdp_mmap_offsets> {
     let mut octets = size_of::<libc::xdp_mmap_offsets>() as libc::socklen_t;
     let (fd, place) = (socket.as_raw_fd(), (&raw mut offsets).cast());
     // SAFETY: both places live through the call, and the second says how large the first is.
-    succeeded(unsafe { libc::getsockopt(fd, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, place, &raw mut octets) })?;
+    succeeded(unsafe {
+        libc::getsockopt(fd, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, place, &raw mut octets)
+    })?;
     Ok(offsets)
 }
 
