@@ -11,6 +11,7 @@ use meridian::daemon::{EarlierMaps, Source};
 use meridian::dnssec::{OnlineLimits, OnlineSignatures};
 use meridian::health::HealthTable;
 use meridian::ids::CounterId;
+use meridian::limit::Admission;
 use meridian::now::Now;
 use meridian::respond::{Asked, Outcome, Transport, respond};
 use meridian::steer::Calendar;
@@ -156,7 +157,8 @@ impl<'v> Responder<'v> {
     ) -> Option<usize> {
         let now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
         let class = ClientClass::DEFAULT;
-        let asked = Asked { source, transport: Transport::Udp, class, idle_timeout: None };
+        let admission = Admission::Within;
+        let asked = Asked { source, transport: Transport::Udp, class, idle_timeout: None, admission };
         match respond(self.view, &asked, now, draw, query, buffer, &mut self.online) {
             Outcome::Reply { length, .. } => Some(length),
             Outcome::Errand(_) | Outcome::Drop(_) => None,
