@@ -3,6 +3,9 @@
 //!
 //! `run.sh` makes the network namespaces and calls this; README.md says what comes of it.
 
+// A program that measures reads clocks and files and opens sockets: it is all edge.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod afxdp;
 mod check;
 mod datagrams;
