@@ -3,6 +3,7 @@
 #
 #   experiments/xdp/run.sh check                     every octet of every reply, both ways
 #   experiments/xdp/run.sh measure [--rounds 10 ...] the rounds; --help tells more
+#   experiments/xdp/run.sh cost                      how long the programs run, by the kernel's count
 #   experiments/xdp/run.sh dig                       some questions by dig, answered in the hook
 #
 # Needs root (or CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_BPF), Linux 6.3 or later with BTF, and Debian's clang, libbpf-dev,
