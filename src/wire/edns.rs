@@ -206,7 +206,7 @@ pub struct ClientSubnet<'p> {
 impl<'p> ClientSubnet<'p> {
     /// Strict: a scope other than 0, a length beyond the family's, too few or too many address
     /// octets, bits past the length, an unknown family are all `None`.
-    fn parse(data: &'p [u8]) -> Option<ClientSubnet<'p>> {
+    pub(crate) fn parse(data: &'p [u8]) -> Option<ClientSubnet<'p>> {
         let (head, octets) = data.split_first_chunk::<4>()?;
         let [family_high, family_low, source, scope] = *head;
         let family = u16::from_be_bytes([family_high, family_low]);

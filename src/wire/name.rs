@@ -133,7 +133,7 @@ impl std::fmt::Debug for Name {
 
 /// Eight octets with their ASCII letters in lower case, all at once: bit 7 of an octet is set in one sum
 /// from `A` on and in the other past `Z`.
-fn lowered(word: u64) -> u64 {
+pub fn lowered(word: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let low_bits = word & (0x7f * EACH);
     let from_a = low_bits + (0x80 - b'A' as u64) * EACH;

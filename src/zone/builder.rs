@@ -1,6 +1,7 @@
 //! Collects a zone's data. Judges nothing: whether it makes sense is `compile::zonefile`'s to say.
 
-use super::lookup::{Attached, Entry, Node, NodeKind, Zone};
+use super::lookup::{Attached, Entry, Node, NodeKind, Way, Zone};
+use super::sought::name_hash;
 use super::tree::{NameTree, ROOT};
 use crate::ids::{RegionId, ServiceId};
 use crate::wire::{Name, Rtype};
@@ -28,7 +29,7 @@ impl ZoneBuilder {
     pub fn new(origin: &Name) -> ZoneBuilder {
         ZoneBuilder {
             origin: *origin,
-            tree: NameTree::new(),
+            tree: NameTree::new(name_hash(origin)),
             pending: Vec::new(),
             rdata: Vec::new(),
             steered: Vec::new(),
@@ -39,11 +40,11 @@ impl ZoneBuilder {
     /// The place of a name, made if it is new: an empty non-terminal until something is put there.
     pub fn place(&mut self, owner: &Name) -> Result<Place, OutOfZone> {
         let depth = owner.depth_below(&self.origin).ok_or(OutOfZone)?;
-        let mut node = ROOT;
+        let mut at = self.tree.root();
         for index in (0..depth).rev() {
-            node = self.tree.child_or_new(node, owner.label(index)).ok_or(OutOfZone)?;
+            at = self.tree.child_or_new(at, owner.label(index)).ok_or(OutOfZone)?;
         }
-        Ok(Place(node))
+        Ok(Place(at.node))
     }
 
     /// Adds an RRset: RDATA in uncompressed wire form. An owner and a type come once.
@@ -116,7 +117,8 @@ impl ZoneBuilder {
         self.steered.sort_by_key(|(node, _)| *node);
         self.tree.shrink();
         self.rdata.shrink_to_fit();
-        let mut nodes = vec![Node { first: 0, count: 0, kind: NodeKind::Plain }; self.tree.len()];
+        let mut nodes =
+            vec![Node { first: 0, count: 0, kind: NodeKind::Plain, way: Way::Clear }; self.tree.len()];
         for (position, (number, entry)) in self.pending.iter().enumerate() {
             let Some(node) = nodes.get_mut(*number as usize) else { continue };
             if node.count == 0 {
@@ -130,9 +132,23 @@ impl ZoneBuilder {
                 _ => node.kind,
             };
         }
-        for (number, _) in &self.steered {
+        for (position, (number, _)) in self.steered.iter().enumerate() {
             if let Some(node) = nodes.get_mut(*number as usize) {
                 node.kind = NodeKind::Steered;
+                if node.count == 0 {
+                    node.first = position as u32;
+                }
+            }
+        }
+        for number in 0..nodes.len() {
+            // Parents come before their children.
+            let above = self.tree.place(number as u32).and_then(|(parent, _)| nodes.get(parent as usize));
+            let way = above.map_or(Way::Clear, |above| above.way);
+            if let Some(node) = nodes.get_mut(number) {
+                node.way = match node.kind {
+                    NodeKind::Cut | NodeKind::Redirect => Way::Leaves,
+                    NodeKind::Plain | NodeKind::Alias | NodeKind::Steered => way,
+                };
             }
         }
         Zone {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::classes::ClientClasses;
 use super::lookup::Zone;
-use super::tree::{NameTree, ROOT};
+use super::sought::{ROOT_HASH, Sought};
+use super::tree::NameTree;
 use crate::ids::ZoneId;
 use crate::wire::Name;
 
@@ -50,6 +51,8 @@ pub struct Catalog {
     /// By class, then by node of the tree.
     zone_at: Box<[Box<[Option<ZoneId>]>]>,
     classes: ClientClasses,
+    /// A bit for each number of labels that an origin has.
+    depths: u128,
 }
 
 impl Catalog {
@@ -68,12 +71,14 @@ impl Catalog {
 
     /// The same of zones that are shared already.
     pub fn of_shared(zones: Vec<Arc<Zone>>, classes: ClientClasses, own: Vec<Vec<Arc<Zone>>>) -> Catalog {
-        let mut tree = NameTree::new();
+        let mut tree = NameTree::new(ROOT_HASH);
         let mut all = Vec::new();
+        let mut depths = 0;
         let mut places: Vec<Vec<(u32, ZoneId)>> = Vec::new();
         for zones in std::iter::once(zones).chain(own) {
             let mut placed = Vec::new();
             for zone in zones {
+                depths |= 1 << zone.origin().labels();
                 placed.extend(node_of(&mut tree, &zone).map(|node| (node, ZoneId(all.len() as u32))));
                 all.push(zone);
             }
@@ -96,7 +101,7 @@ impl Catalog {
         }
         tree.shrink();
         let validity = vec![Validity::Current; all.len()].into();
-        Catalog { zones: all.into(), validity, tree, zone_at: zone_at.into(), classes }
+        Catalog { zones: all.into(), validity, tree, zone_at: zone_at.into(), classes, depths }
     }
 
     /// The same with some zones replaced; all others are shared. A replacement of another origin, or for
@@ -153,14 +158,35 @@ impl Catalog {
             return None;
         }
         let mut found = zone_at.first().copied().flatten();
-        let mut node = ROOT;
+        let mut at = self.tree.root();
         for index in (first..name.labels()).rev() {
-            let Some(child) = self.tree.child(node, name.label(index)) else { break };
-            node = child;
-            found = zone_at.get(node as usize).copied().flatten().or(found);
+            let Some(child) = self.tree.child(at, name.label(index)) else { break };
+            at = child;
+            found = zone_at.get(at.node as usize).copied().flatten().or(found);
         }
         let id = found?;
         Some((id, self.zone(id)?))
+    }
+
+    /// The same zone as [`Catalog::find`] finds, from the longest origin down.
+    #[inline]
+    pub fn find_sought(&self, class: ClientClass, sought: &Sought) -> Option<(ZoneId, &Zone)> {
+        let zone_at = self.zone_at.get(usize::from(class.0)).or(self.zone_at.first())?;
+        let labels = sought.labels();
+        // Only at these are there origins; most catalogs have one depth or two.
+        let mut depths = self.depths & ((2 << labels) - 1);
+        while depths != 0 {
+            let depth = depths.ilog2() as usize;
+            depths ^= 1 << depth;
+            let at = match depth {
+                0 => Some(self.tree.root()),
+                _ => self.tree.suffix(sought, labels - depth, labels),
+            };
+            if let Some(id) = at.and_then(|at| zone_at.get(at.node as usize).copied().flatten()) {
+                return Some((id, self.zone(id)?));
+            }
+        }
+        None
     }
 
     /// A zone by its number.
@@ -177,9 +203,9 @@ impl Catalog {
 /// The node of a zone's origin, made if it is new.
 fn node_of(tree: &mut NameTree, zone: &Zone) -> Option<u32> {
     let origin = zone.origin();
-    let mut node = Some(ROOT);
+    let mut at = Some(tree.root());
     for index in (0..origin.labels()).rev() {
-        node = node.and_then(|node| tree.child_or_new(node, origin.label(index)));
+        at = at.and_then(|at| tree.child_or_new(at, origin.label(index)));
     }
-    node
+    at.map(|at| at.node)
 }

@@ -1,5 +1,6 @@
 //! A zone, and the algorithm of RFC 1034 section 4.3.2 as RFC 4592 and RFC 6672 have it.
 
+use super::sought::Sought;
 use super::tree::{NameTree, ROOT};
 use crate::ids::{RegionId, ServiceId};
 use crate::wire::{Name, Rtype};
@@ -32,11 +33,21 @@ pub(super) enum Attached {
 /// What a node has.
 #[derive(Clone, Copy)]
 pub(super) struct Node {
-    /// Where its entries begin.
+    /// Where its entries begin; where it is steered and has none, its place among what is steered.
     pub(super) first: u32,
     /// How many there are: 0 is an empty non-terminal, unless it is steered.
     pub(super) count: u16,
     pub(super) kind: NodeKind,
+    pub(super) way: Way,
+}
+
+/// Whether a walk from the origin to a node and on below it stays in the zone's own data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Way {
+    /// It does.
+    Clear,
+    /// The node or one above it is a delegation or has a DNAME.
+    Leaves,
 }
 
 /// What a node does to a walk that comes to it.
@@ -156,6 +167,21 @@ pub enum Lookup<'z> {
     NxDomain,
 }
 
+/// What a zone says of a name at the first look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hit<'z> {
+    /// These records, owned by the name asked for.
+    Answer(Rrset<'z>),
+    /// A service answers.
+    Steered(ServiceId),
+    /// The name exists, the type does not.
+    NoData,
+    /// Neither the name exists nor anything below it, nor a wildcard for it.
+    NxDomain,
+    /// Something else: [`Zone::locate`] says what.
+    Walk,
+}
+
 /// What a zone says of a name and a type, and on what grounds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Located<'z> {
@@ -229,9 +255,10 @@ impl Zone {
 
     /// Looks up a name at or below the origin, and says on what grounds.
     pub fn locate(&self, name: &Name, rtype: Rtype) -> Located<'_> {
-        let mut number = ROOT;
+        let mut at = self.tree.root();
         let mut index = name.labels().saturating_sub(self.origin.labels());
         let (lookup, matched) = loop {
+            let number = at.node;
             let Some(node) = self.nodes.get(number as usize) else {
                 break (Lookup::NxDomain, Matched::Exact);
             };
@@ -246,18 +273,54 @@ impl Zone {
             if index == 0 {
                 break (self.at(number, *node, rtype), Matched::Exact);
             }
-            match self.tree.child(number, name.label(index - 1)) {
-                Some(child) => (number, index) = (child, index - 1),
+            match self.tree.child(at, name.label(index - 1)) {
+                Some(child) => (at, index) = (child, index - 1),
                 None => {
-                    let Some(wildcard) = self.tree.child(number, b"*") else {
+                    let Some(wildcard) = self.tree.child(at, b"*") else {
                         break (Lookup::NxDomain, Matched::Nothing { encloser: index });
                     };
-                    number = wildcard;
-                    break (self.wildcard(wildcard, rtype), Matched::Wildcard { encloser: index });
+                    at = wildcard;
+                    break (self.wildcard(wildcard.node, rtype), Matched::Wildcard { encloser: index });
                 }
             }
         };
-        Located { lookup, node: NodeId(number), matched }
+        Located { lookup, node: NodeId(at.node), matched }
+    }
+
+    /// What [`Zone::lookup`] says of a name at or below the origin and a type other than ANY and DS, in one probe
+    /// where the name exists; [`Hit::Walk`] where that takes a walk.
+    #[inline]
+    pub fn hit(&self, sought: &Sought, rtype: Rtype) -> Hit<'_> {
+        let origin = sought.labels().saturating_sub(self.origin.labels());
+        let own = match origin {
+            0 => Some(self.tree.root()),
+            _ => self.tree.suffix(sought, 0, origin),
+        };
+        let Some(own) = own else { return self.miss(sought, origin) };
+        let Some(node) = self.nodes.get(own.node as usize) else { return Hit::Walk };
+        let id = match node.way {
+            Way::Clear => self.entries_of(*node).iter().position(|entry| entry.rtype == rtype),
+            Way::Leaves => return Hit::Walk,
+        };
+        if let Some((id, entry)) = id.and_then(|place| self.numbered(*node).nth(place)) {
+            return Hit::Answer(self.rrset(id, entry));
+        }
+        match node.kind {
+            NodeKind::Plain => Hit::NoData,
+            NodeKind::Steered => match self.attached(own.node) {
+                Some(Attached::Service(service)) => Hit::Steered(service),
+                Some(Attached::Region(..)) | None => Hit::Walk,
+            },
+            NodeKind::Alias | NodeKind::Cut | NodeKind::Redirect => Hit::Walk,
+        }
+    }
+
+    /// A name without a node of its own.
+    fn miss(&self, sought: &Sought, origin: usize) -> Hit<'_> {
+        let above = (1..origin).find_map(|first| self.tree.suffix(sought, first, origin));
+        let encloser = above.unwrap_or(self.tree.root());
+        let is_clear = self.nodes.get(encloser.node as usize).is_some_and(|node| node.way == Way::Clear);
+        if is_clear && self.tree.child(encloser, b"*").is_none() { Hit::NxDomain } else { Hit::Walk }
     }
 
     /// The A and AAAA records of a name, glue or not: what stands beside NS.
@@ -273,7 +336,10 @@ impl Zone {
 
     pub(super) fn node(&self, name: &Name) -> Option<u32> {
         let depth = name.depth_below(&self.origin)?;
-        (0..depth).rev().try_fold(ROOT, |node, index| self.tree.child(node, name.label(index)))
+        let mut labels = (0..depth).rev();
+        labels
+            .try_fold(self.tree.root(), |at, index| self.tree.child(at, name.label(index)))
+            .map(|at| at.node)
     }
 
     /// What stands at an existing name.
@@ -332,6 +398,10 @@ impl Zone {
     }
 
     fn attached(&self, number: u32) -> Option<Attached> {
+        let node = self.nodes.get(number as usize)?;
+        if node.count == 0 && node.kind == NodeKind::Steered {
+            return self.steered.get(node.first as usize).map(|(_, attached)| *attached);
+        }
         let position = self.steered.binary_search_by_key(&number, |(node, _)| *node).ok()?;
         self.steered.get(position).map(|(_, attached)| *attached)
     }

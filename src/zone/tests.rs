@@ -86,6 +86,12 @@ fn wire(labels: &[&str]) -> Name {
     Name::from_wire(&octets).unwrap()
 }
 
+fn sought(name: &Name) -> Sought {
+    let mut sought = Sought::EMPTY;
+    sought.read(name.octets()).unwrap();
+    sought
+}
+
 fn build(model: &Model) -> Zone {
     let mut builder = ZoneBuilder::new(&wire(&[]));
     for ((owner, rtype), number) in &model.rrsets {
@@ -163,6 +169,26 @@ proptest! {
         for (name, rtype) in questions {
             let expected = model.lookup(&name, rtype);
             prop_assert_eq!(said(zone.lookup(&wire(&name), rtype)), expected, "{:?} {}", name, rtype);
+            if rtype == Rtype::DS {
+                continue;
+            }
+            let sought = sought(&wire(&name));
+            let expected = match zone.hit(&sought, rtype) {
+                // Only what leads elsewhere, and what stands for another name, takes a walk.
+                Hit::Walk => {
+                    let walks = |rtype| model.rrsets.keys().any(|key| key.1 == rtype);
+                    let stars = model.rrsets.keys().map(|key| &key.0).chain(model.steered.keys());
+                    let stars = stars.filter(|owner| owner.contains(&"*")).count();
+                    let walks = [Rtype::CNAME, Rtype::NS, Rtype::DNAME].into_iter().any(walks);
+                    prop_assert!(walks || stars > 0, "{:?} {}", name, rtype);
+                    continue;
+                }
+                Hit::Answer(rrset) => Said::Answer(rrset.rdata().next().unwrap()[0]),
+                Hit::Steered(service) => Said::Steered(service.0),
+                Hit::NoData => Said::NoData,
+                Hit::NxDomain => Said::NxDomain,
+            };
+            prop_assert_eq!(model.lookup(&name, rtype), expected, "{:?} {}", name, rtype);
         }
     }
 }
@@ -185,6 +211,12 @@ fn the_catalog_finds_the_longest_origin() {
     assert!(catalog.find(ClientClass::DEFAULT, &Name::from_wire(b"\x00").unwrap()).is_none());
     let root = Catalog::new(vec![ZoneBuilder::new(&Name::from_wire(b"\x00").unwrap()).build()]);
     assert!(root.find(ClientClass::DEFAULT, &wire(&["a"])).is_some());
+    for labels in [&[][..], &["a"], &["b", "a"], &["c", "b", "a"], &["z", "x", "c", "b", "a"], &["x"]] {
+        let sought = sought(&wire(labels));
+        let found = |(id, _): (crate::ids::ZoneId, &Zone)| id.0;
+        assert_eq!(catalog.find_sought(ClientClass::DEFAULT, &sought).map(found), find(labels));
+        assert_eq!(root.find_sought(ClientClass::DEFAULT, &sought).map(found), Some(0));
+    }
     assert!(Catalog::new(Vec::new()).find(ClientClass::DEFAULT, &wire(&["a"])).is_none());
 }
 

@@ -66,7 +66,7 @@ impl Zone {
     /// zone are matched, from the origin down.
     pub fn counterpart(&self, parent: NodeId, other: &Zone, node: NodeId) -> Option<NodeId> {
         let (_, label) = other.tree.place(node.0)?;
-        self.tree.child(parent.0, label).map(NodeId)
+        self.tree.child(self.tree.at(parent.0), label).map(|at| NodeId(at.node))
     }
 
     /// Whether anything is at a node, and not only below it.
