@@ -8,17 +8,22 @@
 //!
 //!     cargo run --release --example tcp_figures -- hold --meridian target/release/meridian
 //!
-//! Opens many idle connections from many addresses of 127.0.0.0/8 and says what each costs the server, then what is done
-//! to it that is not kind, with what becomes of others' queries meanwhile.
+//! Opens many idle connections from many addresses of 127.0.0.0/8 and says what each costs the server.
+//!
+//!     cargo run --release --example tcp_figures -- attack --meridian target/release/meridian
+//!
+//! Does to it what is not kind, and says what becomes of the queries of well-behaved clients at other addresses, that ask as
+//! much as 80 % of what it can answer.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a program that measures")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
@@ -30,6 +35,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const NAMES: u32 = 1000;
 const ZONE: &str = "bench.example";
+/// Descriptors that we should like to have.
+const DESCRIPTORS: u64 = 1 << 16;
 /// How long anything may take that ends.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What the load generator asks of the kernel for each connection.
@@ -45,8 +52,13 @@ struct Arguments {
 enum What {
     /// Queries per second and CPU time per query, of all servers
     Compare(Compare),
-    /// Idle connections and hostile ones, of meridian
+    /// Idle connections, of meridian
     Hold(Hold),
+    /// Hostile connections beside well-behaved ones, of meridian
+    Attack(Attack),
+    /// One kind of hostility, as `attack` starts it
+    #[command(hide = true)]
+    Hostile(Hostile),
     /// Asks a server that runs already
     Load(Load),
 }
@@ -79,6 +91,24 @@ struct Hold {
 }
 
 #[derive(Args)]
+struct Attack {
+    #[arg(long)]
+    meridian: PathBuf,
+    #[arg(long, default_value_t = 6.0)]
+    seconds: f64,
+    /// Of what the server can answer, what the well-behaved ask
+    #[arg(long, default_value_t = 0.8)]
+    part: f64,
+}
+
+#[derive(Args)]
+struct Hostile {
+    kind: String,
+    server: SocketAddr,
+    seconds: f64,
+}
+
+#[derive(Args)]
 struct Load {
     server: SocketAddr,
     /// The server's process
@@ -92,10 +122,18 @@ struct Load {
 
 fn main() -> Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    // More than the system gives is for root alone, who may take it.
+    setrlimit(Resource::RLIMIT_NOFILE, most.max(DESCRIPTORS), most.max(DESCRIPTORS))
+        .or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, most, most))?;
     match Arguments::parse().what {
         What::Compare(arguments) => compare(&arguments),
         What::Hold(arguments) => hold(&arguments),
+        What::Attack(arguments) => attack(&arguments),
+        What::Hostile(arguments) => {
+            let until = Instant::now() + Duration::from_secs_f64(arguments.seconds);
+            println!("{}", hostility(&arguments.kind, arguments.server, until));
+            Ok(())
+        }
         What::Load(arguments) => {
             let before = cpu_time(arguments.process)?;
             let outcome = load(arguments.server, &shape(&arguments.shape)?, arguments.seconds)?;
@@ -480,7 +518,13 @@ fn compare(arguments: &Compare) -> Result<()> {
         for turn in 0..servers.len() {
             let index = (turn + round) % servers.len();
             let (name, program) = &servers[index];
-            let server = Server::start(name, program, &folder.join(name), 20_553 + index as u16, "")?;
+            let server = Server::start(
+                name,
+                program,
+                &folder.join(name),
+                20_553 + index as u16,
+                "tcp_connections_per_client = 1000",
+            )?;
             for (number, shape) in shapes.iter().enumerate() {
                 load(server.address, shape, 0.1)?;
                 let before = cpu_time(server.id())?;
@@ -527,7 +571,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn hold(arguments: &Hold) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("tcp-figures-{}", std::process::id()));
     let settings = format!(
-        "tcp_connections = {}\ntcp_connections_per_client = 200\ntcp_idle_timeout = \"2m\"\n",
+        "tcp_connections = {}\ntcp_connections_per_client = 200\ntcp_idle_timeout = \"10m\"\n",
         arguments.connections * 3 / 2
     );
     let server = Server::start("meridian", &arguments.meridian, &folder, 20_553, &settings)?;
@@ -581,6 +625,248 @@ fn hold(arguments: &Hold) -> Result<()> {
     drop(server);
     std::fs::remove_dir_all(&folder)?;
     Ok(())
+}
+
+/// Asks so many queries a second, whatever comes back; says which part was answered, with the latencies.
+fn paced(server: SocketAddr, shape: &Shape, rate: f64, seconds: f64) -> Result<(f64, Outcome)> {
+    let epoll = Epoll::new(EpollCreateFlags::empty())?;
+    let mut flows = Vec::new();
+    for number in 0..shape.connections {
+        let flow = Flow::open(server, shape.from.map(|first| source(first + number as u16)))?;
+        epoll.add(&flow.stream, EpollEvent::new(EpollFlags::EPOLLIN, number as u64))?;
+        flows.push(flow);
+    }
+    let (mut outcome, mut buffer) = (Outcome::default(), vec![0; READ_OCTETS]);
+    let (mut due, mut turn) = (0_u64, 0);
+    let begun = Instant::now();
+    let mut events = [EpollEvent::empty(); 64];
+    // What is asked last has its time too.
+    while begun.elapsed().as_secs_f64() < seconds + 0.5 {
+        let waiting = flows.iter().any(|flow| !flow.asked.is_empty());
+        if begun.elapsed().as_secs_f64() > seconds && !waiting {
+            break;
+        }
+        let now = Instant::now();
+        let so_far = ((now - begun).as_secs_f64().min(seconds) * rate) as u64;
+        while due < so_far {
+            let count = (so_far - due).min(shape.in_flight as u64);
+            due += count;
+            turn = (turn + 1) % flows.len();
+            let flow = &mut flows[turn];
+            // Who has so many unanswered asks no more: these count as not answered.
+            if flow.asked.len() < 1000 && flow.ask(count as usize, now).is_err() {
+                outcome.broken += 1;
+            }
+        }
+        let told = epoll.wait(&mut events, 1_u16)?;
+        let now = Instant::now();
+        for event in &events[..told] {
+            let flow = &mut flows[event.data() as usize];
+            if flow.take(&mut buffer, now, &mut outcome).is_err() {
+                outcome.broken += 1;
+                *flow = Flow::open(server, shape.from.map(|first| source(first + event.data() as u16)))?;
+                epoll.add(&flow.stream, EpollEvent::new(EpollFlags::EPOLLIN, event.data()))?;
+            }
+        }
+    }
+    outcome.elapsed = Duration::from_secs_f64(seconds);
+    Ok((outcome.answered as f64 / due.max(1) as f64, outcome))
+}
+
+/// Does something to a server until its time has come; says how often.
+fn hostility(kind: &str, server: SocketAddr, until: Instant) -> u64 {
+    match kind {
+        "silent" => silent(server, until),
+        "trickle" => trickle(server, until),
+        "deaf" => deaf(server, until),
+        "churn" => churn(server, until),
+        "garbage" => garbage(server, until),
+        _ => 0,
+    }
+}
+
+fn attack(arguments: &Attack) -> Result<()> {
+    let folder = std::env::temp_dir().join(format!("tcp-figures-{}", std::process::id()));
+    let server = Server::start("meridian", &arguments.meridian, &folder, 20_553, "")?;
+    let kind = Shape { connections: 32, in_flight: 4, from: Some(0xf000) };
+    load(server.address, &kind, 0.5)?;
+    let idle = resident_kib(server.id())?;
+    println!("limits as by default: 10,000 connections, 50 of one address; {idle} KiB resident before");
+    println!(
+        "| hostile | so often | asked by others | answered | latency median, 99 % | connections broken | the server's core | resident at most, KiB |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    let hostilities = [
+        ("nothing", "nothing"),
+        ("silent connections, 400 addresses", "silent"),
+        ("5,000 connections that trickle, 250 addresses", "trickle"),
+        ("400 connections that never read, 40 addresses", "deaf"),
+        ("connections opened, asked on and closed", "churn"),
+        ("garbage on 100 connections", "garbage"),
+    ];
+    for (name, hostility) in hostilities {
+        let rate = load(server.address, &kind, 1.0)?.per_second() * arguments.part;
+        // With what the well-behaved leave of the core: it is not the generator that is to be measured.
+        let hostile = Command::new("nice")
+            .args(["-n", "19"])
+            .arg(std::env::current_exe()?)
+            .args(["hostile", hostility, &server.address.to_string()])
+            .arg((arguments.seconds + 3.0).to_string())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let (ended, before) = (AtomicBool::new(false), cpu_time(server.id())?);
+        let begun = Instant::now();
+        std::thread::scope(|scope| -> Result<()> {
+            let watching = scope.spawn(|| {
+                let mut most = 0;
+                while !ended.load(Ordering::Relaxed) {
+                    most = most.max(resident_kib(server.id()).unwrap_or(0));
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                most
+            });
+            // The attack is under way by then.
+            std::thread::sleep(Duration::from_secs(2));
+            let outcome = paced(server.address, &kind, rate, arguments.seconds);
+            ended.store(true, Ordering::Relaxed);
+            let used = (cpu_time(server.id())? - before).as_secs_f64() / begun.elapsed().as_secs_f64();
+            let times = String::from_utf8(hostile.wait_with_output()?.stdout)?;
+            let most = watching.join().map_err(|_| "nobody watched")?;
+            let (answered, outcome) = outcome?;
+            let mut sorted = outcome.latencies_us.clone();
+            sorted.sort_unstable();
+            let at = |part: f64| sorted.get((sorted.len() as f64 * part) as usize).copied().unwrap_or(0);
+            println!(
+                "| {name} | {} | {rate:.0} queries/s | {:.2} % | {} µs, {} µs | {} | {:.0} % | {most} |",
+                times.trim(),
+                answered * 100.0,
+                at(0.5),
+                at(0.99),
+                outcome.broken,
+                used * 100.0
+            );
+            Ok(())
+        })?;
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    println!("afterwards: {} KiB resident", resident_kib(server.id())?);
+    drop(server);
+    std::fs::remove_dir_all(&folder)?;
+    Ok(())
+}
+
+/// The addresses of attackers are others than those of the well-behaved.
+fn hostile_source(number: usize, addresses: usize) -> Ipv4Addr {
+    let [high, low] = ((number % addresses) as u16).to_be_bytes();
+    Ipv4Addr::new(127, 2, high, low)
+}
+
+fn hostile(server: SocketAddr, number: usize, addresses: usize) -> Option<TcpStream> {
+    let stream = connect(server, Some(hostile_source(number, addresses))).ok()?;
+    stream.set_nonblocking(true).ok()?;
+    Some(stream)
+}
+
+/// Opens connections and says nothing; keeps as many as there are descriptors for.
+fn silent(server: SocketAddr, until: Instant) -> u64 {
+    let (mut kept, mut opened) = (VecDeque::new(), 0);
+    while Instant::now() < until {
+        kept.push_back(hostile(server, opened, 400));
+        opened += 1;
+        if kept.len() > 15_000 {
+            kept.pop_front();
+        }
+    }
+    opened as u64
+}
+
+/// Sends an octet of an endless message on each of many connections, again and again.
+fn trickle(server: SocketAddr, until: Instant) -> u64 {
+    let mut kept: Vec<_> = (0..5000).map(|number| hostile(server, number, 250)).collect();
+    let mut sent = 0;
+    while Instant::now() < until {
+        for (number, stream) in kept.iter_mut().enumerate() {
+            let alive = stream.as_mut().is_some_and(|stream| stream.write(&[0xff]).is_ok());
+            if !alive {
+                *stream = hostile(server, number, 250);
+            }
+            sent += 1;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    sent
+}
+
+/// Asks for as long as it is let, and takes nothing.
+fn deaf(server: SocketAddr, until: Instant) -> u64 {
+    let mut queries = Vec::new();
+    (0..500).for_each(|number| query(number, u32::from(number), &mut queries));
+    let mut kept: Vec<_> = (0..400).map(|number| hostile(server, number, 40)).collect();
+    let mut opened = 400;
+    while Instant::now() < until {
+        for (number, stream) in kept.iter_mut().enumerate() {
+            let written = stream.as_mut().map(|stream| stream.write(&queries));
+            let alive = match written {
+                Some(Ok(_)) => true,
+                Some(Err(error)) => error.kind() == io::ErrorKind::WouldBlock,
+                None => false,
+            };
+            if !alive {
+                *stream = hostile(server, number, 40);
+                opened += 1;
+            }
+        }
+        std::thread::yield_now();
+    }
+    opened
+}
+
+/// Opens a connection, asks once, and closes it.
+fn churn(server: SocketAddr, until: Instant) -> u64 {
+    let (mut asked, mut opened, mut buffer) = (Vec::new(), 0, [0; 512]);
+    query(1, 1, &mut asked);
+    while Instant::now() < until {
+        if let Ok(mut stream) = connect(server, Some(hostile_source(opened, 100))) {
+            let _ = stream.set_read_timeout(Some(PATIENCE));
+            let _ = stream.write_all(&asked).and_then(|()| stream.read(&mut buffer));
+        }
+        opened += 1;
+    }
+    opened as u64
+}
+
+/// Sends what is no query, and takes what comes back.
+fn garbage(server: SocketAddr, until: Instant) -> u64 {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut kept: Vec<_> = (0..100).map(|number| hostile(server, number, 20)).collect();
+    let (mut sent, mut buffer) = (0, vec![0; 1 << 16]);
+    while Instant::now() < until {
+        for (number, stream) in kept.iter_mut().enumerate() {
+            let mut messages = Vec::new();
+            for _ in 0..20 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let octets = 12 + (state >> 60) as usize * 4;
+                messages.extend_from_slice(&(octets as u16).to_be_bytes());
+                for _ in 0..octets {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    messages.push((state >> 56) as u8);
+                }
+            }
+            let alive = stream.as_mut().is_some_and(|stream| {
+                let _ = stream.read(&mut buffer);
+                // What is cut off here makes the next message garbage of another kind.
+                match stream.write(&messages) {
+                    Ok(_) => true,
+                    Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+                }
+            });
+            if !alive {
+                *stream = hostile(server, number, 20);
+            }
+            sent += 20;
+        }
+    }
+    sent
 }
 
 fn measured(server: &Server, shape: &Shape) -> Result<(f64, f64)> {

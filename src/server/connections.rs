@@ -25,8 +25,6 @@ type Order = BTreeMap<Standing, Arc<Connection>>;
 const UNHURRIED_QUARTERS: usize = 3;
 /// When all places are taken the idle timeout is this part of what it is otherwise.
 const HURRIED_PART: u32 = 10;
-/// A client with more than so many times its share is the first to make room.
-const SHARES_MAX: usize = 2;
 
 /// All open connections.
 pub struct Connections {
@@ -88,8 +86,8 @@ impl Connections {
     }
 
     /// Gives a connection its place. Where the client has too many, its own longest idle one goes. Where there are
-    /// too many in all, it is the longest idle one of a client that has far more than its share, or else the longest
-    /// idle of all: so silent and dripping clients wait for nobody but themselves. A message in parts does not count
+    /// too many in all, it is the longest idle one of the client that has most, if that is more than its share, or else
+    /// the longest idle of all: so silent and dripping clients wait for nobody but themselves. A message in parts does not count
     /// as activity until it is whole.
     pub fn admit(self: &Arc<Connections>, address: IpAddr, monotonic: Duration, exit: Exit) -> Admission {
         let client = client_of(address);
@@ -210,7 +208,7 @@ impl Table {
         // Whoever makes room makes it for one more.
         let share = self.all.len().div_ceil(self.clients.len() + 1);
         match self.several.last() {
-            Some(&(several, client)) if several > SHARES_MAX * share => self.longest_idle_of(client),
+            Some(&(several, client)) if several > share => self.longest_idle_of(client),
             _ => longest_idle(&mut self.all, |connection| &connection.among_all_us),
         }
     }
@@ -357,22 +355,21 @@ mod tests {
     }
 
     #[test]
-    fn who_has_more_than_twice_its_share_is_the_first_to_go() {
+    fn who_has_most_and_more_than_its_share_is_the_first_to_go() {
         let connections = connections(12, 10);
         let honest = (1..=2).map(|last| at(&connections, &format!("192.0.2.{last}"), last).place);
         let honest = honest.collect::<Vec<_>>();
         let greedy = (1..=10).map(|second| at(&connections, "198.51.100.1", 10 + second).place);
         let greedy = greedy.collect::<Vec<_>>();
-        // Nobody of the greedy client's is idle for as long as the others.
-        let late = at(&connections, "203.0.113.1", 30).place;
-        assert!(honest.iter().all(|place| !is_shed(place)));
-        assert_eq!(greedy.iter().map(is_shed).filter(|shed| *shed).count(), 1);
-        assert!(!is_shed(&late));
-        // With eight of twelve it is within twice the share of four clients' places.
-        let more = (2..=9).map(|last| at(&connections, &format!("203.0.113.{last}"), 30 + last).place);
-        let more = more.collect::<Vec<_>>();
-        assert!(more.iter().all(|place| !is_shed(place)));
-        assert!(honest.iter().any(is_shed), "among equals the longest idle one goes");
+        // Nobody of the greedy client's is idle for as long as the honest ones.
+        let late = (1..=8).map(|last| at(&connections, &format!("203.0.113.{last}"), 30 + last).place);
+        let late = late.collect::<Vec<_>>();
+        let shed = greedy.iter().map(is_shed).collect::<Vec<_>>();
+        assert_eq!(shed, [true, true, true, true, true, true, true, true, false, false]);
+        assert!(honest.iter().chain(&late).all(|place| !is_shed(place)));
+        // Among equals it is who has been idle for longest.
+        let last = at(&connections, "203.0.113.9", 50).place;
+        assert!(is_shed(&honest[0]) && !is_shed(&last) && !is_shed(&greedy[8]));
         assert_eq!(connections.open(), 12);
     }
 

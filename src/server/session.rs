@@ -22,7 +22,7 @@ pub const MESSAGE_OCTETS_MAX: usize = u16::MAX as usize;
 const READ_OCTETS: usize = 64 << 10;
 /// Replies gathered before they are sent; what a client that pipelines without reading can make us hold,
 /// but for one more message.
-pub const REPLIES_OCTETS_MAX: usize = 32 << 10;
+pub const REPLIES_OCTETS_MAX: usize = 16 << 10;
 /// Reads at a stop: what was received is answered, and who always has more is not waited for.
 const LAST_READS_MAX: usize = 64;
 /// What a connection may hold beside its session as long as it likes: a query in parts, or the replies to a few.

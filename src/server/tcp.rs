@@ -53,7 +53,7 @@ const SWEEPS: u32 = 8;
 const SWEEP_LEAST: Duration = Duration::from_millis(10);
 const SWEEP_MOST: Duration = Duration::from_millis(500);
 /// What all connections of a thread may hold, but for a little each: messages in parts, replies that are not taken.
-const HELD_OCTETS_MAX: usize = 16 << 20;
+const HELD_OCTETS_MAX: usize = 4 << 20;
 /// A connection goes to the thread that has this many fewer than who has accepted it.
 const LOAD_DIFFERENCE_MAX: usize = 8;
 
