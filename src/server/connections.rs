@@ -367,9 +367,12 @@ mod tests {
         let shed = greedy.iter().map(is_shed).collect::<Vec<_>>();
         assert_eq!(shed, [true, true, true, true, true, true, true, true, false, false]);
         assert!(honest.iter().chain(&late).all(|place| !is_shed(place)));
+        let ninth = at(&connections, "203.0.113.9", 50).place;
+        assert!(is_shed(&greedy[8]));
         // Among equals it is who has been idle for longest.
-        let last = at(&connections, "203.0.113.9", 50).place;
-        assert!(is_shed(&honest[0]) && !is_shed(&last) && !is_shed(&greedy[8]));
+        let tenth = at(&connections, "203.0.113.10", 51).place;
+        assert!(is_shed(&honest[0]));
+        assert!([&ninth, &tenth, &greedy[9], &honest[1]].iter().all(|place| !is_shed(place)));
         assert_eq!(connections.open(), 12);
     }
 
