@@ -15,7 +15,7 @@ static DRAWN: OnceLock<Secret> = OnceLock::new();
 /// The protection that a configuration asks for. Counts of sources go on where the rates are those of before.
 pub fn protection(config: &Config, earlier: Option<&Arc<Limiter>>) -> Protection {
     let cookies = config.cookies.enabled.then(|| {
-        let own = config.cookies.secret.unwrap_or_else(|| *DRAWN.get_or_init(drawn));
+        let own = config.cookies.secret.unwrap_or_else(|| *DRAWN.get_or_init(told));
         Secrets::new(own, &config.cookies.accepted)
     });
     let limiter = config.rate_limit.as_ref().map(|rates| match earlier {
@@ -25,7 +25,8 @@ pub fn protection(config: &Config, earlier: Option<&Arc<Limiter>>) -> Protection
     Protection { cookies, limiter, udp_payload_unproven_max: config.server.udp_payload_unproven_max }
 }
 
-fn drawn() -> Secret {
+fn told() -> Secret {
+    tracing::info!("no cookies.secret: one was drawn, and other servers do not know it");
     Secret((u128::from(chance()) << 64 | u128::from(chance())).to_be_bytes())
 }
 
