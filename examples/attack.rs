@@ -11,7 +11,6 @@
 use std::error::Error;
 use std::io::{IoSlice, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
+use socket2::{MsgHdr, SockAddr, SockRef};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -160,7 +159,7 @@ fn flood(
     shot: &(dyn Fn(&mut Chance) -> Shot + Sync),
 ) -> Result<u64> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
-    let to = SockaddrIn::from(server);
+    let to = SockAddr::from(server);
     let (mut chance, begun, mut sent) = (Chance(server.port().into()), Instant::now(), 0_u64);
     let mut scratch = [0; 2048];
     socket.set_nonblocking(true)?;
@@ -175,24 +174,30 @@ fn flood(
                 Source::Any => Ipv4Addr::from(0x7f00_0000 | chance.draw() as u32 & 0x007f_ffff),
                 Source::One(source) => source,
             };
-            let from = libc::in_pktinfo {
-                ipi_ifindex: 0,
-                ipi_spec_dst: libc::in_addr { s_addr: u32::from(source).to_be() },
-                ipi_addr: libc::in_addr { s_addr: 0 },
-            };
+            let buffers = [IoSlice::new(&shot.packet)];
+            let control = leaving_from(source);
+            let message = MsgHdr::new().with_addr(&to).with_buffers(&buffers).with_control(&control);
             // A full buffer is the attacker's own loss.
-            let _ = sendmsg(
-                socket.as_raw_fd(),
-                &[IoSlice::new(&shot.packet)],
-                &[ControlMessage::Ipv4PacketInfo(&from)],
-                MsgFlags::empty(),
-                Some(&to),
-            );
+            let _ = SockRef::from(&socket).sendmsg(&message, 0);
             sent += 1;
         }
         while socket.recv(&mut scratch).is_ok() {}
     }
     Ok(sent)
+}
+
+/// A control message that has a datagram leave from this address: `cmsghdr` and behind it `in_pktinfo` (ip(7)).
+fn leaving_from(source: Ipv4Addr) -> Vec<u8> {
+    const IP_PKTINFO: i32 = 8;
+    let head = size_of::<usize>() + 2 * size_of::<i32>();
+    let mut control = (head + 12).to_ne_bytes().to_vec();
+    control.extend(0_i32.to_ne_bytes());
+    control.extend(IP_PKTINFO.to_ne_bytes());
+    control.extend(0_i32.to_ne_bytes());
+    control.extend(source.octets());
+    control.extend([0; 4]);
+    control.resize(control.len().next_multiple_of(size_of::<usize>()), 0);
+    control
 }
 
 /// Clients that ask now and then, and wait for their answers.
@@ -266,8 +271,9 @@ struct Server {
 
 impl Server {
     fn start(meridian: &str) -> Result<Server> {
-        let (dns, control) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
-        let (dns, control) = (dns.local_addr()?.port(), control.local_addr()?.port());
+        // Closed again at once: the server opens them.
+        let port = || Ok::<u16, std::io::Error>(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port());
+        let (dns, control) = (port()?, port()?);
         let folder = std::env::temp_dir().join(format!("meridian-attack-{}", std::process::id()));
         std::fs::create_dir_all(folder.join("zones"))?;
         std::fs::write(

@@ -44,7 +44,7 @@ fn corpora_replayed_as_traffic_leave_others_alone() {
     use std::time::Duration;
 
     use meridian::dnssec::{OnlineLimits, OnlineSignatures};
-    use meridian::limit::{Admission, Limiter, Rates};
+    use meridian::limit::{Limiter, Rates};
     use meridian::now::Now;
     use meridian::respond::{Asked, DropReason, Outcome, Transport, respond};
     use meridian::zone::ClientClass;
@@ -57,7 +57,8 @@ fn corpora_replayed_as_traffic_leave_others_alone() {
     let view = checks::world::view();
     let (mut buffer, mut online) = (vec![0; 4096], OnlineSignatures::new(OnlineLimits::NONE, [0; 16]));
     let mut ask = |source: Ipv4Addr, packet: &[u8], milliseconds: u64| {
-        let now = Now { monotonic: Duration::from_millis(milliseconds), wall: Duration::from_secs(1_800_000_000) };
+        let now =
+            Now { monotonic: Duration::from_millis(milliseconds), wall: Duration::from_secs(1_800_000_000) };
         let source = IpAddr::V4(source);
         let asked = Asked {
             source,
@@ -88,7 +89,8 @@ fn corpora_replayed_as_traffic_leave_others_alone() {
             ask(forged, &corpus[(state >> 20) as usize % corpus.len()], millisecond);
             let name = question(&format!("n{millisecond}-{number}"));
             flooded += 1;
-            flood_answered += u64::from(ask(Ipv4Addr::new(198, 51, 100, 1), &name, millisecond) == Some(true));
+            flood_answered +=
+                u64::from(ask(Ipv4Addr::new(198, 51, 100, 1), &name, millisecond) == Some(true));
         }
         // A hundred clients, ten queries a second each.
         let client = Ipv4Addr::from(0xc800_0001 + (millisecond % 100) as u32 * 0x4000);

@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ipnet::IpNet;
 
 use crate::now::Now;
-use table::{Buckets, Decay, LEVEL_MAX, Place, Word};
+use table::{Buckets, Decay, LEVEL_MAX, Word};
 
 /// A tier: the networks of one prefix length.
 struct Tier {
@@ -164,19 +164,21 @@ impl Limiter {
 
     #[inline(never)]
     fn admit_v4(&self, address: u32, tick: u16, widest: &AtomicU64, level: u32) -> Admission {
-        let mut counted = Counted::default();
         let [limit, finer @ ..] = &self.limits_v4;
         if level + self.price > *limit {
             return self.refuse(IpAddr::V4(address.into()));
         }
-        counted.push(widest, Word::new(0, tick, level + self.price));
+        let mut counted = Counted::new(widest, Word::new(0, tick, level + self.price));
         for (tier, limit) in TIERS_V4.iter().skip(1).zip(finer) {
-            let prefix = address >> (32 - tier.prefix_length);
-            let place = self.buckets.place((u64::from(prefix), 0), tier.prefix_length);
-            match self.count(place, tick, *limit, &mut counted) {
-                Step::Open => {}
-                Step::Closed => break,
-                Step::Full => return self.refuse(IpAddr::V4(address.into())),
+            let prefix = u64::from(address >> (32 - tier.prefix_length));
+            let place = self.buckets.place((0, prefix), tier.prefix_length);
+            let (entry, level) = place.find(&self.decay, tick);
+            if level + self.price > *limit {
+                return self.refuse(IpAddr::V4(address.into()));
+            }
+            counted.push(entry, Word::new(place.tag, tick, level + self.price));
+            if level < self.opened_at {
+                break;
             }
         }
         counted.store();
@@ -185,31 +187,31 @@ impl Limiter {
 
     fn admit_v6(&self, address: Ipv6Addr, tick: u16) -> Admission {
         let bits = u128::from(address);
-        let mut counted = Counted::default();
+        let (high, low) = ((bits >> 64) as u64, bits as u64);
+        let mut counted: Option<Counted<'_>> = None;
         for (tier, limit) in TIERS_V6.iter().zip(&self.limits_v6) {
-            let prefix = bits >> (128 - tier.prefix_length) as u32;
-            // Prefixes up to 64 bits fit one half.
-            let halves = ((prefix >> 64) as u64, prefix as u64);
-            let place = self.buckets.place(halves, 128 | tier.prefix_length);
-            match self.count(place, tick, *limit, &mut counted) {
-                Step::Open => {}
-                Step::Closed => break,
-                Step::Full => return self.refuse(IpAddr::V6(address)),
+            let prefix = match tier.prefix_length {
+                length @ ..=64 => (0, high >> (64 - length)),
+                _ => (high, low),
+            };
+            let place = self.buckets.place(prefix, 128 | tier.prefix_length);
+            let (entry, level) = place.find(&self.decay, tick);
+            if level + self.price > *limit {
+                return self.refuse(IpAddr::V6(address));
+            }
+            let word = Word::new(place.tag, tick, level + self.price);
+            if level < self.opened_at {
+                // In most cases this is the widest tier, and there is nothing else to write.
+                entry.store(word.0, Ordering::Relaxed);
+                break;
+            }
+            match &mut counted {
+                Some(counted) => counted.push(entry, word),
+                None => counted = Some(Counted::new(entry, word)),
             }
         }
-        counted.store();
+        counted.iter().for_each(Counted::store);
         Admission::Within
-    }
-
-    /// Looks at one network; what it would count is noted.
-    #[inline]
-    fn count<'l>(&'l self, place: Place<'l>, tick: u16, limit: u32, counted: &mut Counted<'l>) -> Step {
-        let (entry, level) = place.find(&self.decay, tick);
-        if level + self.price > limit {
-            return Step::Full;
-        }
-        counted.push(entry, Word::new(place.tag, tick, level + self.price));
-        if level < self.opened_at { Step::Closed } else { Step::Open }
     }
 
     #[cold]
@@ -236,35 +238,30 @@ impl std::fmt::Debug for Limiter {
     }
 }
 
-/// What is found in one tier.
-enum Step {
-    /// It has counted enough for the next finer tier to be looked at.
-    Open,
-    /// Nothing inside can be near its limit.
-    Closed,
-    /// It is at its limit.
-    Full,
-}
-
 /// What is written once every tier has been found within its limit.
-#[derive(Default)]
 struct Counted<'l> {
-    entries: [Option<(&'l AtomicU64, Word)>; TIERS_MAX],
+    entries: [&'l AtomicU64; TIERS_MAX],
+    words: [Word; TIERS_MAX],
     used: usize,
 }
 
 impl<'l> Counted<'l> {
     #[inline]
+    fn new(entry: &'l AtomicU64, word: Word) -> Counted<'l> {
+        Counted { entries: [entry; TIERS_MAX], words: [word; TIERS_MAX], used: 1 }
+    }
+
+    #[inline]
     fn push(&mut self, entry: &'l AtomicU64, word: Word) {
-        if let Some(place) = self.entries.get_mut(self.used) {
-            *place = Some((entry, word));
+        if let (Some(to), Some(place)) = (self.entries.get_mut(self.used), self.words.get_mut(self.used)) {
+            (*to, *place) = (entry, word);
             self.used += 1;
         }
     }
 
     #[inline]
     fn store(&self) {
-        for (entry, word) in self.entries.iter().map_while(Option::as_ref) {
+        for (entry, word) in self.entries.iter().zip(&self.words).take(self.used) {
             entry.store(word.0, Ordering::Relaxed);
         }
     }

@@ -49,11 +49,14 @@ enum Way {
 const WAYS: [Way; 4] = [Way::Plain, Way::Edns, Way::Dnssec, Way::Cookie];
 
 fn zone() -> String {
-    let mut zone = "$TTL 60\n@ SOA ns1 hostmaster 1 7200 3600 1209600 60\n@ NS ns1\n@ NS ns2\nns1 A 192.0.2.1\n\
+    let mut zone =
+        "$TTL 60\n@ SOA ns1 hostmaster 1 7200 3600 1209600 60\n@ NS ns1\n@ NS ns2\nns1 A 192.0.2.1\n\
         ns2 A 192.0.2.2\nwww A 192.0.2.80\n"
-        .to_owned();
+            .to_owned();
     for number in 0..8 {
-        zone += &format!("@ MX 10 mx{number}\nmx{number} A 192.0.2.{number}\nmx{number} AAAA 2001:db8::{number}\n");
+        zone += &format!(
+            "@ MX 10 mx{number}\nmx{number} A 192.0.2.{number}\nmx{number} AAAA 2001:db8::{number}\n"
+        );
     }
     for number in 0..4 {
         zone += &format!("child NS ns{number}.child\nns{number}.child A 198.51.100.{number}\n");
@@ -118,7 +121,7 @@ fn views(cap: u16) -> Vec<(&'static str, View)> {
         let view = match denial {
             None => view,
             Some(denial) => {
-                let keys = [ecdsa(KeyUse::Ksk), ecdsa(KeyUse::Zsk)];
+                let keys = [ecdsa(KeyUse::SignsKeys), ecdsa(KeyUse::SignsZone)];
                 let signed = sign(&view, &keys, denial, None);
                 view.with_signed(&[Some(signed)])
             }
@@ -172,7 +175,10 @@ fn no_answer_is_larger_than_what_is_set_nor_beyond_a_limit_than_what_was_sent() 
                     assert!(octets <= set, "{name} {rtype} {way:?} {view_name}: {octets} of {set}");
                     let limited = answered(&view, &packet, Admission::Slip);
                     let more = if way == Way::Cookie { 16 } else { 0 };
-                    assert!(limited > 0 && limited <= packet.len() + more, "{name} {rtype} {way:?}: {limited}");
+                    assert!(
+                        limited > 0 && limited <= packet.len() + more,
+                        "{name} {rtype} {way:?}: {limited}"
+                    );
                 }
             }
         }
