@@ -372,3 +372,40 @@ fn no_signed_answer_allocates() {
     }
     assert!(signed > 1000 && online.counts.found > 100, "{signed} {:?}", online.counts);
 }
+
+#[test]
+fn no_limit_and_no_cookie_allocates() {
+    use meridian::cookie::{Secret, Secrets};
+    use meridian::limit::{Limiter, Rates};
+
+    let view = view();
+    let mut snapshot = (*view.snapshot).clone();
+    snapshot.responder.protection.cookies = Some(Secrets::new(Secret([7; 16]), &[Secret([8; 16])]));
+    let view = View::new(snapshot.into(), view.health.clone(), view.calendar.clone(), None);
+    let limiter = Limiter::new(Rates { rate: 10, burst: 20, slip: 2, exempt: Vec::new() }, [3, 5]);
+    let now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
+    let client = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+    let packets = [
+        query("near.example.com", 1, None),
+        query("near.example.com", 1, Some(&client)),
+        query("near.example.com", 1, Some(&[&[0, 10, 0, 24], &[1; 24][..]].concat())),
+    ];
+    let mut buffer = vec![0; 1232];
+    let mut online = OnlineSignatures::new(OnlineLimits::DEFAULT, [7; 16]);
+    for source in ["192.0.2.7", "2001:db8::7"] {
+        let source: IpAddr = source.parse().unwrap();
+        for time in 0..300 {
+            let before = ALLOCATIONS.get();
+            let asked = Asked {
+                source,
+                transport: Transport::Udp,
+                class: ClientClass::DEFAULT,
+                idle_timeout: None,
+                admission: limiter.admit(source, now),
+            };
+            let packet = &packets[time % packets.len()];
+            let _ = std::hint::black_box(respond(&view, &asked, now, 0, packet, &mut buffer, &mut online));
+            assert_eq!(ALLOCATIONS.get() - before, 0, "{source} {time}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //! answer without signatures: static zones by every kind of denial, steered names in every state of health.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod amplification;
 mod given;
 mod statics;
 mod steered;
