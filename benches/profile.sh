@@ -20,11 +20,13 @@ INFERNO=0.12.8
 peer=${PEER:-meridian} kind=${KIND:-subnet} out=target/bench/profile-${PEER:-meridian}-${KIND:-subnet}
 coproc holding { exec "$load" hold --v4 "$CITY_V4" --v6 "$CITY_V6" --meridian "$meridian" --peer "$peer" \
     --kind "$kind" --seconds 8; }
-read -r process <&"${holding[0]}" || { echo "$peer did not start" >&2; exit 1; }
+# A descriptor of our own: the shell takes its own back when the program has ended.
+exec 3<&"${holding[0]}"
+read -r process <&3 || { echo "$peer did not start" >&2; exit 1; }
 perf record --quiet --event cpu-clock --freq 999 --call-graph dwarf,8192 --pid "$process" \
     --output $out.data -- sleep 5 ||
     { echo "perf may not look at process $process: see /proc/sys/kernel/perf_event_paranoid" >&2; exit 1; }
-cat <&"${holding[0]}"
+cat <&3
 perf script --no-inline --input $out.data 2> /dev/null | $tools/bin/inferno-collapse-perf > $out.folded
 $tools/bin/inferno-flamegraph --title "$peer, $kind" < $out.folded > $out.svg
 rm $out.data
