@@ -395,14 +395,14 @@ impl Worker {
                 match listener.accept() {
                     Ok((stream, source)) => self.admit(stream, source, door, now),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) => match error.raw_os_error() {
-                        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                    Err(error) => {
+                        let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+                        if error.raw_os_error().is_some_and(|code| exhausted.contains(&code)) {
                             return self.close_doors(&error, now.monotonic);
                         }
                         // The connection that was to be accepted is gone already, and the next one is another
                         // matter.
-                        Some(_) | None => {}
-                    },
+                    }
                 }
             }
         }

@@ -174,7 +174,7 @@ impl Catalog {
         let zone_at = self.zone_at.get(usize::from(class.0)).or(self.zone_at.first())?;
         let labels = sought.labels();
         // Only at these are there origins; most catalogs have one depth or two.
-        let mut depths = self.depths & ((2 << labels) - 1);
+        let mut depths = self.depths as u32 & ((2 << labels) - 1);
         while depths != 0 {
             let depth = depths.ilog2() as usize;
             depths ^= 1 << depth;

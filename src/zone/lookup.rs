@@ -298,11 +298,10 @@ impl Zone {
         };
         let Some(own) = own else { return self.miss(sought, origin) };
         let Some(node) = self.nodes.get(own.node as usize) else { return Hit::Walk };
-        let id = match node.way {
-            Way::Clear => self.entries_of(*node).iter().position(|entry| entry.rtype == rtype),
-            Way::Leaves => return Hit::Walk,
-        };
-        if let Some((id, entry)) = id.and_then(|place| self.numbered(*node).nth(place)) {
+        if node.way == Way::Leaves {
+            return Hit::Walk;
+        }
+        if let Some((id, entry)) = self.numbered(*node).find(|(_, entry)| entry.rtype == rtype) {
             return Hit::Answer(self.rrset(id, entry));
         }
         match node.kind {

@@ -94,12 +94,14 @@ impl Sought {
         hash
     }
 
-    /// The first `octets` of the word at `start`, zeros behind them.
+    /// The first `octets` of the word at `start`, zeros behind them. `octets` is at least 1.
     #[inline]
     fn masked(&self, start: usize, octets: usize) -> u64 {
-        let word = self.octets.get(start..).and_then(|octets| octets.first_chunk());
+        let start = start.min(NAME_OCTETS_MAX);
+        let word = self.octets.get(start..start + WORD_OCTETS).and_then(|octets| octets.first_chunk());
         let word = word.map_or(0, |word| u64::from_le_bytes(*word));
-        if octets >= WORD_OCTETS { word } else { word & ((1 << (octets * 8)) - 1) }
+        let behind = (WORD_OCTETS - octets.min(WORD_OCTETS)) * 8;
+        word << behind >> behind
     }
 
     /// The octets it takes up in a message, the root's included.

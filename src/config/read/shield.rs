@@ -19,7 +19,7 @@ pub fn rate_limit(cx: &mut Context, main: &Table) -> Option<Rates> {
     let number = |written: Option<At<i64>>| written.and_then(|at| u32::try_from(at.value).ok());
     let rate = number(table.integer(cx, "rate")).unwrap_or(RATE);
     let written = number(table.integer(cx, "burst"));
-    let burst = written.unwrap_or((rate * 5 / 2).min(BURST_MAX).max(1));
+    let burst = written.unwrap_or((rate * 5 / 2).clamp(1, BURST_MAX));
     if burst < rate.div_ceil(10) {
         let span = table.key_span("burst").unwrap_or(table.span);
         cx.error(

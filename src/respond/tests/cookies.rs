@@ -31,7 +31,7 @@ fn valid() -> String {
 fn check(fixture: &Fixture, question: &str, admission: Admission, expected: &[&str], worth: Option<Worth>) {
     let question = ask(question);
     let asked = Asked { admission, ..question.asked };
-    let got = send(fixture, &asked, &question.packet).ok().expect("a reply");
+    let Ok(got) = send(fixture, &asked, &question.packet) else { panic!("no reply") };
     let lines = lines(&got.octets);
     let valid = valid();
     let shown: Vec<String> = [lines.first(), lines.last()]
