@@ -53,7 +53,8 @@ fn main() -> Result<()> {
     );
     println!("| --- | --- | --- | --- | --- | --- |");
     let one = Source::One(Ipv4Addr::new(127, 1, 2, 3));
-    let attacks: [(&str, f64, &(dyn Fn(&mut Chance) -> Shot + Sync)); 6] = [
+    type Attack<'a> = &'a (dyn Fn(&mut Chance) -> Shot + Sync);
+    let attacks: [(&str, f64, Attack<'_>); 6] = [
         ("none", 0.0, &|chance| ordinary(chance)),
         ("ordinary queries, spoofed sources", SHARE, &|chance| ordinary(chance)),
         ("random subdomains, spoofed sources", SHARE, &|chance| subdomain(chance, Source::Any)),
@@ -168,7 +169,8 @@ fn flood(
         if due <= sent {
             thread::sleep(Duration::from_micros(200));
         }
-        for _ in sent..due.min(sent + 256) {
+        let upto = due.min(sent + 256);
+        while sent < upto {
             let shot = shot(&mut chance);
             let source = match shot.source {
                 Source::Any => Ipv4Addr::from(0x7f00_0000 | chance.draw() as u32 & 0x007f_ffff),

@@ -77,7 +77,7 @@ fn collisions() {
             IpAddr::V6(Ipv6Addr::from(u128::from(high) << 64 | u128::from(chance.draw())))
         });
         measure("IPv6, half a million /32", per_second, |chance| {
-            let high = 0x2000_0000_0000_0000 | chance.draw() % 500_000 << 32;
+            let high = 0x2000_0000_0000_0000 | (chance.draw() % 500_000) << 32;
             IpAddr::V6(Ipv6Addr::from(u128::from(high) << 64 | u128::from(chance.draw() % 4)))
         });
     }
@@ -119,7 +119,7 @@ fn admissions(what: &str, times: u64) {
             "within" => (v4(number % 1000), at(number)),
             // Sixteen networks at the rate of a flood, each address below its limit.
             "open" => (
-                IpAddr::V4(Ipv4Addr::from(((number % 16) << 24 | (number / 16) % 512 << 5) as u32)),
+                IpAddr::V4(Ipv4Addr::from(((number % 16) << 24 | ((number / 16) % 512) << 5) as u32)),
                 at(number / 40),
             ),
             "refused" => (v4(0), at(0)),

@@ -265,7 +265,7 @@ impl Flow {
             match self.asked.remove(&id) {
                 Some((number, asked)) if is_right(message, number) => {
                     outcome.answered += 1;
-                    if outcome.answered % 16 == 0 {
+                    if outcome.answered.is_multiple_of(16) {
                         outcome.latencies_us.push((now - asked).as_micros() as u32);
                     }
                 }
@@ -855,10 +855,9 @@ fn garbage(server: SocketAddr, until: Instant) -> u64 {
             let alive = stream.as_mut().is_some_and(|stream| {
                 let _ = stream.read(&mut buffer);
                 // What is cut off here makes the next message garbage of another kind.
-                match stream.write(&messages) {
-                    Ok(_) => true,
-                    Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-                }
+                stream
+                    .write(&messages)
+                    .map_or_else(|error| error.kind() == io::ErrorKind::WouldBlock, |_| true)
             });
             if !alive {
                 *stream = hostile(server, number, 20);

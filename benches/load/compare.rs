@@ -66,7 +66,7 @@ impl Plan<'_> {
     }
 
     fn takes_part(&self, peer: Peer, round: usize) -> bool {
-        round % SELDOM_ROUNDS == 0 || !self.seldom.contains(&peer)
+        round.is_multiple_of(SELDOM_ROUNDS) || !self.seldom.contains(&peer)
     }
 }
 
