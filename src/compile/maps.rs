@@ -114,9 +114,8 @@ pub fn maps(
         });
         for slot in maps.iter_mut().filter(|map| map.is_none()) {
             *slot = made.next().transpose()?;
+            slot.iter().for_each(|map| locations.keep(map));
         }
-        drop(made);
-        maps.iter().flatten().for_each(|map| locations.keep(map));
     }
     let regions: Vec<Option<Coordinates>> = config.regions.iter().map(|region| region.coordinates).collect();
     Ok(Some(maps.into_iter().flatten().map(|map| (Arc::clone(&map), rtt(&map, &regions))).collect()))

@@ -170,6 +170,8 @@ pub struct Geoip {
     pub asn: Option<(PathBuf, Span)>,
     /// Prefix overrides in RFC 8805 form, as written.
     pub overrides: Option<(PathBuf, Span)>,
+    /// Whether compiled maps are kept in the state folder for the next start (default yes).
+    pub is_cached: bool,
 }
 
 /// `[probes]`

@@ -8,6 +8,8 @@ mod certificates;
 mod command;
 mod entrances;
 mod locations;
+mod maps;
+mod nice;
 mod notify;
 mod operated;
 mod prepare;
@@ -255,6 +257,7 @@ async fn supervise(start: Start) -> io::Result<()> {
         control::spawn(listener, shared)?;
     }
     let exec = helper.map(ExecCommands::new).transpose()?;
+    prepared.keep_maps();
     let (desk, changes) = Desk::new(telemetry.clone());
     let prober = Prober::new(prepared.probe_limits(), exec, observations_sender);
     let supervisor = Supervisor::new(Parts {

@@ -9,7 +9,9 @@ use std::time::SystemTime;
 
 use super::certificates::{self, Readings};
 use super::locations::{EarlierMaps, LocationFiles, Reader};
+use super::maps::{self, Unkept};
 use super::progress::Progress;
+use super::remember;
 use super::secondaries::{Carried, InMemory, carry};
 use super::shield;
 use super::signing::came;
@@ -44,6 +46,8 @@ pub struct Prepared {
     pub carried: Vec<Carried>,
     /// What the location maps were made from.
     files: Arc<LocationFiles>,
+    /// The maps that a next start need not make.
+    unkept: Unkept,
     /// The certificates of the encrypted transports.
     pub certificates: Readings,
     /// What is wrong with them, where that does not keep the rest from being put in force.
@@ -103,7 +107,9 @@ impl Source {
         counter: &mut dyn FnMut(&str, &str) -> CounterId,
         problems: &mut Problems,
     ) -> Option<Prepared> {
-        let mut locations = Reader::new(&self.path, &config.geoip, earlier, sources);
+        let state = remember::place(&config.server.state, &self.path);
+        let cache = maps::cache(state.as_deref(), config.geoip.is_cached);
+        let mut locations = Reader::new(&self.path, &config.geoip, earlier, cache, sources);
         let mut progress = Progress::new("compiling the location map");
         let inputs = Inputs {
             sources,
@@ -121,7 +127,8 @@ impl Source {
         let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         came::warn(&config, &snapshot, since.as_secs() as u32, problems);
         let warnings = config::text(sources, problems, Style::Plain);
-        let files = Arc::new(locations.into_files());
+        let (files, unkept) = locations.into_files();
+        let files = Arc::new(files);
         config.forget_names();
         let (certificates, certificate_problems) = (Readings::default(), String::new());
         let snapshot = Arc::new(snapshot);
@@ -131,6 +138,7 @@ impl Source {
             snapshot,
             warnings,
             files,
+            unkept,
             certificates,
             certificate_problems,
         })
@@ -207,6 +215,11 @@ impl Prepared {
             limiter: self.snapshot.responder.protection.limiter.clone(),
             snapshot: Some(Arc::clone(&self.snapshot)),
         }
+    }
+
+    /// Has the maps kept for a next start: call it when answers no longer wait.
+    pub fn keep_maps(&mut self) {
+        std::mem::take(&mut self.unkept).keep_beside();
     }
 
     /// What its maps were made from, to be asked again.

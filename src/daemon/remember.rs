@@ -11,20 +11,23 @@ use crate::state::{self, Keeper, Kept, Read};
 /// Where the service manager has made a folder for us: systemd's `StateDirectory=`.
 const TOLD_BY: &str = "STATE_DIRECTORY";
 
-/// The folder that the configuration means; `None`: nothing is kept.
+/// The folder that the configuration means; `None`: nothing is kept. What that means is told once, by this.
 pub fn folder(configured: &StateFolder, config: &Path) -> Option<PathBuf> {
+    let folder = place(configured, config);
+    if folder.is_none() && *configured == StateFolder::Told {
+        tracing::warn!("no state folder (server.state): a restart forgets overrides, health and the journal");
+    }
+    folder
+}
+
+/// The same, for who only looks.
+pub fn place(configured: &StateFolder, config: &Path) -> Option<PathBuf> {
     match configured {
         StateFolder::Off => None,
         StateFolder::At(path) => Some(load::beside(config, path)),
         StateFolder::Told => {
             let told = std::env::var(TOLD_BY).unwrap_or_default();
-            let first = told.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from);
-            if first.is_none() {
-                tracing::warn!(
-                    "no state folder (server.state): a restart forgets overrides, health and the journal"
-                );
-            }
-            first
+            told.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)
         }
     }
 }

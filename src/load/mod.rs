@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config, FileId, Problem, Problems, Severity, SourceFile, Sources};
 
+mod digest;
 mod included;
 
 #[cfg(test)]
 mod tests;
+
+pub use digest::{Digest, digest_of_file, digest_of_octets};
 
 /// The main file: a thousand times what people write.
 pub const CONFIG_OCTETS_MAX: u64 = 16 << 20;

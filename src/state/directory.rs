@@ -9,7 +9,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::User;
 
 /// Its owner alone: what is in it decides where traffic goes.
-const DIRECTORY_MODE: u32 = 0o700;
+pub(super) const DIRECTORY_MODE: u32 = 0o700;
 /// Files likewise.
 pub const FILE_MODE: u32 = 0o600;
 

@@ -9,6 +9,7 @@
 
 mod encrypted;
 mod kept;
+mod maps;
 mod operated;
 mod secondary;
 mod signed;

@@ -241,7 +241,9 @@ pub fn control(cx: &mut Context, main: &Table) -> Control {
 /// `[geoip]`
 pub fn geoip(cx: &mut Context, main: &Table) -> Geoip {
     let table = main.get("geoip").and_then(|value| Table::open(cx, value, &GEOIP, None));
-    let Some(table) = table else { return Geoip { database: Vec::new(), asn: None, overrides: None } };
+    let Some(table) = table else {
+        return Geoip { database: Vec::new(), asn: None, overrides: None, is_cached: true };
+    };
     if let (Some(first), Some(second)) = (table.key_span("database"), table.key_span("city")) {
         cx.error(second, "[geoip] has both `database` and `city`", "they mean the same: keep `database`");
         cx.also(first, "the other one");
@@ -251,6 +253,7 @@ pub fn geoip(cx: &mut Context, main: &Table) -> Geoip {
         database: databases(cx, &table, key),
         asn: file(cx, &table, "asn"),
         overrides: file(cx, &table, "overrides"),
+        is_cached: table.flag(cx, "cache").unwrap_or(true),
     }
 }
 

@@ -394,6 +394,12 @@ pub static GEOIP: Shape = Shape {
             "none",
             "A CSV file of prefixes and their places (RFC 8805), which wins over the databases.",
         ),
+        optional(
+            "cache",
+            Kind::Flag,
+            "true",
+            "Whether the map compiled from them is kept in the state folder, so that the next start need not compile it.",
+        ),
     ],
     exactly_one: &[],
 };

@@ -144,6 +144,7 @@ impl Supervisor {
             tracing::error!("{}", prepared.certificate_problems.trim_end());
         }
         self.certificates.take_over(&prepared.certificates);
+        prepared.keep_maps();
         self.prepared = prepared;
         // What waited was for the numbers of the old generation; it is in memory, and laid again.
         self.replacements.clear();
