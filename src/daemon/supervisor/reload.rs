@@ -1,12 +1,14 @@
 //! A new configuration: read elsewhere, judged against the one in force, put in its place or refused
 //! (T1).
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::{Ready, Supervisor, held, make_ready};
 use crate::daemon::command::{ReloadRequest, Reloaded};
+use crate::daemon::nice::give_way;
 use crate::daemon::prepare::{Refused, needs_restart};
 use crate::daemon::secondaries::Carried;
 use crate::daemon::signing::Signing;
@@ -60,20 +62,28 @@ impl Supervisor {
         let sender = self.inputs.compiled_sender.clone();
         let (signing, now) = (Arc::clone(&self.signing), self.clock.now());
         let (memory, store) = (self.secondaries.in_memory(), self.refresher.store().cloned());
-        tokio::spawn(async move {
-            let compiling = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Handle::current();
+        let work = move || {
+            let _inside = runtime.enter();
+            give_way();
+            let reading = AssertUnwindSafe(|| {
                 let mut counter = |service: &str, endpoint: &str| telemetry.counter(service, endpoint);
                 let mut prepared = source.read(generation, &earlier, &mut counter).outcome()?;
                 prepared.carry_zones(&memory, store.as_ref());
                 make_ready(prepared, &source, &signing, now)
             });
-            let compiled = match compiling.await {
+            let compiled = match catch_unwind(reading) {
                 Ok(compiled) => compiled.map(Box::new),
                 Err(_) => Err(Refused { problems: "reading the configuration panicked".to_owned() }),
             };
             // Fails only when the supervisor is gone.
-            let _ = sender.send(compiled).await;
-        });
+            let _ = sender.blocking_send(compiled);
+        };
+        // A thread of its own: what has given way to others once cannot be lent to somebody else's work.
+        if let Err(error) = std::thread::Builder::new().name("reload".to_owned()).spawn(work) {
+            let problems = format!("error: there is no thread to read the configuration on: {error}\n");
+            self.finish_reload(Err(Refused { problems }));
+        }
     }
 
     pub(super) fn finish_reload(&mut self, compiled: Result<Box<Ready>, Refused>) {
