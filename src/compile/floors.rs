@@ -53,7 +53,7 @@ pub fn shares(floored: &Snapshot, plain: &Snapshot) -> Vec<FloorShare> {
 struct Kinds(HashMap<Vec<(RegionId, u64)>, u16>);
 
 /// Stands for the unknown location.
-const UNKNOWN: u16 = u16::MAX;
+const UNKNOWN: u16 = 0;
 
 impl Kinds {
     /// The map folded by the regions of its healthy decisions; unknown places are apart.
@@ -94,7 +94,8 @@ impl Kinds {
         }
         // Millionths: what rounding makes of equal shares is equal.
         let rounded = regions.into_iter().map(|(region, share)| (region, (share * 1e6).round() as u64));
-        let next = self.0.len().min(usize::from(UNKNOWN - 1)) as u16;
+        // More kinds than numbers are not told apart.
+        let next = (1 + self.0.len()).min(usize::from(Fold::DECISIONS_MAX) - 1) as u16;
         *self.0.entry(rounded.collect()).or_insert(next)
     }
 }
