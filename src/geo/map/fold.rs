@@ -175,36 +175,16 @@ impl Fold {
         }
     }
 
-    /// Widens a find over the neighbouring runs of its colour, to an aligned block of half-octets.
-    ///
-    /// The block can have so many free bits as are below the first in which the half-octet differs from the
-    /// nearest one of another colour. Of the two neighbours of what is known to be of the colour, the one that
-    /// a smaller block takes in is looked at first: so no more are looked at than must be.
-    #[inline]
+    /// Widens a find over the neighbouring runs of its colour, to an aligned block of half-octets. No more of them
+    /// are looked at than a block takes in that is too large.
+    #[inline(always)]
     fn widen(&self, map: &LocationMap, position: Position<'_>) -> Found {
         let Position { node, run, half, depth, colour } = position;
-        let (mut left, mut right) = (run, run);
-        let mut around = node.around(half);
+        let mut growth = node.growth(half, run);
         let free_bits = loop {
-            // The bits that differ, of which the highest counts. Beyond the node's ends there are more than it
-            // has: those of 16, and all.
-            let to_right = half ^ around.end();
-            let to_left = half ^ around.first().wrapping_sub(1);
-            if to_right < to_left {
-                if to_right >= 1 << STRIDE && to_left >= 1 << STRIDE {
-                    break STRIDE;
-                }
-                right += 1;
-                if self.colour_below(map, node.target(right)) != Some(colour) {
-                    break to_right.ilog2();
-                }
-                around.step_right();
-            } else {
-                left = left.wrapping_sub(1);
-                if self.colour_below(map, node.target(left)) != Some(colour) {
-                    break to_left.ilog2();
-                }
-                around.step_left();
+            let Some((next, doubled)) = growth.next() else { break STRIDE };
+            if self.colour_below(map, node.target(next)) != Some(colour) {
+                break doubled;
             }
         };
         let scope = depth + STRIDE - free_bits;
@@ -215,14 +195,9 @@ impl Fold {
 
     /// The greatest level in the aligned block of so many free bits around a half-octet.
     fn greatest_level(&self, map: &LocationMap, node: Node<'_>, half: u32, free_bits: u32) -> u8 {
-        let mut next = half >> free_bits << free_bits;
-        let block_end = next + (1 << free_bits);
-        let mut level = 0;
-        while next < block_end {
-            level = level.max(self.level(map, node.target(node.run_of(next))));
-            next = node.around(next).end();
-        }
-        level
+        let first = half >> free_bits << free_bits;
+        let runs = node.run_of(first)..=node.run_of(first + (1 << free_bits) - 1);
+        runs.map(|run| self.level(map, node.target(run))).max().unwrap_or(0)
     }
 
     /// A colour with the TTL of its decision at a level.
@@ -279,7 +254,7 @@ impl Fold {
     /// The state of the set of a node, which is not [`UNKNOWN`].
     #[inline(always)]
     fn state(&self, map: &LocationMap, node: Node<'_>) -> u8 {
-        match self.sets.get(node.set) {
+        match self.sets.get(node.set()) {
             UNKNOWN => self.judge(map, node.place()),
             state => state,
         }
@@ -313,7 +288,7 @@ impl Fold {
         } else {
             state = MIXED;
         }
-        self.sets.put(node.set, state);
+        self.sets.put(node.set(), state);
         state
     }
 

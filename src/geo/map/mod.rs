@@ -180,8 +180,8 @@ impl LocationMap {
         let classes = (values.len() + rule_ends.len()) * 4 + (orders + rules.len()) * 2;
         MapFigures {
             classes: self.class_count(),
-            nodes: self.trie.nodes,
-            runs: self.trie.runs,
+            nodes: self.trie.node_count,
+            runs: self.trie.run_count,
             sets: self.trie.sets.len(),
             memory_octets: classes + self.trie.memory_octets(),
         }

@@ -30,6 +30,12 @@ pub(super) const PLACE_MAX: u32 = CLASS_LINK - 1;
 /// Words of a node before its entries.
 const HEAD: usize = 3;
 
+/// Words that are read of a row to see a node: more than any has, and a power of two.
+const WINDOW: usize = 64;
+
+/// What is seen outside a row.
+static NOTHING: [u16; WINDOW] = [0; WINDOW];
+
 /// By half-octet: the bits of the runs that begin at or before it.
 const UP_TO: [u16; 16] = {
     let mut bits = [0; 16];
@@ -39,6 +45,28 @@ const UP_TO: [u16; 16] = {
         half += 1;
     }
     bits
+};
+
+/// By half-octet: what the aligned block around it takes in as it doubles from one half-octet to two, four, eight
+/// and all. Sixteen bits for each time, the first the lowest: those of the runs that begin where the block then
+/// meets them, which is on the side where it grows.
+const GROWTH: [u64; 16] = {
+    let mut growth = [0u64; 16];
+    let mut half = 0usize;
+    while half < 16 {
+        let mut doubling = 0;
+        while doubling < STRIDE {
+            let size = 1usize << doubling;
+            let first = half >> doubling << doubling;
+            // To the left, the runs behind each new half-octet; to the right, those that begin at one.
+            let begins = if half >> doubling & 1 == 1 { first - size + 1 } else { first + size };
+            let bits = ((1u64 << size) - 1) << (begins - 1);
+            growth[half] |= bits << (16 * doubling);
+            doubling += 1;
+        }
+        half += 1;
+    }
+    growth
 };
 
 /// Where something leads.
@@ -66,94 +94,133 @@ impl Target {
     }
 }
 
+/// The nodes of a trie.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Nodes {
+    /// The row, and behind it the words that the last nodes lack to a window.
+    words: Box<[u16]>,
+}
+
 /// A node in its row.
 #[derive(Clone, Copy)]
 pub(super) struct Node<'n> {
-    row: &'n [u16],
-    /// The index of the node's first word.
-    place: usize,
-    /// A bit for each half-octet but 0 at which a run begins.
-    starts: u16,
-    /// The number of the set of classes below it.
-    pub(super) set: u32,
+    /// The row from the node's first word on.
+    words: &'n [u16; WINDOW],
+    place: u32,
 }
 
-/// Where the runs of a node begin, seen from one of its half-octets.
+/// The runs that the block around a half-octet takes in while it doubles, the nearest first.
 #[derive(Clone, Copy)]
-pub(super) struct Around {
-    /// A bit for each beginning up to the half-octet, or up to where [`Around::step_left`] has come.
-    up_to: u32,
-    /// Likewise for those after it, and one at 16.
-    after: u32,
+pub(super) struct Growth {
+    half: u32,
+    /// One bit for each, as in [`GROWTH`].
+    ahead: u64,
+    /// The first and last run of the block so far.
+    ends: [u32; 2],
 }
 
-impl Around {
-    /// The first half-octet of the run.
-    #[inline]
-    pub(super) fn first(self) -> u32 {
-        self.up_to.ilog2()
+impl Nodes {
+    /// The nodes of a row that is whole.
+    pub(super) fn new(mut row: Vec<u16>) -> Nodes {
+        row.reserve_exact(WINDOW);
+        row.extend(NOTHING);
+        Nodes { words: row.into() }
     }
 
-    /// The half-octet after the run; 16 after the last one.
-    #[inline]
-    pub(super) fn end(self) -> u32 {
-        self.after.trailing_zeros()
+    /// The row.
+    pub(super) fn row(&self) -> &[u16] {
+        self.words.split_last_chunk::<WINDOW>().map_or(&[], |(row, _)| row)
     }
 
-    /// Takes in the run to the left, if there is one.
-    #[inline]
-    pub(super) fn step_left(&mut self) {
-        self.up_to = self.up_to & !(1 << self.up_to.ilog2()) | 1;
+    /// The node at a place. What is not in the row reads as zeros.
+    #[inline(always)]
+    pub(super) fn at(&self, place: u32) -> Node<'_> {
+        let first = place as usize;
+        let words = self.words.get(first..first + WINDOW).and_then(|words| words.first_chunk());
+        Node { words: words.unwrap_or(&NOTHING), place }
     }
 
-    /// Takes in the run to the right, if there is one.
-    #[inline]
-    pub(super) fn step_right(&mut self) {
-        self.after = self.after & (self.after - 1) | 1 << 16;
+    /// The words that the node at a place takes, if it is whole: the entries ask for the links in order, all is in
+    /// the row, and a single run leads to a node.
+    pub(super) fn whole(&self, place: u32) -> Option<usize> {
+        let node = self.at(place);
+        let mut length = HEAD + node.count() as usize;
+        for run in 0..node.count() {
+            let entry = node.entry(run);
+            if entry & OUTSIDE != 0 {
+                if usize::from(entry & !(OUTSIDE | CLASS)) != length {
+                    return None;
+                }
+                length += 2;
+            }
+        }
+        let holds = node.starts() >> 15 == 0 && place as usize + length <= self.row().len();
+        let leads = node.count() > 1 || matches!(node.target(0), Target::Node(_));
+        (holds && leads).then_some(length)
+    }
+}
+
+impl Growth {
+    /// The next run that the block must take in to double, and how often it has doubled without it; `None` when it
+    /// has the whole node.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> Option<(u32, u32)> {
+        if self.ahead == 0 {
+            return None;
+        }
+        let doubled = self.ahead.trailing_zeros() / 16;
+        self.ahead &= self.ahead - 1;
+        let [left, right] = &mut self.ends;
+        if self.half >> doubled & 1 == 1 {
+            *left = left.wrapping_sub(1);
+            Some((*left, doubled))
+        } else {
+            *right += 1;
+            Some((*right, doubled))
+        }
     }
 }
 
 impl<'n> Node<'n> {
-    /// The node at a place of a row. What is not in the row reads as zeros.
-    #[inline(always)]
-    pub(super) fn at(row: &'n [u16], place: u32) -> Node<'n> {
-        let place = place as usize;
-        let head = row.get(place..place + HEAD).and_then(|head| head.first_chunk()).copied();
-        let [starts, low, high] = head.unwrap_or([0; 3]);
-        Node { row, place, starts, set: u32::from(low) | u32::from(high) << 16 }
-    }
-
     /// Where in its row it is.
     pub(super) fn place(self) -> u32 {
-        self.place as u32
+        self.place
+    }
+
+    /// The number of the set of classes below it.
+    #[inline(always)]
+    pub(super) fn set(self) -> u32 {
+        u32::from(self.words[1]) | u32::from(self.words[2]) << 16
+    }
+
+    /// A bit for each half-octet but 0 at which a run begins.
+    #[inline(always)]
+    fn starts(self) -> u16 {
+        self.words[0]
     }
 
     /// How many runs it has.
     pub(super) fn count(self) -> u32 {
-        self.starts.count_ones() + 1
+        self.starts().count_ones() + 1
     }
 
     /// The number of the run that a half-octet is in: how many runs begin after the first and up to it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn run_of(self, half: u32) -> u32 {
         // Four copies side by side, 15 bits each, have each bit once at a multiple of four; the product's top
         // four bits are their sum, which is at most 15. Half the instructions of a plain count.
         const COPIES: u64 = 1 << 45 | 1 << 30 | 1 << 15 | 1;
         const FOURTHS: u64 = 0x1111_1111_1111_1111;
-        let begun = u64::from(self.begun(half));
+        let begun = u64::from(self.starts() & UP_TO.get(half as usize).copied().unwrap_or(0));
         (((begun * COPIES) & FOURTHS).wrapping_mul(FOURTHS) >> 60) as u32
     }
 
-    /// The run that a half-octet is in, and those around it.
-    #[inline]
-    pub(super) fn around(self, half: u32) -> Around {
-        let begun = self.begun(half);
-        Around { up_to: u32::from(begun) << 1 | 1, after: u32::from(self.starts ^ begun) << 1 | 1 << 16 }
-    }
-
-    #[inline]
-    fn begun(self, half: u32) -> u16 {
-        self.starts & UP_TO.get(half as usize).copied().unwrap_or(0)
+    /// The runs around one, which a half-octet is in.
+    #[inline(always)]
+    pub(super) fn growth(self, half: u32, run: u32) -> Growth {
+        const COPIES: u64 = 1 << 48 | 1 << 32 | 1 << 16 | 1;
+        let around = GROWTH.get(half as usize).copied().unwrap_or(0);
+        Growth { half, ahead: (u64::from(self.starts()) * COPIES) & around, ends: [run; 2] }
     }
 
     /// What a run leads to.
@@ -163,8 +230,8 @@ impl<'n> Node<'n> {
         if entry & OUTSIDE == 0 {
             return Target::Class(u32::from(entry));
         }
-        let at = self.place + usize::from(entry & !(OUTSIDE | CLASS));
-        let outside = self.row.get(at..at + 2).and_then(|words| words.first_chunk());
+        let at = usize::from(entry & !(OUTSIDE | CLASS));
+        let outside = self.words.get(at..at + 2).and_then(|words| words.first_chunk());
         let outside = outside.map_or(0, |[low, high]| u32::from(*low) | u32::from(*high) << 16);
         if entry & CLASS == 0 { Target::Node(outside) } else { Target::Class(outside) }
     }
@@ -174,27 +241,10 @@ impl<'n> Node<'n> {
         (0..self.count()).map(move |run| self.target(run))
     }
 
-    #[inline]
+    #[inline(always)]
     fn entry(self, run: u32) -> u16 {
-        self.row.get(self.place + HEAD + run as usize).copied().unwrap_or(0)
-    }
-
-    /// The words that the node takes, if it is whole: the entries ask for the links in
-    /// order, all is in the row, and a single run leads to a node.
-    pub(super) fn whole(self) -> Option<usize> {
-        let mut length = HEAD + self.count() as usize;
-        for run in 0..self.count() {
-            let entry = self.entry(run);
-            if entry & OUTSIDE != 0 {
-                if usize::from(entry & !(OUTSIDE | CLASS)) != length {
-                    return None;
-                }
-                length += 2;
-            }
-        }
-        let holds = self.starts >> 15 == 0 && self.place + length <= self.row.len();
-        let leads = self.count() > 1 || matches!(self.target(0), Target::Node(_));
-        (holds && leads).then_some(length)
+        // No run is beyond the window.
+        self.words.get((HEAD + run as usize) % WINDOW).copied().unwrap_or(0)
     }
 }
 
@@ -250,22 +300,29 @@ mod tests {
             append(&mut row, starts, set, (0..all.len()).map(target));
             let length = row.len() - before.len();
             row.extend(&behind);
-            let node = Node::at(&row, before.len() as u32);
-            prop_assert_eq!((node.set, node.count() as usize), (set, all.len()));
-            prop_assert_eq!(node.whole(), Some(length));
+            let (nodes, place) = (Nodes::new(row.clone()), before.len() as u32);
+            prop_assert_eq!(nodes.row(), row);
+            let node = nodes.at(place);
+            prop_assert_eq!((node.set(), node.count() as usize), (set, all.len()));
+            prop_assert_eq!(nodes.whole(place), Some(length));
             for half in 0..16u32 {
                 let number = all.iter().filter(|start| **start <= half).count() - 1;
                 prop_assert_eq!(node.run_of(half) as usize, number);
-                let (mut left, mut right) = (node.around(half), node.around(half));
-                for start in all.iter().take(number + 1).rev() {
-                    prop_assert_eq!(left.first(), *start);
-                    left.step_left();
-                }
-                for end in all.iter().skip(number + 1).copied().chain([16, 16]) {
-                    prop_assert_eq!(right.end(), end);
-                    right.step_right();
-                }
                 prop_assert_eq!(node.target(number as u32), target(number));
+                let run_at = |half: u32| all.iter().filter(|start| **start <= half).count() as u32 - 1;
+                let mut expected = Vec::new();
+                for doubled in 0..STRIDE {
+                    let block = |bits: u32| {
+                        let first = half >> bits << bits;
+                        (run_at(first), run_at(first + (1 << bits) - 1))
+                    };
+                    let (before, after) = (block(doubled), block(doubled + 1));
+                    expected.extend((after.0..before.0).rev().map(|run| (run, doubled)));
+                    expected.extend((before.1 + 1..=after.1).map(|run| (run, doubled)));
+                }
+                let mut growth = node.growth(half, number as u32);
+                let grown: Vec<(u32, u32)> = std::iter::from_fn(|| growth.next()).collect();
+                prop_assert_eq!(grown, expected);
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use super::MapError;
 use super::barrier::UNKNOWN;
-use super::nodes::{self, Node, Target};
+use super::nodes::{self, Node, Nodes, Target};
 use super::sets::Sets;
 use super::slices::{Interned, SliceTable};
 use crate::ids::{ClassId, Family};
@@ -24,15 +24,15 @@ const ENTRY: u32 = (1 << 24) - 1;
 pub(super) struct Trie {
     /// The whole of each family, by family index: links.
     pub(super) roots: [u32; 2],
-    /// All nodes: see [`nodes`].
-    pub(super) row: Box<[u16]>,
+    /// All nodes.
+    pub(super) nodes: Nodes,
     /// By the numbers of sets of classes below nodes: the place of a node that has the set, after those of
     /// the sets of its children.
     pub(super) sets: Box<[u32]>,
     /// How many nodes there are.
-    pub(super) nodes: usize,
+    pub(super) node_count: usize,
     /// How many runs they have together.
-    pub(super) runs: usize,
+    pub(super) run_count: usize,
     /// By family index and the first octet of an address: the link after it.
     tops: [Box<[u32]>; 2],
     /// By family index and the first two octets: the link after both.
@@ -40,10 +40,15 @@ pub(super) struct Trie {
 }
 
 impl Trie {
-    /// A trie with its search tables. `nodes` and `runs` count those of the row.
-    pub(super) fn new(roots: [u32; 2], row: Box<[u16]>, sets: Box<[u32]>, [nodes, runs]: [usize; 2]) -> Trie {
+    /// A trie with its search tables. The counts are those of the nodes and of their runs.
+    pub(super) fn new(
+        roots: [u32; 2],
+        nodes: Nodes,
+        sets: Box<[u32]>,
+        [node_count, run_count]: [usize; 2],
+    ) -> Trie {
         let none = || [Box::default(), Box::default()];
-        let mut trie = Trie { roots, row, sets, nodes, runs, tops: none(), second_tops: none() };
+        let mut trie = Trie { roots, nodes, sets, node_count, run_count, tops: none(), second_tops: none() };
         let below = |target, octet: u8| {
             let octet = u32::from(octet);
             trie.step(trie.step(target, octet >> 4), octet & 15).to_link()
@@ -81,7 +86,7 @@ impl Trie {
     /// A node by its place.
     #[inline]
     pub(super) fn node(&self, place: u32) -> Node<'_> {
-        Node::at(&self.row, place)
+        self.nodes.at(place)
     }
 
     /// A class below a node.
@@ -120,7 +125,7 @@ impl Trie {
     /// The memory of the tables, in octets.
     pub(super) fn memory_octets(&self) -> usize {
         let tops: usize = self.tops.iter().chain(&self.second_tops).map(|tops| tops.len() * 4).sum();
-        self.row.len() * 2 + self.sets.len() * 4 + tops
+        self.nodes.row().len() * 2 + self.sets.len() * 4 + tops
     }
 
     /// What is below a target; classes stay what they are.
@@ -400,7 +405,7 @@ impl Halves {
         let fits = self.nodes.len() <= NUMBER_MAX as usize + 1;
         let place = |node: &u32| places.get(*node as usize).copied().unwrap_or(0);
         let sets = self.nodes_of_sets.iter().map(place).collect();
-        fits.then(|| Trie::new(roots, row.into(), sets, [places.len(), self.runs]))
+        fits.then(|| Trie::new(roots, Nodes::new(row), sets, [places.len(), self.runs]))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::geo::Lens;
 use crate::geo::map::LocationMap;
 use crate::geo::map::barrier::BARRIER_COUNT;
 use crate::geo::map::classes::{Classes, Orders};
-use crate::geo::map::nodes::{Node, PLACE_MAX, Target};
+use crate::geo::map::nodes::{Nodes, PLACE_MAX, Target};
 use crate::geo::map::trie::{NUMBER_MAX, Trie};
 
 /// How many one-degree cells there are.
@@ -72,15 +72,16 @@ pub(super) fn trie(roots: [u32; 2], row: Box<[u16]>, sets: Box<[u32]>, class_cou
     if row.len() > PLACE_MAX as usize {
         return None;
     }
+    let all = Nodes::new(row.into());
     // By the place of a node: its levels. 0 where none begins.
-    let mut heights: Vec<u8> = vec![0; row.len()];
+    let mut heights: Vec<u8> = vec![0; all.row().len()];
     let (mut place, mut nodes, mut runs) = (0usize, 0, 0);
-    while place < row.len() {
-        let node = Node::at(&row, place as u32);
-        let length = node.whole()?;
+    while place < all.row().len() {
+        let node = all.at(place as u32);
+        let length = all.whole(place as u32)?;
         let mut below = (0..node.count()).map(|run| height(node.target(run), class_count, &heights));
         let deepest = below.try_fold(0, |deepest: u8, height| height.map(|height| deepest.max(height)))?;
-        if node.set as usize >= sets.len() {
+        if node.set() as usize >= sets.len() {
             return None;
         }
         *heights.get_mut(place)? = deepest.checked_add(1)?;
@@ -94,13 +95,13 @@ pub(super) fn trie(roots: [u32; 2], row: Box<[u16]>, sets: Box<[u32]>, class_cou
     let set_holds = |(set, place): (usize, &u32)| {
         let child_known = |target| match target {
             Target::Class(_) => true,
-            Target::Node(child) => (Node::at(&row, child).set as usize) < set,
+            Target::Node(child) => (all.at(child).set() as usize) < set,
         };
         heights.get(*place as usize).is_some_and(|height| *height > 0)
-            && Node::at(&row, *place).targets().all(child_known)
+            && all.at(*place).targets().all(child_known)
     };
     let sets_hold = sets.iter().enumerate().all(set_holds);
-    (roots_hold && sets_hold).then(|| Trie::new(roots, row, sets, [nodes, runs]))
+    (roots_hold && sets_hold).then(|| Trie::new(roots, all, sets, [nodes, runs]))
 }
 
 /// The levels below a target that exists; `heights` are those of the nodes before it.

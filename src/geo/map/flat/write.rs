@@ -46,7 +46,7 @@ impl Writer {
 
     pub(super) fn trie(&mut self, trie: &Trie) {
         trie.roots.into_iter().for_each(|root| self.u32(root));
-        self.u16s(trie.row.iter().copied());
+        self.u16s(trie.nodes.row().iter().copied());
         self.u32s(trie.sets.iter().copied());
     }
 
