@@ -13,9 +13,6 @@ use crate::servers::{Peer, Setup};
 use crate::world::World;
 use crate::{Result, Source};
 
-/// Asked before counting: buffers and lazily made tables are there then.
-const WARM_UP_QUERIES: usize = 2_000;
-
 /// What is counted with.
 pub struct Counting<'c> {
     /// What is served.
@@ -74,8 +71,11 @@ impl Counting<'_> {
                 };
                 let server = setup.start(*peer)?.server;
                 prove(&server, *peer, *kind, load.of(*kind)?)?;
-                let mut generator = Generator::new(server.address, load.of(*kind)?, Checked::Answer)?;
-                generator.ask(WARM_UP_QUERIES, |_, _| {})?;
+                let queries = load.of(*kind)?;
+                let each = queries.len();
+                let mut generator = Generator::new(server.address, queries, Checked::Answer)?;
+                // Each query once: buffers are there then, and what tables find out when they are first asked.
+                generator.ask(each, |_, _| {})?;
                 control(&["-i", "on"], server.id())?;
                 let outcome = generator.ask(self.queries, |_, _| {})?;
                 control(&["-i", "off"], server.id())?;
