@@ -42,8 +42,10 @@ pub(super) struct Classes {
 /// Orders of regions, each of the same length.
 #[derive(PartialEq, Eq, Debug, Default)]
 pub(super) struct Orders {
-    /// All of them in a row.
+    /// All of them in a row; those without a tie sorted, so that orders that begin alike are neighbours.
     pub(super) regions: Box<[RegionId]>,
+    /// By order: how many regions it begins with that the one before begins with too. Empty with ties.
+    pub(super) alike: Box<[u16]>,
     /// Likewise: how far the ties of each region reach. Empty without ties.
     pub(super) reaches: Box<[u16]>,
 }
@@ -249,10 +251,18 @@ impl Classifier {
         }
         let order_length = self.spec.regions.iter().flatten().count();
         let (rules, rule_ends) = self.rule_lists.into_parts();
+        let (orders, numbers) = Orders::plain(&self.orders.plain, order_length);
+        for row in values.chunks_mut(self.spec.lenses.len().max(1)) {
+            for (lens, value) in self.spec.lenses.iter().zip(row) {
+                if let (Lens::Order { tie_permille: 0, .. }, Some(order)) = (lens, value.checked_sub(1)) {
+                    *value = 1 + numbers.get(order as usize).copied().unwrap_or(order);
+                }
+            }
+        }
         let classes = Classes {
             count,
             values: values.into(),
-            orders: Orders::plain(self.orders.plain),
+            orders,
             tied_orders: Orders::tied(self.orders.tied, order_length),
             order_length,
             rule_ends: rule_ends.into(),
@@ -397,12 +407,29 @@ impl OrderTables {
 }
 
 impl Orders {
-    fn plain(table: SliceTable) -> Orders {
-        let regions = table.into_parts().0;
-        Orders {
-            regions: regions.into_iter().map(|region| RegionId(region as u16)).collect(),
-            reaches: [].into(),
+    /// Orders of this length without ties, which are sorted already.
+    pub(super) fn sorted(regions: Box<[RegionId]>, length: usize) -> Orders {
+        let mut before: &[RegionId] = &[];
+        let alike = regions.chunks(length.max(1)).map(|order| {
+            let alike = order.iter().zip(before).take_while(|(own, other)| own == other).count();
+            before = order;
+            u16::try_from(alike).unwrap_or(u16::MAX)
+        });
+        Orders { alike: alike.collect(), reaches: [].into(), regions }
+    }
+
+    /// Those of a table, and by their numbers there the numbers that they have here.
+    fn plain(table: &SliceTable, length: usize) -> (Orders, Vec<u32>) {
+        let mut old: Vec<u32> = (0..table.len() as u32).collect();
+        old.sort_unstable_by_key(|number| table.get(*number));
+        let mut new = vec![0; old.len()];
+        for (number, old) in (0..).zip(&old) {
+            if let Some(place) = new.get_mut(*old as usize) {
+                *place = number;
+            }
         }
+        let regions = old.iter().flat_map(|number| table.get(*number)).map(|region| RegionId(*region as u16));
+        (Orders::sorted(regions.collect(), length), new)
     }
 
     fn tied(table: SliceTable, length: usize) -> Orders {
@@ -413,7 +440,7 @@ impl Orders {
             regions.extend(own.iter().map(|region| RegionId(*region as u16)));
             reaches.extend(ties.iter().map(|reach| *reach as u16));
         }
-        Orders { regions: regions.into(), reaches: reaches.into() }
+        Orders { regions: regions.into(), alike: [].into(), reaches: reaches.into() }
     }
 }
 

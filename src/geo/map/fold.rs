@@ -102,22 +102,54 @@ impl Fold {
     /// Folds decisions by class over a map.
     pub(super) fn new(map: &LocationMap, decided: &[Decided]) -> Fold {
         let missing = Decided { decision: 0, ttl_s: 0 };
-        let of = |class: u32| {
-            let decided = decided.get(class as usize).copied().unwrap_or(missing);
-            if decided.decision < BARRIERS { decided } else { Decided { decision: 0, ..decided } }
-        };
+        let of = |class: u32| decided.get(class as usize).copied().map_or(missing, numbered);
         let classes = 0..map.class_count() as u32;
         let colour = |class: u32| match class {
             barrier if barrier < BARRIER_COUNT => BARRIERS + barrier as u16,
             class => of(class).decision,
         };
-        let ttls = Ttls::new(classes.clone().map(of));
+        // Special-purpose classes have no decision of their own; embedding blocks have.
+        let scale = Scale::new(classes.clone().skip(SPECIAL_COUNT as usize).map(of));
+        let levels = match scale.is_flat {
+            true => Box::default(),
+            false => classes.clone().map(|class| scale.level(of(class))).collect(),
+        };
         Fold {
             colours: classes.map(colour).collect(),
-            sets: States::new(map.trie.sets.len(), ttls.wide),
+            sets: States::new(map.trie.sets, scale.wide),
             embedding: std::array::from_fn(|block| of(SPECIAL_COUNT + block as u32).decision),
-            ttls,
+            ttls: scale.ttls(levels),
         }
+    }
+
+    /// Folds decisions by the order of an `Order` lens without a tie: each holds up to the order at which the next one
+    /// begins. `unknown` is for places that are not known.
+    pub(super) fn by_order(
+        map: &LocationMap,
+        lens: usize,
+        unknown: Decided,
+        runs: &[(Decided, usize)],
+    ) -> Fold {
+        let runs = || runs.iter().map(|(decided, end)| (numbered(*decided), *end));
+        let unknown = numbered(unknown);
+        let scale = Scale::new(runs().map(|(decided, _)| decided).chain([unknown]));
+        let sets = States::new(map.trie.sets, scale.wide);
+        let lenses = map.spec.lenses.len().max(1);
+        let values = || map.classes.values.iter().skip(lens).step_by(lenses);
+        // By the values of the lens: at first of the unknown, then of all orders.
+        let mut colours = vec![unknown.decision];
+        runs().for_each(|(decided, end)| colours.resize(end + 1, decided.decision));
+        let colour = |value: &u32| colours.get(*value as usize).copied().unwrap_or(unknown.decision);
+        let barriers = (0..BARRIER_COUNT as u16).map(|class| BARRIERS + class);
+        let colours = barriers.chain(values().skip(BARRIER_COUNT as usize).map(colour)).collect();
+        let mut levels: Box<[u8]> = Box::default();
+        if !scale.is_flat {
+            let mut of_values = vec![scale.level(unknown)];
+            runs().for_each(|(decided, end)| of_values.resize(end + 1, scale.level(decided)));
+            levels = values().map(|value| of_values.get(*value as usize).copied().unwrap_or(0)).collect();
+        }
+        let embedding = [unknown.decision; EMBEDDING_BLOCK_COUNT];
+        Fold { colours, sets, embedding, ttls: scale.ttls(levels) }
     }
 
     /// The memory of the tables, in octets.
@@ -336,20 +368,28 @@ impl States {
 /// The levels that eight bits of [`States`] can tell.
 const LEVELS_MAX: usize = (u8::MAX - ONE_COLOUR) as usize + 1;
 
-impl Ttls {
-    /// From the decisions of all classes.
-    fn new(by_class: impl Iterator<Item = Decided> + Clone) -> Ttls {
-        // Special-purpose classes have no decision of their own; embedding blocks have.
-        let of_places = by_class.clone().skip(SPECIAL_COUNT as usize);
+/// A decision with a number that a fold can hold.
+fn numbered(decided: Decided) -> Decided {
+    if decided.decision < BARRIERS { decided } else { Decided { decision: 0, ..decided } }
+}
+
+/// The TTLs of all decisions of a fold.
+struct Scale {
+    /// As in [`Ttls`].
+    values_s: Vec<u32>,
+    wide: bool,
+    /// Whether all levels are 0.
+    is_flat: bool,
+}
+
+impl Scale {
+    /// Of all decisions that any place has.
+    fn new(of_places: impl Iterator<Item = Decided> + Clone) -> Scale {
         if let Some(pairs) = pairs(of_places.clone()) {
-            let is_less = |decided: &Decided| {
-                pairs.get(usize::from(decided.decision)).is_some_and(|[most, _]| decided.ttl_s < *most)
-            };
-            let levels = match of_places.clone().any(|decided| is_less(&decided)) {
-                true => by_class.map(|decided| u8::from(is_less(&decided))).collect(),
-                false => Box::default(),
-            };
-            return Ttls { levels, values_s: pairs.into_iter().flatten().collect(), wide: false };
+            let values_s: Vec<u32> = pairs.into_iter().flatten().collect();
+            let mut scale = Scale { values_s, wide: false, is_flat: false };
+            scale.is_flat = of_places.clone().all(|decided| scale.level(decided) == 0);
+            return scale;
         }
         let mut values_s: Vec<u32> = of_places.map(|decided| decided.ttl_s).collect();
         values_s.sort_unstable();
@@ -357,11 +397,23 @@ impl Ttls {
         // Rounds down where there are more: sound, only less long.
         let step = values_s.len().div_ceil(LEVELS_MAX).max(1);
         let values_s: Vec<u32> = values_s.into_iter().step_by(step).rev().collect();
-        let level = |ttl_s: u32| values_s.partition_point(|value| *value > ttl_s) as u8;
-        let levels = by_class.map(|decided| level(decided.ttl_s)).collect();
-        Ttls { levels, values_s: values_s.into(), wide: true }
+        Scale { values_s, wide: true, is_flat: false }
     }
 
+    fn level(&self, decided: Decided) -> u8 {
+        if self.wide {
+            return self.values_s.partition_point(|value| *value > decided.ttl_s) as u8;
+        }
+        let most = self.values_s.get(usize::from(decided.decision) * 2);
+        u8::from(most.is_some_and(|most| decided.ttl_s < *most))
+    }
+
+    fn ttls(self, levels: Box<[u8]>) -> Ttls {
+        Ttls { levels, values_s: self.values_s.into(), wide: self.wide }
+    }
+}
+
+impl Ttls {
     #[inline]
     fn level(&self, class: u32) -> u8 {
         self.levels.get(class as usize).copied().unwrap_or(0)

@@ -22,7 +22,7 @@ mod tests;
 
 pub use build::{MapBuilder, MapError};
 pub use fold::Fold;
-pub use nearest::{Nearest, Stand};
+pub use nearest::{Nearest, NearestRegions, Stand};
 
 use self::barrier::ClassKind;
 use self::classes::{Classes, UNKNOWN_VALUE};
@@ -182,7 +182,7 @@ impl LocationMap {
             classes: self.class_count(),
             nodes: self.trie.node_count,
             runs: self.trie.run_count,
-            sets: self.trie.sets.len(),
+            sets: self.trie.sets,
             memory_octets: classes + self.trie.memory_octets(),
         }
     }

@@ -1,6 +1,6 @@
 //! The sets of classes below the nodes of a trie, while it is made: nodes with equal sets get one number.
 
-use super::slices::{Interned, SliceTable};
+use super::slices::SliceTable;
 
 /// Numbers sets of classes.
 pub(super) struct Sets {
@@ -18,8 +18,13 @@ impl Sets {
         Sets { lists: SliceTable::new(), union: Vec::new(), seen: Vec::new(), unions: 0 }
     }
 
-    /// The set of these classes and all members of these sets together.
-    pub(super) fn union(&mut self, classes: &[u32], sets: &[u32]) -> Interned {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.lists.len()
+    }
+
+    /// The number of the set of these classes and all members of these sets together.
+    pub(super) fn union(&mut self, classes: &[u32], sets: &[u32]) -> u32 {
         let Sets { lists, union, seen, unions } = self;
         *unions += 1;
         union.clear();
@@ -39,9 +44,9 @@ impl Sets {
         sets.iter().for_each(|set| lists.get(*set).iter().for_each(&mut add));
         // Often one of the sets has all.
         if let Some(whole) = sets.iter().find(|set| lists.get(**set).len() == union.len()) {
-            return Interned::Old(*whole);
+            return *whole;
         }
         union.sort_unstable();
-        lists.intern(union)
+        lists.intern(union).number()
     }
 }

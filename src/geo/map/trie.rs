@@ -26,9 +26,8 @@ pub(super) struct Trie {
     pub(super) roots: [u32; 2],
     /// All nodes.
     pub(super) nodes: Nodes,
-    /// By the numbers of sets of classes below nodes: the place of a node that has the set, after those of
-    /// the sets of its children.
-    pub(super) sets: Box<[u32]>,
+    /// How many different sets of classes there are below nodes.
+    pub(super) sets: usize,
     /// How many nodes there are.
     pub(super) node_count: usize,
     /// How many runs they have together.
@@ -40,13 +39,8 @@ pub(super) struct Trie {
 }
 
 impl Trie {
-    /// A trie with its search tables. The counts are those of the nodes and of their runs.
-    pub(super) fn new(
-        roots: [u32; 2],
-        nodes: Nodes,
-        sets: Box<[u32]>,
-        [node_count, run_count]: [usize; 2],
-    ) -> Trie {
+    /// A trie with its search tables. The counts are those of sets, of nodes and of their runs.
+    pub(super) fn new(roots: [u32; 2], nodes: Nodes, [sets, node_count, run_count]: [usize; 3]) -> Trie {
         let none = || [Box::default(), Box::default()];
         let mut trie = Trie { roots, nodes, sets, node_count, run_count, tops: none(), second_tops: none() };
         let below = |target, octet: u8| {
@@ -125,7 +119,7 @@ impl Trie {
     /// The memory of the tables, in octets.
     pub(super) fn memory_octets(&self) -> usize {
         let tops: usize = self.tops.iter().chain(&self.second_tops).map(|tops| tops.len() * 4).sum();
-        self.nodes.row().len() * 2 + self.sets.len() * 4 + tops
+        self.nodes.row().len() * 2 + tops
     }
 
     /// What is below a target; classes stay what they are.
@@ -291,20 +285,12 @@ struct Halves {
     nodes: SliceTable,
     sets_of_nodes: Vec<u32>,
     sets: Sets,
-    /// By set: the first node that has it.
-    nodes_of_sets: Vec<u32>,
     runs: usize,
 }
 
 impl Halves {
     fn new() -> Halves {
-        Halves {
-            nodes: SliceTable::new(),
-            sets_of_nodes: Vec::new(),
-            sets: Sets::new(),
-            nodes_of_sets: Vec::new(),
-            runs: 0,
-        }
+        Halves { nodes: SliceTable::new(), sets_of_nodes: Vec::new(), sets: Sets::new(), runs: 0 }
     }
 
     /// Takes over all nodes of eight bits, and gives what `roots` have become.
@@ -350,13 +336,7 @@ impl Halves {
             Interned::New(number) => {
                 let entries = list.get(1..).unwrap_or(&[]);
                 self.runs += entries.len();
-                let set = match self.set_of(entries) {
-                    Interned::Old(set) => set,
-                    Interned::New(set) => {
-                        self.nodes_of_sets.push(number);
-                        set
-                    }
-                };
+                let set = self.set_of(entries);
                 self.sets_of_nodes.push(set);
                 number | CHILD
             }
@@ -364,7 +344,7 @@ impl Halves {
     }
 
     /// The set of all classes below a node with these entries.
-    fn set_of(&mut self, entries: &[u32]) -> Interned {
+    fn set_of(&mut self, entries: &[u32]) -> u32 {
         let (mut classes, mut sets) = ([0; 16], [0; 16]);
         let (mut class_count, mut set_count) = (0, 0);
         for entry in entries {
@@ -403,9 +383,8 @@ impl Halves {
         let roots = roots.map(|root| target(&places, root).to_link());
         // Halves are at most 31 for each node of eight bits, of which there are less than 2^23.
         let fits = self.nodes.len() <= NUMBER_MAX as usize + 1;
-        let place = |node: &u32| places.get(*node as usize).copied().unwrap_or(0);
-        let sets = self.nodes_of_sets.iter().map(place).collect();
-        fits.then(|| Trie::new(roots, Nodes::new(row), sets, [places.len(), self.runs]))
+        let counts = [self.sets.len(), places.len(), self.runs];
+        fits.then(|| Trie::new(roots, Nodes::new(row), counts))
     }
 }
 

@@ -68,8 +68,9 @@ fn ends_hold(ends: &[u32], total: usize) -> bool {
 }
 
 /// The trie of a row of nodes, if these are whole and every descent is short enough to end.
-pub(super) fn trie(roots: [u32; 2], row: Box<[u16]>, sets: Box<[u32]>, class_count: u32) -> Option<Trie> {
-    if row.len() > PLACE_MAX as usize {
+pub(super) fn trie(roots: [u32; 2], sets: u32, row: Box<[u16]>, class_count: u32) -> Option<Trie> {
+    // A set has a node at least: this bounds what a fold takes for them.
+    if row.len() > PLACE_MAX as usize || sets as usize > row.len() {
         return None;
     }
     let all = Nodes::new(row.into());
@@ -81,7 +82,7 @@ pub(super) fn trie(roots: [u32; 2], row: Box<[u16]>, sets: Box<[u32]>, class_cou
         let length = all.whole(place as u32)?;
         let mut below = (0..node.count()).map(|run| height(node.target(run), class_count, &heights));
         let deepest = below.try_fold(0, |deepest: u8, height| height.map(|height| deepest.max(height)))?;
-        if node.set() as usize >= sets.len() {
+        if node.set() >= sets {
             return None;
         }
         *heights.get_mut(place)? = deepest.checked_add(1)?;
@@ -91,17 +92,7 @@ pub(super) fn trie(roots: [u32; 2], row: Box<[u16]>, sets: Box<[u32]>, class_cou
         height(Target::from_link(*root), class_count, &heights).is_some_and(|height| height <= height_max)
     };
     let roots_hold = roots.iter().zip(HEIGHTS_MAX).all(root_holds);
-    // Sets are judged in their order: each after those below its node.
-    let set_holds = |(set, place): (usize, &u32)| {
-        let child_known = |target| match target {
-            Target::Class(_) => true,
-            Target::Node(child) => (all.at(child).set() as usize) < set,
-        };
-        heights.get(*place as usize).is_some_and(|height| *height > 0)
-            && all.at(*place).targets().all(child_known)
-    };
-    let sets_hold = sets.iter().enumerate().all(set_holds);
-    (roots_hold && sets_hold).then(|| Trie::new(roots, all, sets, [nodes, runs]))
+    roots_hold.then(|| Trie::new(roots, all, [sets as usize, nodes, runs]))
 }
 
 /// The levels below a target that exists; `heights` are those of the nodes before it.

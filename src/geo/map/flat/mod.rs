@@ -22,7 +22,7 @@ use crate::geo::special::SPECIAL_BLOCKS;
 const MAGIC: [u8; 8] = *b"MERIDMAP";
 
 /// Raised with every change of the form.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Magic, version, fixed blocks, checksum and length of the payload.
 const HEADER_OCTETS: usize = 8 + 4 + 8 + 8 + 8;
@@ -64,8 +64,8 @@ fn read(bytes: &[u8]) -> Option<LocationMap> {
     let mut reader = Reader::new(payload);
     let spec = reader.spec()?;
     let classes = reader.classes(&spec)?;
-    let (roots, row, sets) = reader.trie()?;
-    let trie = check::trie(roots, row, sets, classes.count)?;
+    let (roots, sets, row) = reader.trie()?;
+    let trie = check::trie(roots, sets, row, classes.count)?;
     reader.rest().is_empty().then_some(LocationMap { spec, classes, trie })
 }
 

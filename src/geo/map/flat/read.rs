@@ -6,8 +6,8 @@ use crate::geo::map::classes::{Classes, Orders};
 use crate::geo::{Continent, Coordinates, CountryCode, GeoKey, Lens, MapSpec, ScopeFloor};
 use crate::ids::RegionId;
 
-/// The links to the roots of a trie, its row of nodes, and the places of its sets.
-pub(super) type TrieTables = ([u32; 2], Box<[u16]>, Box<[u32]>);
+/// The links to the roots of a trie, how many sets of classes it has, and its row of nodes.
+pub(super) type TrieTables = ([u32; 2], u32, Box<[u16]>);
 
 /// Takes a row of octets apart from the front. `None` where they end too soon or make no sense.
 pub(super) struct Reader<'b> {
@@ -32,20 +32,21 @@ impl<'b> Reader<'b> {
     }
 
     pub(super) fn classes(&mut self, spec: &MapSpec) -> Option<Classes> {
+        let order_length = spec.regions.iter().flatten().count();
         Some(Classes {
             count: self.u32()?,
             values: self.u32s()?,
-            orders: Orders { regions: self.region_ids()?, reaches: [].into() },
-            tied_orders: Orders { regions: self.region_ids()?, reaches: self.u16s()? },
-            order_length: spec.regions.iter().flatten().count(),
+            orders: Orders::sorted(self.region_ids()?, order_length),
+            tied_orders: Orders { regions: self.region_ids()?, alike: [].into(), reaches: self.u16s()? },
+            order_length,
             rule_ends: self.u32s()?,
             rules: self.u16s()?,
         })
     }
 
-    /// The links to the roots, the row of nodes, and the places of sets.
+    /// The links to the roots, how many sets there are, and the row of nodes.
     pub(super) fn trie(&mut self) -> Option<TrieTables> {
-        Some(([self.u32()?, self.u32()?], self.u16s()?, self.u32s()?))
+        Some(([self.u32()?, self.u32()?], self.u32()?, self.u16s()?))
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {

@@ -46,8 +46,8 @@ impl Writer {
 
     pub(super) fn trie(&mut self, trie: &Trie) {
         trie.roots.into_iter().for_each(|root| self.u32(root));
+        self.u32(trie.sets as u32);
         self.u16s(trie.nodes.row().iter().copied());
-        self.u32s(trie.sets.iter().copied());
     }
 
     fn region(&mut self, region: Option<Coordinates>) {
