@@ -27,9 +27,9 @@ use crate::now::Now;
 use crate::steer::{Client, Lane, Mode, Selection};
 use crate::view::{ResponderSettings, View};
 use crate::wire::{
-    COOKIE_OCTETS, Class, Edns, ExtendedError, Keepalive, MESSAGE_OCTETS_MAX, Malformed, Name, Opt, Owner,
-    Parsed, Query, Question, Rcode, Rejected, ResponseWriter, Rtype, Section, ServiceBinding, Silence,
-    UDP_OCTETS_MIN, Verdict,
+    COOKIE_OCTETS, Class, ClientSubnet, Cookie, Edns, ExtendedError, Keepalive, MESSAGE_OCTETS_MAX,
+    Malformed, Name, Opt, Owner, Parsed, Query, Question, Rcode, Rejected, ResponseWriter, Rtype, Section,
+    ServiceBinding, Silence, UDP_OCTETS_MIN, Verdict,
 };
 use crate::zone::{Catalog, ClientClass, Zone};
 
@@ -291,7 +291,12 @@ fn respond_at_length<'v>(
 ) -> Outcome<'v> {
     let parsed = Parsed::from_packet(packet);
     let settings = steering.settings();
-    let terms = Terms::of(settings, asked, &parsed, moment.0);
+    let sent = match &parsed {
+        Parsed::Query(query) | Parsed::Notify(query) => query.edns,
+        Parsed::CookieRequest(rejected) | Parsed::Rejected(rejected) => rejected.edns,
+        Parsed::Silent(_) => None,
+    };
+    let terms = Terms::of(settings, asked, sent.and_then(|edns| edns.cookie), moment.0);
     if terms.is_refused() {
         // Before any signature is looked at: that costs as much as many answers.
         return limited(&terms, &parsed, buffer);
@@ -356,7 +361,8 @@ fn answered<'v>(
     let mut opt = edns.map(|edns| terms.opt(edns));
     let mut writer = begin(terms, edns, opt.as_ref(), Some(&query.question), buffer)?;
     writer.keep(kept);
-    let answering = Answering::new(steering, query, client(asked, edns), moment, online);
+    let answering =
+        Answering::new(steering, query, client(asked, edns.and_then(|edns| edns.subnet)), moment, online);
     let answer = answering.answer(asked, &mut writer);
     if let Some(opt) = opt.as_mut() {
         opt.error = answer.error;
@@ -548,13 +554,14 @@ struct Terms<'a> {
 }
 
 impl<'a> Terms<'a> {
-    fn of(settings: &'a ResponderSettings, asked: &'a Asked, parsed: &Parsed<'_>, now: Now) -> Terms<'a> {
-        let edns = match parsed {
-            Parsed::Query(query) | Parsed::Notify(query) => query.edns,
-            Parsed::CookieRequest(rejected) | Parsed::Rejected(rejected) => rejected.edns,
-            Parsed::Silent(_) => None,
-        };
-        let sent = edns.and_then(|edns| edns.cookie);
+    /// For a query that came with this cookie.
+    #[inline]
+    fn of(
+        settings: &'a ResponderSettings,
+        asked: &'a Asked,
+        sent: Option<Cookie<'_>>,
+        now: Now,
+    ) -> Terms<'a> {
         let cookie = settings.protection.cookies.as_ref().zip(sent);
         let cookie = cookie.map(|(secrets, sent)| secrets.judge(&sent, asked.source, now.wall.as_secs()));
         Terms { settings, asked, cookie }
@@ -617,8 +624,9 @@ fn tenths(duration: Duration) -> u16 {
 
 /// The client as policies see it: a source length of 0 asks not to go by the subnet (RFC 7871
 /// section 7.1.2).
-fn client(asked: &Asked, edns: Option<&Edns<'_>>) -> Client {
-    let subnet = edns.and_then(|edns| edns.subnet).filter(|subnet| subnet.source_length() > 0);
+#[inline]
+fn client(asked: &Asked, subnet: Option<ClientSubnet<'_>>) -> Client {
+    let subnet = subnet.filter(|subnet| subnet.source_length() > 0);
     let prefix = subnet.and_then(|subnet| Some(ClientPrefix::new(subnet.address()?, subnet.source_length())));
     Client { resolver: asked.source, subnet: prefix }
 }

@@ -5,14 +5,11 @@
 //! signatures, held answers, long ones), returns `None` and goes the long way, which says the same octet for
 //! octet: builds with debug assertions go both ways and compare.
 
-use super::{Asked, EdnsSeen, Limited, Note, Outcome, Size, Steering};
-use crate::cookie::Worth;
+use super::{Asked, EdnsSeen, Note, Outcome, Size, Steering, Terms, client};
 use crate::geo::ClientPrefix;
 use crate::ids::{CounterId, Family, ServiceId, ZoneId};
-use crate::limit::Admission;
 use crate::now::Now;
-use crate::steer::{Answer, Client, Lane, Mode};
-use crate::view::ResponderSettings;
+use crate::steer::{Answer, Lane, Mode};
 use crate::wire::{
     COOKIE_OCTETS, Class, ClientSubnet, Cookie, HEADER_OCTETS, Header, Opcode, Opt, OptionCode, Owner,
     Question, Rcode, ResponseWriter, Rtype, Section, UDP_OCTETS_MIN, Verdict,
@@ -40,16 +37,12 @@ struct PlainEdns<'p> {
     cookie: Option<Cookie<'p>>,
 }
 
-/// What a query's cookie is worth, and the one that answers it.
-type Judged = (Worth, [u8; COOKIE_OCTETS]);
-
 /// What an answer is made of.
 struct Answering<'v, 'a, S> {
     steering: &'v S,
-    asked: &'a Asked,
+    terms: &'a Terms<'a>,
     moment: (Now, u64),
     plain: &'a Plain<'a>,
-    cookie: Option<Judged>,
     zone: (ZoneId, &'v Zone),
 }
 
@@ -77,15 +70,12 @@ pub(super) fn respond<'v, S: Steering>(
         return None;
     }
     let sent = plain.edns.and_then(|edns| edns.cookie);
-    let cookie = match (sent, &steering.settings().protection.cookies) {
-        (Some(sent), Some(secrets)) => Some(secrets.judge(&sent, asked.source, moment.0.wall.as_secs())),
-        _ => None,
-    };
-    if asked.admission != Admission::Within && cookie.map(|(worth, _)| worth) != Some(Worth::Valid) {
+    let terms = &Terms::of(steering.settings(), asked, sent, moment.0);
+    if terms.is_refused() {
         return None;
     }
     let hit = zone.hit(plain.name, plain.rtype);
-    let answering = Answering { steering, asked, moment, plain, cookie, zone: (id, zone) };
+    let answering = Answering { steering, terms, moment, plain, zone: (id, zone) };
     match hit {
         Hit::Answer(rrset) => answering.stored(&rrset, buffer),
         Hit::Steered(service) => answering.steered(service, is_signed, buffer),
@@ -193,7 +183,7 @@ impl<'v, S: Steering> Answering<'v, '_, S> {
         if self.steering.is_alias(service) {
             return None;
         }
-        let client = self.client();
+        let client = client(self.terms.asked, self.plain.edns.and_then(|edns| edns.subnet));
         let selection = self.steering.steer(service, Lane::Addresses(family), &client, self.moment);
         // What is held (R9, H11) is said with an extended error.
         if selection.mode != Mode::Normal {
@@ -230,7 +220,7 @@ impl<'v, S: Steering> Answering<'v, '_, S> {
         let Plain { id, recursion_desired, question, .. } = *self.plain;
         let (_, zone) = self.zone;
         let soa = zone.soa()?;
-        let opt = self.plain.edns.map(|edns| opt(self.steering.settings(), &edns, self.cookie));
+        let opt = self.plain.edns.map(|edns| opt(self.terms, &edns));
         let mut writer = ResponseWriter::new(buffer, UDP_OCTETS_MIN)?;
         let name = question.get(..self.plain.name.octets())?;
         writer.question(&Question { name, rtype: self.plain.rtype, class: Class::IN }).ok()?;
@@ -244,15 +234,6 @@ impl<'v, S: Steering> Answering<'v, '_, S> {
         let verdict = Verdict { rcode, authoritative: true, truncated: false };
         let length = writer.finish(&header, &verdict, opt.as_ref());
         Some(self.outcome(length, rcode, steered))
-    }
-
-    /// A source length of 0 asks not to go by the subnet (RFC 7871 section 7.1.2).
-    #[inline]
-    fn client(&self) -> Client {
-        let subnet = self.plain.edns.and_then(|edns| edns.subnet).filter(|subnet| subnet.source_length() > 0);
-        let prefix =
-            subnet.and_then(|subnet| Some(ClientPrefix::new(subnet.address()?, subnet.source_length())));
-        Client { resolver: self.asked.source, subnet: prefix }
     }
 
     #[inline]
@@ -270,21 +251,21 @@ impl<'v, S: Steering> Answering<'v, '_, S> {
             counters: steered.map_or(&[], |(_, _, _, counters)| counters),
             steered: steered.map(|(service, prefix, ..)| (service, prefix)),
             mode: steered.map(|(_, _, mode, _)| mode),
-            cookie: self.cookie.map(|(worth, _)| worth),
-            limited: (self.asked.admission != Admission::Within).then_some(Limited::Proven),
+            cookie: self.terms.worth(),
+            limited: self.terms.limited(),
         };
         Outcome::Reply { length, note }
     }
 }
 
-fn opt<'o>(settings: &ResponderSettings, edns: &PlainEdns<'o>, cookie: Option<Judged>) -> Opt<'o> {
+fn opt<'o>(terms: &Terms<'_>, edns: &PlainEdns<'o>) -> Opt<'o> {
     Opt {
-        payload_octets: settings.udp_payload_max,
+        payload_octets: terms.settings.udp_payload_max,
         dnssec_ok: edns.dnssec_ok,
         compact_ok: false,
         nsid: None,
         subnet: edns.subnet.map(|subnet| (subnet, 0)),
-        cookie: cookie.map(|(_, cookie)| cookie),
+        cookie: terms.cookie.map(|(_, cookie)| cookie),
         keepalive: None,
         error: None,
         padded: false,
@@ -343,7 +324,7 @@ impl<'b> Page<'b> {
         let mut additional = 0;
         if let Some(edns) = edns {
             additional = 1;
-            self.opt(answering.steering.settings(), edns, scope, answering.cookie.as_ref())?;
+            self.opt(answering.terms, edns, scope)?;
         }
         let flags = 0x84 | u8::from(recursion_desired);
         *self.octets.first_chunk_mut::<HEADER_OCTETS>()? =
@@ -352,17 +333,11 @@ impl<'b> Page<'b> {
     }
 
     #[inline]
-    fn opt(
-        &mut self,
-        settings: &ResponderSettings,
-        edns: PlainEdns<'_>,
-        scope: u8,
-        cookie: Option<&Judged>,
-    ) -> Option<()> {
-        let [p1, p0] = settings.udp_payload_max.to_be_bytes();
+    fn opt(&mut self, terms: &Terms<'_>, edns: PlainEdns<'_>, scope: u8) -> Option<()> {
+        let [p1, p0] = terms.settings.udp_payload_max.to_be_bytes();
         let dnssec_ok = u8::from(edns.dnssec_ok) << 7;
         let subnet = edns.subnet.map(|subnet| subnet.data());
-        let options = subnet.map_or(0, |data| 4 + data.len()) + cookie.map_or(0, |_| 4 + COOKIE_OCTETS);
+        let options = subnet.map_or(0, |data| 4 + data.len()) + terms.cookie.map_or(0, |_| 4 + COOKIE_OCTETS);
         let [l1, l0] = (options as u16).to_be_bytes();
         let head = [0, 0, 41, p1, p0, 0, 0, dnssec_ok, 0, l1, l0];
         self.put(&head)?;
@@ -376,7 +351,7 @@ impl<'b> Page<'b> {
                 self.put(&[*octet])?;
             }
         }
-        if let Some((_, cookie)) = cookie {
+        if let Some((_, cookie)) = &terms.cookie {
             let [c1, c0] = OptionCode::COOKIE.0.to_be_bytes();
             self.put(&[c1, c0, 0, COOKIE_OCTETS as u8])?;
             self.put(cookie)?;
