@@ -19,6 +19,13 @@ use crate::zone::{Hit, Rrset, Sought, Validity, Zone};
 /// A pointer to QNAME (RFC 1035 section 4.1.4).
 const QNAME_POINTER: [u8; 2] = [0xc0, HEADER_OCTETS as u8];
 
+/// Of the header's third octet up to its tenth: QR, the opcode, and the counts of questions, answers and authority
+/// records.
+const HEADER_MASK: u64 = 0xf800_ffff_ffff_ffff;
+
+/// What they are in a plain query.
+const HEADER_PLAIN: u64 = 0x0000_0001_0000_0000;
+
 /// A plain question.
 struct Plain<'p> {
     id: [u8; 2],
@@ -86,12 +93,14 @@ pub(super) fn respond<'v, S: Steering>(
 }
 
 impl<'p> Plain<'p> {
-    #[inline]
+    #[inline(always)]
     fn read(packet: &'p [u8], name: &'p mut Sought) -> Option<Plain<'p>> {
         let (head, body) = packet.split_first_chunk::<HEADER_OCTETS>()?;
-        let [id1, id0, flags, _, 0, 1, 0, 0, 0, 0, 0, additional @ (0 | 1)] = *head else { return None };
-        // QR and the opcode.
-        if flags & 0xf8 != 0 {
+        let [id1, id0, flags, rest @ ..] = *head;
+        let [f0, q1, q0, n3, n2, n1, n0, a1, additional] = rest;
+        // Neither QR nor an opcode; one question, no answers, no authority. One comparison of a word.
+        let word = u64::from_be_bytes([flags, f0, q1, q0, n3, n2, n1, n0]);
+        if word & HEADER_MASK != HEADER_PLAIN || a1 != 0 {
             return None;
         }
         name.read(body)?;
@@ -133,7 +142,7 @@ fn is_plain(rtype: Rtype) -> bool {
 
 impl<'p> PlainEdns<'p> {
     /// OPT as the rest of a message (RFC 6891 section 6.1.2).
-    #[inline]
+    #[inline(always)]
     fn read(record: &'p [u8]) -> Option<PlainEdns<'p>> {
         let (head, options) = record.split_first_chunk::<11>()?;
         let [0, 0, 41, _, _, _, 0, flags, _, l1, l0] = *head else { return None };
@@ -158,7 +167,7 @@ impl<'p> PlainEdns<'p> {
 
 impl<'v, S: Steering> Answering<'v, '_, S> {
     /// Records of the zone.
-    #[inline]
+    #[inline(always)]
     fn stored(&self, rrset: &Rrset<'_>, buffer: &mut [u8]) -> Option<Outcome<'v>> {
         // Other types have names in them, to be compressed and followed.
         if !matches!(rrset.rtype, Rtype::A | Rtype::AAAA | Rtype::TXT) {
@@ -172,7 +181,7 @@ impl<'v, S: Steering> Answering<'v, '_, S> {
     }
 
     /// What a service says.
-    #[inline]
+    #[inline(always)]
     fn steered(&self, service: ServiceId, is_signed: bool, buffer: &mut [u8]) -> Option<Outcome<'v>> {
         let rtype = self.plain.rtype;
         let family = match rtype {
@@ -236,7 +245,7 @@ impl<'v, S: Steering> Answering<'v, '_, S> {
         Some(self.outcome(length, rcode, steered))
     }
 
-    #[inline]
+    #[inline(always)]
     fn outcome(&self, length: usize, rcode: Rcode, steered: Option<Steered<'v>>) -> Outcome<'v> {
         let edns = match self.plain.edns {
             None => EdnsSeen::Absent,
@@ -274,52 +283,62 @@ fn opt<'o>(terms: &Terms<'_>, edns: &PlainEdns<'o>) -> Opt<'o> {
 
 /// A response of at most 512 octets, which every client takes.
 struct Page<'b> {
-    octets: &'b mut [u8; UDP_OCTETS_MIN],
-    end: usize,
+    header: &'b mut [u8; HEADER_OCTETS],
+    /// Behind what is written.
+    rest: &'b mut [u8],
     answers: u8,
 }
 
 impl<'b> Page<'b> {
-    #[inline]
+    #[inline(always)]
     fn new(buffer: &'b mut [u8], question: &[u8]) -> Option<Page<'b>> {
         let octets = buffer.first_chunk_mut::<UDP_OCTETS_MIN>()?;
-        let end = HEADER_OCTETS + question.len();
-        octets.get_mut(HEADER_OCTETS..end)?.copy_from_slice(question);
-        Some(Page { octets, end, answers: 0 })
+        let (header, rest) = octets.split_first_chunk_mut()?;
+        let (to, rest) = rest.split_at_mut_checked(question.len())?;
+        to.copy_from_slice(question);
+        Some(Page { header, rest, answers: 0 })
     }
 
     /// A record owned by QNAME.
-    #[inline]
+    #[inline(always)]
     fn record(&mut self, rtype: Rtype, ttl_s: u32, rdata: &[u8]) -> Option<()> {
         let [t1, t0] = rtype.0.to_be_bytes();
         let [s3, s2, s1, s0] = ttl_s.to_be_bytes();
         let [l1, l0] = (rdata.len() as u16).to_be_bytes();
         let [p1, p0] = QNAME_POINTER;
-        let head = [p1, p0, t1, t0, 0, 1, s3, s2, s1, s0, l1, l0];
-        self.put(&head)?;
         // Copies of known length are a move each.
-        match (<&[u8; 4]>::try_from(rdata), <&[u8; 16]>::try_from(rdata)) {
-            (Ok(v4), _) => self.put(v4)?,
-            (_, Ok(v6)) => self.put(v6)?,
-            _ => {
-                self.octets.get_mut(self.end..self.end + rdata.len())?.copy_from_slice(rdata);
-                self.end += rdata.len();
+        if let Ok([a3, a2, a1, a0]) = <&[u8; 4]>::try_from(rdata) {
+            self.put(&[p1, p0, t1, t0, 0, 1, s3, s2, s1, s0, l1, l0, *a3, *a2, *a1, *a0])?;
+        } else {
+            self.put(&[p1, p0, t1, t0, 0, 1, s3, s2, s1, s0, l1, l0])?;
+            match <&[u8; 16]>::try_from(rdata) {
+                Ok(v6) => self.put(v6)?,
+                Err(_) => self.put_slice(rdata)?,
             }
         }
         self.answers = self.answers.checked_add(1)?;
         Some(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn put<const N: usize>(&mut self, octets: &[u8; N]) -> Option<()> {
-        let end = self.end + N;
-        *self.octets.get_mut(self.end..end)?.first_chunk_mut()? = *octets;
-        self.end = end;
+        let (to, rest) = std::mem::take(&mut self.rest).split_first_chunk_mut()?;
+        *to = *octets;
+        self.rest = rest;
         Some(())
     }
 
-    #[inline]
-    fn finish<S: Steering>(&mut self, answering: &Answering<'_, '_, S>, scope: u8) -> Option<usize> {
+    #[inline(never)]
+    fn put_slice(&mut self, octets: &[u8]) -> Option<()> {
+        let (to, rest) = std::mem::take(&mut self.rest).split_at_mut_checked(octets.len())?;
+        to.copy_from_slice(octets);
+        self.rest = rest;
+        Some(())
+    }
+
+    /// Returns the length.
+    #[inline(always)]
+    fn finish<S: Steering>(mut self, answering: &Answering<'_, '_, S>, scope: u8) -> Option<usize> {
         let Plain { id: [id1, id0], recursion_desired, edns, .. } = *answering.plain;
         let mut additional = 0;
         if let Some(edns) = edns {
@@ -327,35 +346,39 @@ impl<'b> Page<'b> {
             self.opt(answering.terms, edns, scope)?;
         }
         let flags = 0x84 | u8::from(recursion_desired);
-        *self.octets.first_chunk_mut::<HEADER_OCTETS>()? =
-            [id1, id0, flags, 0, 0, 1, 0, self.answers, 0, 0, 0, additional];
-        Some(self.end)
+        *self.header = [id1, id0, flags, 0, 0, 1, 0, self.answers, 0, 0, 0, additional];
+        Some(UDP_OCTETS_MIN - self.rest.len())
     }
 
-    #[inline]
+    #[inline(always)]
     fn opt(&mut self, terms: &Terms<'_>, edns: PlainEdns<'_>, scope: u8) -> Option<()> {
         let [p1, p0] = terms.settings.udp_payload_max.to_be_bytes();
         let dnssec_ok = u8::from(edns.dnssec_ok) << 7;
-        let subnet = edns.subnet.map(|subnet| subnet.data());
-        let options = subnet.map_or(0, |data| 4 + data.len()) + terms.cookie.map_or(0, |_| 4 + COOKIE_OCTETS);
+        let subnet = edns.subnet.map_or(0, |subnet| 4 + subnet.data().len());
+        let options = subnet + terms.cookie.map_or(0, |_| 4 + COOKIE_OCTETS);
         let [l1, l0] = (options as u16).to_be_bytes();
-        let head = [0, 0, 41, p1, p0, 0, 0, dnssec_ok, 0, l1, l0];
-        self.put(&head)?;
-        if let Some(data) = subnet {
-            let ([f1, f0, source, _], address) = data.split_first_chunk::<4>()?;
-            let [c1, c0] = OptionCode::CLIENT_SUBNET.0.to_be_bytes();
-            let [n1, n0] = (data.len() as u16).to_be_bytes();
-            self.put(&[c1, c0, n1, n0, *f1, *f0, *source, scope])?;
-            // A handful of octets: a call would cost more.
-            for octet in address {
-                self.put(&[*octet])?;
-            }
+        self.put(&[0, 0, 41, p1, p0, 0, 0, dnssec_ok, 0, l1, l0])?;
+        if let Some(subnet) = edns.subnet {
+            self.subnet(&subnet, scope)?;
         }
         if let Some((_, cookie)) = &terms.cookie {
             let [c1, c0] = OptionCode::COOKIE.0.to_be_bytes();
             self.put(&[c1, c0, 0, COOKIE_OCTETS as u8])?;
             self.put(cookie)?;
         }
+        Some(())
+    }
+
+    #[inline(always)]
+    fn subnet(&mut self, subnet: &ClientSubnet<'_>, scope: u8) -> Option<()> {
+        let ([f1, f0, source, _], address) = subnet.data().split_first_chunk::<4>()?;
+        let [c1, c0] = OptionCode::CLIENT_SUBNET.0.to_be_bytes();
+        let [n1, n0] = (subnet.data().len() as u16).to_be_bytes();
+        self.put(&[c1, c0, n1, n0, *f1, *f0, *source, scope])?;
+        // A whole address, of which so much stays as was sent: copies of known length are a move.
+        let to = self.rest.first_chunk_mut()?;
+        *to = subnet.bits().to_be_bytes();
+        self.rest = std::mem::take(&mut self.rest).get_mut(address.len()..)?;
         Some(())
     }
 }

@@ -198,44 +198,66 @@ impl<'p> Cookie<'p> {
 pub struct ClientSubnet<'p> {
     /// FAMILY, SOURCE PREFIX-LENGTH, SCOPE PREFIX-LENGTH and ADDRESS as sent.
     data: &'p [u8],
-    /// The address, zero past the source length; `None` for family 0, which old tools send with
-    /// length 0 to say "none".
-    address: Option<IpAddr>,
+    /// ADDRESS, zero past the source length: the first bit is the highest.
+    bits: u128,
 }
 
 impl<'p> ClientSubnet<'p> {
     /// Strict: a scope other than 0, a length beyond the family's, too few or too many address
     /// octets, bits past the length, an unknown family are all `None`.
+    #[inline]
     pub(crate) fn parse(data: &'p [u8]) -> Option<ClientSubnet<'p>> {
         let (head, octets) = data.split_first_chunk::<4>()?;
-        let [family_high, family_low, source, scope] = *head;
-        let family = u16::from_be_bytes([family_high, family_low]);
+        let [0, family, source, 0] = *head else { return None };
+        if octets.len() != usize::from(source).div_ceil(8) {
+            return None;
+        }
         let bits = match family {
-            0 => 0,
-            1 => 32,
-            2 => 128,
+            0 if source == 0 => 0,
+            // No longer than the whole address: so many octets, not one more.
+            1 => {
+                let address = match *octets {
+                    [] => 0,
+                    [a] => u32::from_be_bytes([a, 0, 0, 0]),
+                    [a, b] => u32::from_be_bytes([a, b, 0, 0]),
+                    [a, b, c] => u32::from_be_bytes([a, b, c, 0]),
+                    [a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
+                    _ => return None,
+                };
+                if u64::from(address) << source & u64::from(u32::MAX) != 0 {
+                    return None;
+                }
+                u128::from(address) << 96
+            }
+            2 => {
+                let mut address = [0; 16];
+                address.get_mut(..octets.len())?.copy_from_slice(octets);
+                let bits = u128::from_be_bytes(address);
+                if bits.checked_shl(u32::from(source)).unwrap_or(0) != 0 {
+                    return None;
+                }
+                bits
+            }
             _ => return None,
         };
-        if scope != 0 || source > bits || octets.len() != usize::from(source).div_ceil(8) {
-            return None;
-        }
-        let spare_bits = (8 - source % 8) % 8;
-        if octets.last().is_some_and(|last| last.trailing_zeros() < u32::from(spare_bits)) {
-            return None;
-        }
-        let mut address = [0; 16];
-        address.get_mut(..octets.len())?.copy_from_slice(octets);
-        let address = match family {
-            1 => address.first_chunk::<4>().map(|v4| IpAddr::V4(Ipv4Addr::from(*v4))),
-            2 => Some(IpAddr::V6(Ipv6Addr::from(address))),
-            _ => None,
-        };
-        Some(ClientSubnet { data, address })
+        Some(ClientSubnet { data, bits })
     }
 
-    /// The network's first address; `None` for family 0.
+    /// The network's first address; `None` for family 0, which old tools send with length 0 to say "none".
+    #[inline]
     pub fn address(&self) -> Option<IpAddr> {
-        self.address
+        match self.data {
+            [_, 1, ..] => Some(IpAddr::V4(Ipv4Addr::from((self.bits >> 96) as u32))),
+            [_, 2, ..] => Some(IpAddr::V6(Ipv6Addr::from(self.bits))),
+            _ => None,
+        }
+    }
+
+    /// The network's first address as an address of 128 bits, of either family the highest ones; zeros past the source
+    /// length.
+    #[inline]
+    pub fn bits(&self) -> u128 {
+        self.bits
     }
 
     /// SOURCE PREFIX-LENGTH. 0 means: do not use my address.
