@@ -105,7 +105,7 @@ impl<'p> Plain<'p> {
         }
         name.read(body)?;
         // Its names may be accounts of answers.
-        if name.label(0).first() == Some(&b'_') {
+        if name.first_octet() == b'_' {
             return None;
         }
         let (question, rest) = body.split_at_checked(name.octets() + 4)?;

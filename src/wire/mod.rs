@@ -16,7 +16,6 @@ pub use edns::{
     CLIENT_COOKIE_OCTETS, ClientSubnet, Cookie, Edns, EdnsOption, ExtendedError, Keepalive, OptionCode,
 };
 pub use freshness::freshness;
-pub(crate) use name::lowered;
 pub use name::{
     LABEL_OCTETS_MAX, NAME_OCTETS_MAX, Name, NameTextError, name_octets, name_text, parse_name, read_name,
 };

@@ -74,6 +74,13 @@ impl Name {
         self.octets.get(..usize::from(self.length)).unwrap_or(&[])
     }
 
+    /// The same in words of eight octets, with anything behind it.
+    #[inline]
+    pub fn words(&self) -> &[[u8; 8]] {
+        let (words, _) = self.octets.as_chunks::<8>();
+        words.get(..usize::from(self.length).div_ceil(8)).unwrap_or(&[])
+    }
+
     /// The number of labels, the root not counted.
     pub fn labels(&self) -> usize {
         usize::from(self.labels)
@@ -133,7 +140,7 @@ impl std::fmt::Debug for Name {
 
 /// Eight octets with their ASCII letters in lower case, all at once: bit 7 of an octet is set in one sum
 /// from `A` on and in the other past `Z`.
-pub fn lowered(word: u64) -> u64 {
+fn lowered(word: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let low_bits = word & (0x7f * EACH);
     let from_a = low_bits + (0x80 - b'A' as u64) * EACH;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::classes::ClientClasses;
 use super::lookup::Zone;
-use super::sought::{ROOT_HASH, Sought};
-use super::tree::NameTree;
+use super::slots::Slots;
+use super::sought::{Sought, octets_hash};
 use crate::ids::ZoneId;
 use crate::wire::Name;
 
@@ -47,9 +47,8 @@ pub struct Catalog {
     zones: Box<[Arc<Zone>]>,
     /// Of each of them.
     validity: Box<[Validity]>,
-    tree: NameTree,
-    /// By class, then by node of the tree.
-    zone_at: Box<[Box<[Option<ZoneId>]>]>,
+    /// The zones that each class sees, by origin.
+    origins: Box<[Slots]>,
     classes: ClientClasses,
     /// A bit for each number of labels that an origin has.
     depths: u128,
@@ -71,37 +70,26 @@ impl Catalog {
 
     /// The same of zones that are shared already.
     pub fn of_shared(zones: Vec<Arc<Zone>>, classes: ClientClasses, own: Vec<Vec<Arc<Zone>>>) -> Catalog {
-        let mut tree = NameTree::new(ROOT_HASH);
-        let mut all = Vec::new();
-        let mut depths = 0;
-        let mut places: Vec<Vec<(u32, ZoneId)>> = Vec::new();
+        let (mut all, mut depths): (Vec<Arc<Zone>>, u128) = (Vec::new(), 0);
+        let mut origins: Vec<Slots> = Vec::new();
+        let everybodys = 0..zones.len();
         for zones in std::iter::once(zones).chain(own) {
-            let mut placed = Vec::new();
-            for zone in zones {
-                depths |= 1 << zone.origin().labels();
-                placed.extend(node_of(&mut tree, &zone).map(|node| (node, ZoneId(all.len() as u32))));
-                all.push(zone);
-            }
-            places.push(placed);
-        }
-        let mut everybody: Vec<Option<ZoneId>> = vec![None; tree.len()];
-        let mut zone_at = Vec::with_capacity(places.len());
-        for (class, placed) in places.into_iter().enumerate() {
-            let mut seen = everybody.clone();
-            // The first of equal origins stays.
-            for (node, zone) in placed.into_iter().rev() {
-                if let Some(slot) = seen.get_mut(node as usize) {
-                    *slot = Some(zone);
+            let own = all.len()..all.len() + zones.len();
+            depths |= zones.iter().fold(0, |depths, zone| depths | 1 << zone.origin().labels());
+            all.extend(zones);
+            // A class's own come before everybody's, and of equal origins the first stays.
+            let others = if origins.is_empty() { 0..0 } else { everybodys.clone() };
+            let mut slots = Slots::with_room(own.len() + others.len());
+            for number in own.chain(others) {
+                let Some(zone) = all.get(number) else { continue };
+                if at(&slots, &all, zone.origin().octets()).is_none() {
+                    slots.put(octets_hash(zone.origin().octets()), number as u32);
                 }
             }
-            if class == 0 {
-                everybody.clone_from(&seen);
-            }
-            zone_at.push(seen.into_boxed_slice());
+            origins.push(slots);
         }
-        tree.shrink();
         let validity = vec![Validity::Current; all.len()].into();
-        Catalog { zones: all.into(), validity, tree, zone_at: zone_at.into(), classes, depths }
+        Catalog { zones: all.into(), validity, origins: origins.into(), classes, depths }
     }
 
     /// The same with some zones replaced; all others are shared. A replacement of another origin, or for
@@ -153,40 +141,41 @@ impl Catalog {
 
     /// Among the origins that `name` has from label `first` on.
     fn deepest(&self, class: ClientClass, name: &Name, first: usize) -> Option<(ZoneId, &Zone)> {
-        let zone_at = self.zone_at.get(usize::from(class.0)).or(self.zone_at.first())?;
-        if first > name.labels() {
-            return None;
-        }
-        let mut found = zone_at.first().copied().flatten();
-        let mut at = self.tree.root();
-        for index in (first..name.labels()).rev() {
-            let Some(child) = self.tree.child(at, name.label(index)) else { break };
-            at = child;
-            found = zone_at.get(at.node as usize).copied().flatten().or(found);
-        }
-        let id = found?;
-        Some((id, self.zone(id)?))
+        let origins = self.origins_of(class)?;
+        let depths = (0..=name.labels().checked_sub(first)?).rev();
+        let depths = depths.filter(|depth| self.depths >> depth & 1 != 0);
+        depths
+            .map(|depth| name.suffix(name.labels() - depth))
+            .find_map(|origin| at(origins, &self.zones, origin))
     }
 
-    /// The same zone as [`Catalog::find`] finds, from the longest origin down.
+    /// The same zone as [`Catalog::find`] finds.
     #[inline]
     pub fn find_sought(&self, class: ClientClass, sought: &Sought) -> Option<(ZoneId, &Zone)> {
-        let zone_at = self.zone_at.get(usize::from(class.0)).or(self.zone_at.first())?;
-        let labels = sought.labels();
+        let origins = self.origins_of(class)?;
+        let (labels, end) = (sought.labels(), sought.octets());
         // Only at these are there origins; most catalogs have one depth or two.
         let mut depths = self.depths as u32 & ((2 << labels) - 1);
         while depths != 0 {
             let depth = depths.ilog2() as usize;
             depths ^= 1 << depth;
-            let at = match depth {
-                0 => Some(self.tree.root()),
-                _ => self.tree.suffix(sought, labels - depth, labels),
-            };
-            if let Some(id) = at.and_then(|at| zone_at.get(at.node as usize).copied().flatten()) {
-                return Some((id, self.zone(id)?));
+            let start = sought.start(labels - depth);
+            let found = origins.find(sought.hash(start, end), |number| {
+                let zone = self.zones.get(number as usize)?;
+                let is_it = zone.origin().octets().len() == end - start
+                    && sought.is(start, end, zone.origin().words());
+                is_it.then_some((ZoneId(number), &**zone))
+            });
+            if found.is_some() {
+                return found;
             }
         }
         None
+    }
+
+    #[inline]
+    fn origins_of(&self, class: ClientClass) -> Option<&Slots> {
+        self.origins.get(usize::from(class.0)).or(self.origins.first())
     }
 
     /// A zone by its number.
@@ -200,12 +189,10 @@ impl Catalog {
     }
 }
 
-/// The node of a zone's origin, made if it is new.
-fn node_of(tree: &mut NameTree, zone: &Zone) -> Option<u32> {
-    let origin = zone.origin();
-    let mut at = Some(tree.root());
-    for index in (0..origin.labels()).rev() {
-        at = at.and_then(|at| tree.child_or_new(at, origin.label(index)));
-    }
-    at.map(|at| at.node)
+/// The zone of an origin.
+fn at<'z>(origins: &Slots, zones: &'z [Arc<Zone>], origin: &[u8]) -> Option<(ZoneId, &'z Zone)> {
+    origins.find(octets_hash(origin), |number| {
+        let zone = zones.get(number as usize)?;
+        (zone.origin().octets() == origin).then_some((ZoneId(number), &**zone))
+    })
 }

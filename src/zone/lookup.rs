@@ -1,77 +1,28 @@
 //! A zone, and the algorithm of RFC 1034 section 4.3.2 as RFC 4592 and RFC 6672 have it.
 
-use super::sought::Sought;
-use super::tree::{NameTree, ROOT};
+use super::blocks::{Block, NodeKind, Way, Word};
+use super::slots::Slots;
+use super::sought::{Sought, octets_hash};
 use crate::ids::{RegionId, ServiceId};
-use crate::wire::{Name, Rtype};
+use crate::wire::{NAME_OCTETS_MAX, Name, Rtype};
+
+/// The number of the origin's node.
+pub(super) const ROOT: u32 = 0;
 
 /// A zone: immutable.
 pub struct Zone {
     pub(super) origin: Name,
-    /// From the origin down.
-    pub(super) tree: NameTree,
-    /// By node of the tree.
-    pub(super) nodes: Box<[Node]>,
-    /// Each node's in a row, by type.
-    pub(super) entries: Box<[Entry]>,
-    /// Length and octets, one RRset after the other.
-    pub(super) rdata: Box<[u8]>,
-    /// Sorted by node.
-    pub(super) steered: Box<[(u32, Attached)]>,
+    /// Where the block of each name below the origin begins.
+    pub(super) slots: Slots,
+    /// Blocks, by number of their nodes.
+    pub(super) words: Box<[Word]>,
+    /// Where each of them begins.
+    pub(super) starts: Box<[u32]>,
+    /// How many RRsets there are.
+    pub(super) entries: usize,
+    /// The steered nodes, and for which region alone they are (R11).
+    pub(super) steered: Box<[(u32, Option<RegionId>)]>,
     pub(super) negative_ttl_s: u32,
-}
-
-/// Who answers for a node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Attached {
-    /// A service.
-    Service(ServiceId),
-    /// A service for one region (R11).
-    Region(ServiceId, RegionId),
-}
-
-/// What a node has.
-#[derive(Clone, Copy)]
-pub(super) struct Node {
-    /// Where its entries begin; where it is steered and has none, its place among what is steered.
-    pub(super) first: u32,
-    /// How many there are: 0 is an empty non-terminal, unless it is steered.
-    pub(super) count: u16,
-    pub(super) kind: NodeKind,
-    pub(super) way: Way,
-}
-
-/// Whether a walk from the origin to a node and on below it stays in the zone's own data.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Way {
-    /// It does.
-    Clear,
-    /// The node or one above it is a delegation or has a DNAME.
-    Leaves,
-}
-
-/// What a node does to a walk that comes to it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum NodeKind {
-    /// Nothing.
-    Plain,
-    /// It has a CNAME.
-    Alias,
-    /// A delegation begins here: the walk ends.
-    Cut,
-    /// It has a DNAME: what is below leads elsewhere.
-    Redirect,
-    /// A service answers for it.
-    Steered,
-}
-
-/// One RRset.
-#[derive(Clone, Copy)]
-pub(super) struct Entry {
-    pub(super) rtype: Rtype,
-    pub(super) ttl_s: u32,
-    pub(super) start: u32,
-    pub(super) end: u32,
 }
 
 /// The number of an RRset in its zone: dense, in the order of nodes. Signatures are found by it.
@@ -101,6 +52,11 @@ pub struct Rrset<'z> {
 }
 
 impl<'z> Rrset<'z> {
+    #[inline]
+    pub(super) fn new(id: EntryId, rtype: Rtype, ttl_s: u32, octets: &'z [u8]) -> Rrset<'z> {
+        Rrset { id, rtype, ttl_s, octets }
+    }
+
     /// Whether both have the same records in the same order with the same TTL.
     pub fn same_data(&self, other: &Rrset<'_>) -> bool {
         (self.rtype, self.ttl_s, self.octets) == (other.rtype, other.ttl_s, other.octets)
@@ -218,15 +174,6 @@ pub enum Matched {
     },
 }
 
-impl Attached {
-    fn lookup<'z>(self) -> Lookup<'z> {
-        match self {
-            Attached::Service(service) => Lookup::Steered(service),
-            Attached::Region(service, region) => Lookup::Testing(service, region),
-        }
-    }
-}
-
 impl Zone {
     /// The origin.
     pub fn origin(&self) -> &Name {
@@ -235,7 +182,7 @@ impl Zone {
 
     /// The SOA: in every zone that was read without an error.
     pub fn soa(&self) -> Option<Rrset<'_>> {
-        self.entry(ROOT, Rtype::SOA)
+        self.rrset_at(NodeId::ORIGIN, Rtype::SOA)
     }
 
     /// The TTL of the SOA in negative answers: min(its TTL, MINIMUM) (RFC 2308 section 5).
@@ -255,172 +202,168 @@ impl Zone {
 
     /// Looks up a name at or below the origin, and says on what grounds.
     pub fn locate(&self, name: &Name, rtype: Rtype) -> Located<'_> {
-        let mut at = self.tree.root();
+        let Some(mut block) = self.block(ROOT) else {
+            return Located { lookup: Lookup::NxDomain, node: NodeId::ORIGIN, matched: Matched::Exact };
+        };
         let mut index = name.labels().saturating_sub(self.origin.labels());
+        let end = name.start(index);
         let (lookup, matched) = loop {
-            let number = at.node;
-            let Some(node) = self.nodes.get(number as usize) else {
-                break (Lookup::NxDomain, Matched::Exact);
-            };
-            match node.kind {
+            match block.kind() {
                 // The parent alone can answer for DS (RFC 4035 section 3.1.4.1).
                 NodeKind::Cut if index > 0 || rtype != Rtype::DS => {
-                    break (self.referral(number, index), Matched::Exact);
+                    break (referral(block, index), Matched::Exact);
                 }
-                NodeKind::Redirect if index > 0 => break (self.redirect(number, index), Matched::Exact),
+                NodeKind::Redirect if index > 0 => break (redirect(block, index), Matched::Exact),
                 _ => {}
             }
             if index == 0 {
-                break (self.at(number, *node, rtype), Matched::Exact);
+                break (self.at(block, rtype), Matched::Exact);
             }
-            match self.tree.child(at, name.label(index - 1)) {
-                Some(child) => (at, index) = (child, index - 1),
+            match self.find(name.octets().get(name.start(index - 1)..end).unwrap_or(&[])) {
+                Some(below) => (block, index) = (below, index - 1),
                 None => {
-                    let Some(wildcard) = self.tree.child(at, b"*") else {
+                    let Some(wildcard) = self.wildcard(block) else {
                         break (Lookup::NxDomain, Matched::Nothing { encloser: index });
                     };
-                    at = wildcard;
-                    break (self.wildcard(wildcard.node, rtype), Matched::Wildcard { encloser: index });
+                    block = wildcard;
+                    break (self.at(wildcard, rtype), Matched::Wildcard { encloser: index });
                 }
             }
         };
-        Located { lookup, node: NodeId(at.node), matched }
+        Located { lookup, node: NodeId(block.number()), matched }
     }
 
     /// What [`Zone::lookup`] says of a name at or below the origin and a type other than ANY and DS, in one probe
     /// where the name exists; [`Hit::Walk`] where that takes a walk.
     #[inline]
     pub fn hit(&self, sought: &Sought, rtype: Rtype) -> Hit<'_> {
-        let origin = sought.labels().saturating_sub(self.origin.labels());
-        let own = match origin {
-            0 => Some(self.tree.root()),
-            _ => self.tree.suffix(sought, 0, origin),
-        };
-        let Some(own) = own else { return self.miss(sought, origin) };
-        let Some(node) = self.nodes.get(own.node as usize) else { return Hit::Walk };
-        if node.way == Way::Leaves {
+        let end = sought.octets().saturating_sub(self.origin.octets().len());
+        let own = if end == 0 { self.block(ROOT) } else { self.find_sought(sought, 0, end) };
+        let Some(own) = own else { return self.miss(sought, end) };
+        if own.way() == Way::Leaves {
             return Hit::Walk;
         }
-        if let Some((id, entry)) = self.numbered(*node).find(|(_, entry)| entry.rtype == rtype) {
-            return Hit::Answer(self.rrset(id, entry));
+        if let Some(rrset) = own.rrset(rtype) {
+            return Hit::Answer(rrset);
         }
-        match node.kind {
+        match own.kind() {
             NodeKind::Plain => Hit::NoData,
-            NodeKind::Steered => match self.attached(own.node) {
-                Some(Attached::Service(service)) => Hit::Steered(service),
-                Some(Attached::Region(..)) | None => Hit::Walk,
-            },
-            NodeKind::Alias | NodeKind::Cut | NodeKind::Redirect => Hit::Walk,
+            NodeKind::Steered => Hit::Steered(own.service()),
+            NodeKind::Alias | NodeKind::Cut | NodeKind::Redirect | NodeKind::Testing => Hit::Walk,
         }
     }
 
-    /// A name without a node of its own.
-    fn miss(&self, sought: &Sought, origin: usize) -> Hit<'_> {
-        let above = (1..origin).find_map(|first| self.tree.suffix(sought, first, origin));
-        let encloser = above.unwrap_or(self.tree.root());
-        let is_clear = self.nodes.get(encloser.node as usize).is_some_and(|node| node.way == Way::Clear);
-        if is_clear && self.tree.child(encloser, b"*").is_none() { Hit::NxDomain } else { Hit::Walk }
+    /// A name without a node of its own, the origin of which begins at `end`.
+    fn miss(&self, sought: &Sought, end: usize) -> Hit<'_> {
+        let above = (1..sought.labels()).map(|first| sought.start(first)).take_while(|start| *start < end);
+        let found = above.filter_map(|start| self.find_sought(sought, start, end)).next();
+        match found.or(self.block(ROOT)) {
+            Some(encloser) if encloser.way() == Way::Clear && !encloser.has_wildcard() => Hit::NxDomain,
+            _ => Hit::Walk,
+        }
+    }
+
+    /// The block of the name that stands between two octets, of which there are some.
+    #[inline]
+    fn find_sought(&self, sought: &Sought, start: usize, end: usize) -> Option<Block<'_>> {
+        self.slots.find(sought.hash(start, end), |at| {
+            let block = self.block_at(at)?;
+            let is_it = block.name_octets() == end - start && sought.is(start, end, block.name_words());
+            is_it.then_some(block)
+        })
+    }
+
+    /// The block of a name: its labels up to the origin.
+    pub(super) fn find(&self, name: &[u8]) -> Option<Block<'_>> {
+        if name.is_empty() {
+            return self.block(ROOT);
+        }
+        let is_it = |block: &Block<'_>| block.name() == name;
+        self.slots.find(octets_hash(name), |at| self.block_at(at).filter(is_it))
+    }
+
+    /// The block of a label under another.
+    pub(super) fn below(&self, above: Block<'_>, label: &[u8]) -> Option<Block<'_>> {
+        let (mut room, above) = ([0; NAME_OCTETS_MAX], above.name());
+        let (length, rest) = room.split_first_mut()?;
+        *length = u8::try_from(label.len()).ok()?;
+        let (own, rest) = rest.split_at_mut_checked(label.len())?;
+        own.copy_from_slice(label);
+        rest.get_mut(..above.len())?.copy_from_slice(above);
+        self.find(room.get(..1 + label.len() + above.len())?)
+    }
+
+    /// The wildcard under a closest encloser (RFC 4592 section 3.3.1).
+    fn wildcard(&self, encloser: Block<'_>) -> Option<Block<'_>> {
+        if encloser.has_wildcard() { self.below(encloser, b"*") } else { None }
+    }
+
+    /// The block of a node.
+    #[inline]
+    pub(super) fn block(&self, number: u32) -> Option<Block<'_>> {
+        self.block_at(*self.starts.get(number as usize)?)
+    }
+
+    #[inline]
+    fn block_at(&self, start: u32) -> Option<Block<'_>> {
+        Block::read(self.words.get(start as usize..)?)
     }
 
     /// The A and AAAA records of a name, glue or not: what stands beside NS.
     pub fn addresses(&self, name: &Name) -> [Option<Rrset<'_>>; 2] {
-        let Some(node) = self.node(name) else { return [None; 2] };
-        [self.entry(node, Rtype::A), self.entry(node, Rtype::AAAA)]
+        let Some(block) = self.named(name) else { return [None; 2] };
+        [block.rrset(Rtype::A), block.rrset(Rtype::AAAA)]
     }
 
     /// The number of nodes: names and empty non-terminals.
     pub fn nodes(&self) -> usize {
-        self.nodes.len()
+        self.starts.len()
     }
 
-    pub(super) fn node(&self, name: &Name) -> Option<u32> {
-        let depth = name.depth_below(&self.origin)?;
-        let mut labels = (0..depth).rev();
-        labels
-            .try_fold(self.tree.root(), |at, index| self.tree.child(at, name.label(index)))
-            .map(|at| at.node)
+    /// The block of a whole name.
+    pub(super) fn named(&self, name: &Name) -> Option<Block<'_>> {
+        self.find(name.prefix(name.depth_below(&self.origin)?))
     }
 
     /// What stands at an existing name.
-    fn at(&self, number: u32, node: Node, rtype: Rtype) -> Lookup<'_> {
+    fn at<'z>(&self, block: Block<'z>, rtype: Rtype) -> Lookup<'z> {
+        let attached = || match block.kind() {
+            NodeKind::Steered => Some(Lookup::Steered(block.service())),
+            NodeKind::Testing => Some(Lookup::Testing(block.service(), self.region(block.number())?)),
+            NodeKind::Plain | NodeKind::Alias | NodeKind::Cut | NodeKind::Redirect => None,
+        };
         if rtype == Rtype::ANY {
-            return self.any(number, node);
+            // One RRset (RFC 8482 section 4.1): the smallest.
+            let smallest = block.rrsets().min_by_key(|rrset| rrset.octets.len());
+            return smallest.map(Lookup::Answer).or_else(attached).unwrap_or(Lookup::NoData);
         }
-        if let Some(rrset) = self.entry(number, rtype) {
+        if let Some(rrset) = block.rrset(rtype) {
             return Lookup::Answer(rrset);
         }
-        match node.kind {
-            NodeKind::Alias => self.entry(number, Rtype::CNAME).map_or(Lookup::NoData, Lookup::Alias),
-            NodeKind::Steered => self.attached(number).map_or(Lookup::NoData, Attached::lookup),
-            NodeKind::Plain | NodeKind::Cut | NodeKind::Redirect => Lookup::NoData,
-        }
+        let alias = match block.kind() {
+            NodeKind::Alias => block.rrset(Rtype::CNAME).map(Lookup::Alias),
+            _ => None,
+        };
+        alias.or_else(attached).unwrap_or(Lookup::NoData)
     }
 
-    /// One RRset for ANY (RFC 8482 section 4.1): the smallest.
-    fn any(&self, number: u32, node: Node) -> Lookup<'_> {
-        let smallest = self.numbered(node).min_by_key(|(_, entry)| entry.end - entry.start);
-        match (smallest, self.attached(number)) {
-            (Some((id, entry)), _) => Lookup::Answer(self.rrset(id, entry)),
-            (None, Some(attached)) => attached.lookup(),
-            (None, None) => Lookup::NoData,
-        }
+    /// For which region alone a testing name is.
+    fn region(&self, number: u32) -> Option<RegionId> {
+        let place = self.steered.binary_search_by_key(&number, |(node, _)| *node).ok()?;
+        self.steered.get(place).and_then(|(_, region)| *region)
     }
+}
 
-    /// What the wildcard under the closest encloser says (RFC 4592 section 3.3.1).
-    fn wildcard(&self, number: u32, rtype: Rtype) -> Lookup<'_> {
-        match self.nodes.get(number as usize) {
-            Some(node) => self.at(number, *node, rtype),
-            None => Lookup::NxDomain,
-        }
+fn referral(block: Block<'_>, owner: usize) -> Lookup<'_> {
+    match block.rrset(Rtype::NS) {
+        Some(servers) => Lookup::Referral { servers, owner },
+        None => Lookup::NoData,
     }
+}
 
-    fn referral(&self, number: u32, owner: usize) -> Lookup<'_> {
-        match self.entry(number, Rtype::NS) {
-            Some(servers) => Lookup::Referral { servers, owner },
-            None => Lookup::NoData,
-        }
-    }
-
-    fn redirect(&self, number: u32, owner: usize) -> Lookup<'_> {
-        match self.entry(number, Rtype::DNAME) {
-            Some(rrset) => Lookup::Redirect { rrset, owner },
-            None => Lookup::NxDomain,
-        }
-    }
-
-    /// The service that steers a node; testing names are no names of their own.
-    pub(super) fn service(&self, number: u32) -> Option<ServiceId> {
-        match self.attached(number)? {
-            Attached::Service(service) => Some(service),
-            Attached::Region(..) => None,
-        }
-    }
-
-    fn attached(&self, number: u32) -> Option<Attached> {
-        let node = self.nodes.get(number as usize)?;
-        if node.count == 0 && node.kind == NodeKind::Steered {
-            return self.steered.get(node.first as usize).map(|(_, attached)| *attached);
-        }
-        let position = self.steered.binary_search_by_key(&number, |(node, _)| *node).ok()?;
-        self.steered.get(position).map(|(_, attached)| *attached)
-    }
-
-    pub(super) fn entry(&self, number: u32, rtype: Rtype) -> Option<Rrset<'_>> {
-        let node = self.nodes.get(number as usize)?;
-        self.numbered(*node).find(|(_, entry)| entry.rtype == rtype).map(|(id, entry)| self.rrset(id, entry))
-    }
-
-    pub(super) fn entries_of(&self, node: Node) -> &[Entry] {
-        let first = node.first as usize;
-        self.entries.get(first..first + usize::from(node.count)).unwrap_or(&[])
-    }
-
-    pub(super) fn numbered(&self, node: Node) -> impl Iterator<Item = (EntryId, &Entry)> {
-        (node.first..).map(EntryId).zip(self.entries_of(node))
-    }
-
-    pub(super) fn rrset(&self, id: EntryId, entry: &Entry) -> Rrset<'_> {
-        let octets = self.rdata.get(entry.start as usize..entry.end as usize).unwrap_or(&[]);
-        Rrset { id, rtype: entry.rtype, ttl_s: entry.ttl_s, octets }
+fn redirect(block: Block<'_>, owner: usize) -> Lookup<'_> {
+    match block.rrset(Rtype::DNAME) {
+        Some(rrset) => Lookup::Redirect { rrset, owner },
+        None => Lookup::NxDomain,
     }
 }

@@ -1,40 +1,32 @@
-//! A question's name, made ready once for every look-up: lower case, and the hash of each of its suffixes.
+//! A question's name, made ready once for every look-up: lower case, in words of eight octets.
 
-use super::tree::WORD_OCTETS;
-use crate::wire::{Name, lowered};
+use super::blocks::{WORD_OCTETS, Word};
 
 /// The longest name that is made ready so, in octets. Longer ones are looked up label by label.
 const NAME_OCTETS_MAX: usize = 64;
 
-/// Room for a name, and a word of zeros behind it: any label's first word can be read at once.
-const ROOM_OCTETS: usize = NAME_OCTETS_MAX + WORD_OCTETS;
+/// Lowered at once: a register's.
+const LOWERED_OCTETS: usize = 16;
+
+/// Room for a name, and a word behind it: a word can be read at any of its octets.
+const ROOM_OCTETS: usize = NAME_OCTETS_MAX + LOWERED_OCTETS;
 
 /// Most names have two to five labels.
 const LABELS_MAX: usize = 7;
-
-/// The hash of the root's name.
-pub(super) const ROOT_HASH: u64 = 0;
 
 /// A name of up to 7 labels and 64 octets.
 pub struct Sought {
     octets: [u8; ROOM_OCTETS],
     length: u8,
     labels: u8,
-    /// Where each label's length stands.
+    /// Where each label's length stands; behind the last label, the root's.
     starts: [u8; LABELS_MAX + 1],
-    /// By number of the first label; the last is the root's.
-    hashes: [u64; LABELS_MAX + 1],
 }
 
 impl Sought {
     /// Room for a name: read one into it.
-    pub const EMPTY: Sought = Sought {
-        octets: [0; ROOM_OCTETS],
-        length: 0,
-        labels: 0,
-        starts: [0; LABELS_MAX + 1],
-        hashes: [ROOT_HASH; LABELS_MAX + 1],
-    };
+    pub const EMPTY: Sought =
+        Sought { octets: [0; ROOM_OCTETS], length: 0, labels: 0, starts: [0; LABELS_MAX + 1] };
 
     /// Reads the name that `wire` begins with into an empty one; `None` where that is none, the root, or one that is
     /// longer than what is made ready so.
@@ -43,14 +35,14 @@ impl Sought {
         let (mut position, mut labels) = (0, 0);
         loop {
             let octets = usize::from(*wire.get(position)?);
+            self.starts[labels & LABELS_MAX] = position as u8;
             if octets == 0 {
                 break;
             }
-            // The last of the starts is never a label's.
+            // The last of the starts is the root's.
             if octets > 63 || labels >= LABELS_MAX {
                 return None;
             }
-            self.starts[labels & LABELS_MAX] = position as u8;
             labels += 1;
             position += 1 + octets;
         }
@@ -59,49 +51,16 @@ impl Sought {
         }
         (self.length, self.labels) = (position as u8 + 1, labels as u8);
         // What stands behind the name comes along, and is masked where it is read.
-        let (words, _) = self.octets.as_chunks_mut::<WORD_OCTETS>();
-        let (whole, tail) = wire.as_chunks::<WORD_OCTETS>();
-        let used = position.div_ceil(WORD_OCTETS);
-        for (to, from) in words.iter_mut().take(used).zip(whole) {
-            *to = lowered(u64::from_le_bytes(*from)).to_le_bytes();
+        let (lowered, _) = self.octets.as_chunks_mut::<LOWERED_OCTETS>();
+        let (whole, rest) = wire.as_chunks::<LOWERED_OCTETS>();
+        let used = position / LOWERED_OCTETS + 1;
+        for (to, from) in lowered.iter_mut().take(used).zip(whole) {
+            *to = lower(*from);
         }
-        if used > whole.len()
-            && let Some(to) = words.get_mut(whole.len())
-        {
-            *to = lowered(super::tree::short_word(tail)).to_le_bytes();
+        if used > whole.len() {
+            lower_last(lowered.get_mut(whole.len())?, rest);
         }
-        let mut hash = ROOT_HASH;
-        for index in (0..labels).rev() {
-            let (octets, word) = self.label_start(index);
-            hash = step(hash.wrapping_add(octets as u64) ^ word);
-            if octets > WORD_OCTETS {
-                hash = self.step_on(hash, index, octets);
-            }
-            self.hashes[index & LABELS_MAX] = hash;
-        }
-        // Beyond the labels of this name the hashes are the root's.
         Some(())
-    }
-
-    /// The hash of a label goes on behind its first word.
-    fn step_on(&self, mut hash: u64, index: usize, octets: usize) -> u64 {
-        let start = self.start(index) + 1;
-        let mut read = WORD_OCTETS;
-        while read < octets {
-            hash = step(hash ^ self.masked(start + read, octets - read));
-            read += WORD_OCTETS;
-        }
-        hash
-    }
-
-    /// The first `octets` of the word at `start`, zeros behind them. `octets` is at least 1.
-    #[inline]
-    fn masked(&self, start: usize, octets: usize) -> u64 {
-        let start = start.min(NAME_OCTETS_MAX);
-        let word = self.octets.get(start..start + WORD_OCTETS).and_then(|octets| octets.first_chunk());
-        let word = word.map_or(0, |word| u64::from_le_bytes(*word));
-        let behind = (WORD_OCTETS - octets.min(WORD_OCTETS)) * 8;
-        word << behind >> behind
     }
 
     /// The octets it takes up in a message, the root's included.
@@ -116,55 +75,95 @@ impl Sought {
         usize::from(self.labels)
     }
 
-    /// Label `index`, counted from the left, without its length octet.
+    /// The first octet of its first label.
     #[inline]
-    pub fn label(&self, index: usize) -> &[u8] {
-        let start = self.start(index) % NAME_OCTETS_MAX;
-        let octets = usize::from(self.octets[start]);
-        self.octets.get(start + 1..start + 1 + octets).unwrap_or(&[])
+    pub fn first_octet(&self) -> u8 {
+        self.octets[1]
     }
 
+    /// Where label `index`, counted from the left, begins; the root's place behind the last.
     #[inline]
-    fn start(&self, index: usize) -> usize {
+    pub(super) fn start(&self, index: usize) -> usize {
         usize::from(self.starts[index & LABELS_MAX])
     }
 
-    /// How many octets label `index` has, and the first word of them, zeros behind the end of a short one.
+    /// The hash of the octets from `start` to before `end`, of which there are some: that of [`octets_hash`].
     #[inline]
-    pub(super) fn label_start(&self, index: usize) -> (usize, u64) {
-        let start = self.start(index) % NAME_OCTETS_MAX;
-        let octets = usize::from(self.octets[start]);
-        (octets, self.masked(start + 1, octets))
+    pub(super) fn hash(&self, start: usize, end: usize) -> u64 {
+        let (mut state, mut at) = (NOTHING_HASH, start);
+        while at + WORD_OCTETS < end {
+            state = step(state ^ self.word(at));
+            at += WORD_OCTETS;
+        }
+        let behind = bits_behind(at, end);
+        step(state ^ self.word(at) << behind >> behind)
     }
 
-    /// The hash of the name from label `index` on.
+    /// Whether the octets from `start` to before `end`, of which there are some, are those of `words`, which are as many as it
+    /// takes and may have anything behind them.
     #[inline]
-    pub(super) fn hash(&self, index: usize) -> u64 {
-        self.hashes[index & LABELS_MAX]
+    pub(super) fn is(&self, start: usize, end: usize, words: &[Word]) -> bool {
+        let mut at = start;
+        let Some((last, whole)) = words.split_last() else { return false };
+        for word in whole {
+            if u64::from_le_bytes(*word) != self.word(at) {
+                return false;
+            }
+            at += WORD_OCTETS;
+        }
+        (u64::from_le_bytes(*last) ^ self.word(at)) << bits_behind(at, end) == 0
+    }
+
+    /// The word of which `at` is the first octet.
+    #[inline]
+    fn word(&self, at: usize) -> u64 {
+        let at = at % NAME_OCTETS_MAX;
+        let word = self.octets.get(at..at + WORD_OCTETS).and_then(|octets| octets.first_chunk());
+        word.map_or(0, |word| u64::from_le_bytes(*word))
     }
 }
 
-/// The hash of a name, from those of its labels.
-pub(super) fn name_hash(name: &Name) -> u64 {
-    (0..name.labels()).rev().fold(ROOT_HASH, |above, index| {
-        let label = name.label(index);
-        label_hash(above, label, super::tree::first_word(label))
-    })
+/// How many bits of the word at `at` belong to what follows the octet before `end`, which is one to eight behind.
+#[inline]
+fn bits_behind(at: usize, end: usize) -> u32 {
+    (at.wrapping_sub(end).wrapping_mul(8) % (WORD_OCTETS * 8)) as u32
 }
 
-/// The hash of a label (lower case, `word` its first octets) under a name of hash `above`: folded multiplication
-/// over eight octets at a time. Clients choose what is looked up, never what is stored, so the hash needs no
-/// secret: the longest run of slots bounds every miss.
-pub(super) fn label_hash(above: u64, label: &[u8], word: u64) -> u64 {
-    let state = step(above.wrapping_add(label.len() as u64) ^ word);
-    let (words, rest) = label.get(WORD_OCTETS..).unwrap_or(&[]).as_chunks::<WORD_OCTETS>();
-    let state = words.iter().fold(state, |state, word| step(state ^ u64::from_le_bytes(*word)));
-    if rest.is_empty() { state } else { step(state ^ super::tree::short_word(rest)) }
+#[cold]
+fn lower_last(to: &mut [u8; LOWERED_OCTETS], rest: &[u8]) {
+    let mut last = [0; LOWERED_OCTETS];
+    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    *to = lower(last);
+}
+
+/// ASCII letters in lower case. Length octets are below 64 and so below every letter: lowering all octets keeps them.
+#[inline]
+fn lower(octets: [u8; LOWERED_OCTETS]) -> [u8; LOWERED_OCTETS] {
+    octets.map(|octet| octet | u8::from(octet.wrapping_sub(b'A') < 26) << 5)
+}
+
+/// The hash of no octets.
+const NOTHING_HASH: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The hash of a part of a name, lower case: folded multiplication over eight octets at a time, zeros behind
+/// the last. Clients choose what is looked up, never what is stored, so the hash needs no secret: the longest run of
+/// slots bounds every miss.
+pub(super) fn octets_hash(octets: &[u8]) -> u64 {
+    let (words, rest) = octets.as_chunks::<WORD_OCTETS>();
+    let state = words.iter().fold(NOTHING_HASH, |state, word| step(state ^ u64::from_le_bytes(*word)));
+    if rest.is_empty() { state } else { step(state ^ u64::from_le_bytes(padded(rest))) }
+}
+
+/// Up to eight octets, zeros behind them.
+pub(super) fn padded(octets: &[u8]) -> Word {
+    let mut word = [0; WORD_OCTETS];
+    word.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
+    word
 }
 
 #[inline]
 fn step(value: u64) -> u64 {
-    let product = u128::from(value ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
+    let product = u128::from(value) * 0xd6e8_feb8_6659_fd93;
     product as u64 ^ (product >> 64) as u64
 }
 
@@ -172,6 +171,7 @@ fn step(value: u64) -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::wire::Name;
     use proptest::prelude::*;
 
     fn read(wire: &[u8]) -> Option<Sought> {
@@ -179,15 +179,15 @@ mod tests {
         sought.read(wire).map(|()| sought)
     }
 
-    fn suffix_hash(name: &Name, index: usize) -> u64 {
-        Name::from_wire(name.suffix(index)).map_or(ROOT_HASH, |suffix| name_hash(&suffix))
+    fn words(octets: &[u8]) -> Vec<Word> {
+        octets.chunks(WORD_OCTETS).map(padded).collect()
     }
 
     proptest! {
         #[test]
         fn says_of_a_name_what_the_name_itself_says(
             labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..24), 0..10),
-            behind in prop::collection::vec(any::<u8>(), 0..20),
+            behind in prop::collection::vec(any::<u8>(), 0..40),
         ) {
             let mut wire: Vec<u8> = labels.iter().flat_map(|label| {
                 std::iter::once(label.len() as u8).chain(label.iter().copied())
@@ -200,11 +200,22 @@ mod tests {
             prop_assert_eq!(sought.is_some(), name.is_some());
             if let (Some(sought), Some(name)) = (sought, name) {
                 prop_assert_eq!((sought.octets(), sought.labels()), (octets, name.labels()));
-                for index in 0..name.labels() {
-                    prop_assert_eq!(sought.label(index), name.label(index));
-                    prop_assert_eq!(sought.hash(index), suffix_hash(&name, index));
+                prop_assert_eq!(sought.first_octet(), name.label(0)[0]);
+                for first in 0..=name.labels() {
+                    let start = sought.start(first);
+                    prop_assert_eq!(start, name.start(first));
+                    for end in first..=name.labels() {
+                        let end = name.start(end);
+                        let part = &name.octets()[start..end];
+                        if let Some(other) = part.len().checked_sub(1) {
+                            prop_assert_eq!(sought.hash(start, end), octets_hash(part));
+                            let mut part = part.to_vec();
+                            prop_assert!(sought.is(start, end, &words(&part)));
+                            part[other] ^= 1;
+                            prop_assert!(!sought.is(start, end, &words(&part)));
+                        }
+                    }
                 }
-                prop_assert_eq!(sought.hash(name.labels()), ROOT_HASH);
             }
         }
     }
