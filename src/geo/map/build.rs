@@ -1,5 +1,7 @@
 //! Building a location map from a stream of address ranges.
 
+use std::sync::Arc;
+
 use super::LocationMap;
 use super::barrier::UNKNOWN;
 use super::classes::{Classifier, Stretch, Tell};
@@ -189,7 +191,7 @@ impl MapBuilder {
         }
         let (spec, classes) = self.classifier.finish(self.out.kept.map(Kept::into_old));
         let trie = self.out.trie.finish().ok_or(MapError::TooLarge)?;
-        Ok(LocationMap { spec, classes, trie })
+        Ok(LocationMap { spec, classes, trie, firsts: Arc::default() })
     }
 }
 

@@ -2,12 +2,15 @@
 //!
 //! Whether the classes of a set agree is found when a look-up first asks, and kept: it follows from the
 //! decisions alone, so whoever asks at the same time finds the same. Thousands of folds can be made in the
-//! time that it would take to judge all sets for a few.
+//! time that it would take to judge all sets for a few. So it is with what is found of IPv4 addresses by their first
+//! two octets, where two thirds of all look-ups end.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::barrier::{BARRIER_COUNT, SPECIAL_COUNT};
+use super::firsts::{First, Firsts};
 use super::nodes::{Node, STRIDE, Target};
+use super::trie::Top;
 use super::{Decided, LocationMap};
 use crate::geo::embedded::EMBEDDING_BLOCK_COUNT;
 use crate::ids::Family;
@@ -19,6 +22,8 @@ pub struct Fold {
     /// decisions; a barrier's colour is that and the number of its class.
     colours: Box<[u16]>,
     sets: States,
+    /// What has been found of IPv4 addresses by their first two octets.
+    firsts: Firsts,
     /// The decisions of the embedding blocks.
     embedding: [u16; EMBEDDING_BLOCK_COUNT],
     ttls: Ttls,
@@ -27,9 +32,10 @@ pub struct Fold {
 /// What has been found of sets.
 #[derive(Debug)]
 struct States {
-    /// Two bits for each set; eight where there are more than two levels.
+    /// Two bits for each set: its state up to [`LEVEL_ONE`].
     words: Box<[AtomicU64]>,
-    wide: bool,
+    /// The states of sets of one colour by themselves, where there are more than two levels; else empty.
+    wide: Box<[AtomicU8]>,
 }
 
 /// The state of a set of which nothing has been found.
@@ -40,6 +46,9 @@ const MIXED: u8 = 1;
 
 /// They have one colour; and the level of the least TTL is added.
 const ONE_COLOUR: u8 = 2;
+
+/// The greatest state that two bits can tell.
+const LEVEL_ONE: u8 = ONE_COLOUR + 1;
 
 /// The TTLs of a fold. They go by levels: the greater the level, the less the TTL.
 #[derive(Debug)]
@@ -72,6 +81,17 @@ pub(super) enum Held {
     Decision(u16),
     /// That it is in a special-purpose block.
     Special,
+}
+
+/// What holds at an address, in the fold's own numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Shade {
+    /// Of everything inside the scope.
+    pub(super) colour: u16,
+    /// The length of the widest such prefix.
+    pub(super) scope: u8,
+    /// The greatest inside it.
+    pub(super) level: u8,
 }
 
 /// What is below a target.
@@ -117,6 +137,7 @@ impl Fold {
         Fold {
             colours: classes.map(colour).collect(),
             sets: States::new(map.trie.sets, scale.wide),
+            firsts: Firsts::new(&map.firsts),
             embedding: std::array::from_fn(|block| of(SPECIAL_COUNT + block as u32).decision),
             ttls: scale.ttls(levels),
         }
@@ -149,13 +170,15 @@ impl Fold {
             levels = values().map(|value| of_values.get(*value as usize).copied().unwrap_or(0)).collect();
         }
         let embedding = [unknown.decision; EMBEDDING_BLOCK_COUNT];
-        Fold { colours, sets, embedding, ttls: scale.ttls(levels) }
+        let firsts = Firsts::new(&map.firsts);
+        Fold { colours, sets, firsts, embedding, ttls: scale.ttls(levels) }
     }
 
     /// The memory of the tables, in octets.
     pub fn memory_octets(&self) -> usize {
         let ttls = self.ttls.levels.len() + self.ttls.values_s.len() * 4;
-        self.colours.len() * 2 + self.sets.words.len() * 8 + ttls
+        let sets = self.sets.words.len() * 8 + self.sets.wide.len();
+        self.colours.len() * 2 + sets + self.firsts.memory_octets() + ttls
     }
 
     /// An embedding block by itself, whatever surrounds it.
@@ -164,14 +187,53 @@ impl Fold {
     }
 
     /// The widest prefix around an address in which all classes have its colour. `bits` are left-aligned.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, map: &LocationMap, family: Family, bits: u128) -> Found {
-        let mut rest = (bits >> 64) as u64;
-        let (mut node, mut depth) = match self.start(map, family, (rest >> 48) as u16) {
-            Ok(start) => start,
-            Err(found) => return found,
+        let octets = (bits >> 112) as u16;
+        match family {
+            Family::V4 => match self.firsts.get(octets) {
+                First::Found(found) => self.found(found),
+                first => self.find_v4(map, bits, first),
+            },
+            Family::V6 => self.find_v6(map, bits),
+        }
+    }
+
+    #[inline(never)]
+    fn find_v4(&self, map: &LocationMap, bits: u128, first: First) -> Found {
+        let octets = (bits >> 112) as u16;
+        let node = match first {
+            First::Mixed => self.node_after_two_octets(map, octets),
+            First::Unknown | First::Found(_) => None,
         };
-        rest <<= depth;
+        let found = match node {
+            Some(node) => self.descend(map, bits, (node, 16)),
+            None => {
+                let found = self.search(map, Family::V4, bits);
+                self.firsts.put(octets, found);
+                found
+            }
+        };
+        self.found(found)
+    }
+
+    #[inline(never)]
+    fn find_v6(&self, map: &LocationMap, bits: u128) -> Found {
+        self.found(self.search(map, Family::V6, bits))
+    }
+
+    #[inline]
+    fn search(&self, map: &LocationMap, family: Family, bits: u128) -> Shade {
+        match self.start(map, family, (bits >> 112) as u16) {
+            Ok(start) => self.descend(map, bits, start),
+            Err(found) => found,
+        }
+    }
+
+    /// From a mixed node at a depth down to one colour.
+    #[inline]
+    fn descend(&self, map: &LocationMap, bits: u128, (mut node, mut depth): (Node<'_>, u32)) -> Shade {
+        let mut rest = ((bits >> 64) as u64) << depth;
         loop {
             let half = (rest >> 60) as u32;
             let run = node.run_of(half);
@@ -185,32 +247,56 @@ impl Fold {
                 rest = bits as u64;
             } else if depth == 128 {
                 // Not reached: no trie is deeper than its family.
-                return self.found(0, depth, 0);
+                return Shade { colour: 0, scope: 128, level: 0 };
             }
+        }
+    }
+
+    /// The node that is known to be there.
+    #[inline]
+    fn node_after_two_octets<'m>(&self, map: &'m LocationMap, octets: u16) -> Option<Node<'m>> {
+        match map.trie.after_two_octets(Family::V4, octets)?.target() {
+            Target::Node(place) => Some(map.trie.node(place)),
+            Target::Class(_) => None,
         }
     }
 
     /// The node and depth to start from, or what is found if the whole family has one colour. What is mixed
     /// below some bits is mixed above them.
-    #[inline]
-    fn start<'m>(&self, map: &'m LocationMap, family: Family, octets: u16) -> Result<(Node<'m>, u32), Found> {
-        if let Look::Mixed(node) = self.look(map, map.trie.after_two_octets(family, octets)) {
+    #[inline(always)]
+    fn start<'m>(&self, map: &'m LocationMap, family: Family, octets: u16) -> Result<(Node<'m>, u32), Shade> {
+        let trie = &map.trie;
+        if let Some(top) = trie.after_two_octets(family, octets)
+            && let Some(node) = self.mixed_top(map, top)
+        {
             return Ok((node, 16));
         }
-        if let Look::Mixed(node) = self.look(map, map.trie.after_octet(family, (octets >> 8) as u8)) {
+        if let Some(node) = self.mixed_top(map, trie.after_octet(family, (octets >> 8) as u8)) {
             return Ok((node, 8));
         }
+        self.start_at_root(map, family)
+    }
+
+    #[cold]
+    fn start_at_root<'m>(&self, map: &'m LocationMap, family: Family) -> Result<(Node<'m>, u32), Shade> {
         let root = map.trie.root(family);
         match self.look(map, root) {
             Look::Mixed(node) => Ok((node, 0)),
-            Look::Colour(colour) => Err(self.found(colour, 0, self.level(map, root))),
+            Look::Colour(colour) => Err(Shade { colour, scope: 0, level: self.level(map, root) }),
         }
+    }
+
+    /// The node after some octets, if its classes disagree.
+    #[inline(always)]
+    fn mixed_top<'m>(&self, map: &'m LocationMap, top: Top) -> Option<Node<'m>> {
+        let Target::Node(place) = top.target() else { return None };
+        (self.state(map, place, top.set()) == MIXED).then(|| map.trie.node(place))
     }
 
     /// Widens a find over the neighbouring runs of its colour, to an aligned block of half-octets. No more of them
     /// are looked at than a block takes in that is too large.
     #[inline(always)]
-    fn widen(&self, map: &LocationMap, position: Position<'_>) -> Found {
+    fn widen(&self, map: &LocationMap, position: Position<'_>) -> Shade {
         let Position { node, run, half, depth, colour } = position;
         let mut growth = node.growth(half, run);
         let free_bits = loop {
@@ -219,10 +305,10 @@ impl Fold {
                 break doubled;
             }
         };
-        let scope = depth + STRIDE - free_bits;
+        let scope = (depth + STRIDE - free_bits) as u8;
         let level =
             if self.ttls.levels.is_empty() { 0 } else { self.greatest_level(map, node, half, free_bits) };
-        self.found(colour, scope, level)
+        Shade { colour, scope, level }
     }
 
     /// The greatest level in the aligned block of so many free bits around a half-octet.
@@ -233,14 +319,14 @@ impl Fold {
     }
 
     /// A colour with the TTL of its decision at a level.
-    #[inline]
-    fn found(&self, colour: u16, scope: u32, level: u8) -> Found {
+    #[inline(always)]
+    fn found(&self, Shade { colour, scope, level }: Shade) -> Found {
         match colour.checked_sub(BARRIERS) {
             None => {
                 let ttl_s = self.ttls.value_s(colour, level);
-                Found { held: Held::Decision(colour), scope: scope as u8, ttl_s }
+                Found { held: Held::Decision(colour), scope, ttl_s }
             }
-            Some(class) => self.of_barrier(u32::from(class), scope as u8),
+            Some(class) => self.of_barrier(u32::from(class), scope),
         }
     }
 
@@ -259,7 +345,7 @@ impl Fold {
             Target::Class(class) => Look::Colour(self.colour_of(class as usize)),
             Target::Node(place) => {
                 let node = map.trie.node(place);
-                if self.state(map, node) == MIXED {
+                if self.state(map, place, node.set()) == MIXED {
                     Look::Mixed(node)
                 } else {
                     // All classes below have one colour: any will do.
@@ -285,9 +371,18 @@ impl Fold {
 
     /// The state of the set of a node, which is not [`UNKNOWN`].
     #[inline(always)]
-    fn state(&self, map: &LocationMap, node: Node<'_>) -> u8 {
-        match self.sets.get(node.set()) {
-            UNKNOWN => self.judge(map, node.place()),
+    fn state(&self, map: &LocationMap, place: u32, set: u32) -> u8 {
+        match self.sets.get(set) {
+            UNKNOWN => self.judge(map, place).min(LEVEL_ONE),
+            state => state,
+        }
+    }
+
+    /// The same, with every level that there is.
+    fn exact_state(&self, map: &LocationMap, place: u32) -> u8 {
+        let set = map.trie.node(place).set();
+        match self.sets.get_exact(set) {
+            UNKNOWN => self.judge(map, place),
             state => state,
         }
     }
@@ -309,7 +404,7 @@ impl Fold {
                 let own = match target {
                     Target::Class(class) => ONE_COLOUR + self.ttls.level(class),
                     // Children stand before their parents, so this ends; no trie is deeper than 32 nodes.
-                    Target::Node(place) => self.state(map, map.trie.node(place)),
+                    Target::Node(place) => self.exact_state(map, place),
                 };
                 if own == MIXED {
                     state = MIXED;
@@ -328,42 +423,51 @@ impl Fold {
     fn level(&self, map: &LocationMap, target: Target) -> u8 {
         match target {
             Target::Class(class) => self.ttls.level(class),
-            Target::Node(place) => self.state(map, map.trie.node(place)).saturating_sub(ONE_COLOUR),
+            Target::Node(place) => self.exact_state(map, place).saturating_sub(ONE_COLOUR),
         }
     }
 }
 
 impl States {
     fn new(sets: usize, wide: bool) -> States {
-        let words = sets.div_ceil(if wide { 8 } else { 32 });
-        States { words: (0..words).map(|_| AtomicU64::new(0)).collect(), wide }
+        let words = sets.div_ceil(SETS_IN_WORD as usize);
+        let wide = if wide { sets } else { 0 };
+        States {
+            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            wide: (0..wide).map(|_| AtomicU8::new(0)).collect(),
+        }
     }
 
+    /// The state of a set, or [`LEVEL_ONE`] for a greater one. Of a set that has not been put it is [`UNKNOWN`].
     #[inline(always)]
     fn get(&self, set: u32) -> u8 {
-        let (at, shift, mask) = self.place(set);
         // Only itself matters: there is nothing else that it would have to be seen with.
-        self.words.get(at).map_or(MIXED, |word| (word.load(Ordering::Relaxed) >> shift) as u8 & mask)
+        let word = self.words.get((set / SETS_IN_WORD) as usize);
+        word.map_or(MIXED, |word| (word.load(Ordering::Relaxed) >> (set % SETS_IN_WORD * 2)) as u8 & 3)
+    }
+
+    fn get_exact(&self, set: u32) -> u8 {
+        match (self.get(set), self.wide.get(set as usize)) {
+            // Another may have put the one and not yet the other: then it is found out again.
+            (ONE_COLOUR.., Some(wide)) => wide.load(Ordering::Relaxed),
+            (state, _) => state,
+        }
     }
 
     /// Whoever puts something there puts the same.
     fn put(&self, set: u32, state: u8) {
-        let (at, shift, _) = self.place(set);
-        if let Some(word) = self.words.get(at) {
-            word.fetch_or(u64::from(state) << shift, Ordering::Relaxed);
+        if let Some(wide) = self.wide.get(set as usize) {
+            wide.store(state, Ordering::Relaxed);
         }
-    }
-
-    /// The word, the lowest bit in it, and how many there are as a mask.
-    #[inline]
-    fn place(&self, set: u32) -> (usize, u32, u8) {
-        if self.wide {
-            (set as usize / 8, set % 8 * 8, u8::MAX)
-        } else {
-            (set as usize / 32, set % 32 * 2, 3)
+        if let Some(word) = self.words.get((set / SETS_IN_WORD) as usize) {
+            let state = u64::from(state.min(LEVEL_ONE));
+            word.fetch_or(state << (set % SETS_IN_WORD * 2), Ordering::Relaxed);
         }
     }
 }
+
+/// Sets whose states one word holds.
+const SETS_IN_WORD: u32 = u64::BITS / 2;
 
 /// The levels that eight bits of [`States`] can tell.
 const LEVELS_MAX: usize = (u8::MAX - ONE_COLOUR) as usize + 1;

@@ -7,6 +7,7 @@
 mod barrier;
 mod build;
 mod classes;
+mod firsts;
 mod flat;
 mod floor;
 mod fold;
@@ -26,6 +27,7 @@ pub use nearest::{Nearest, NearestRegions, Stand};
 
 use self::barrier::ClassKind;
 use self::classes::{Classes, UNKNOWN_VALUE};
+use self::firsts::Tables;
 use self::fold::Held;
 use self::trie::Trie;
 use super::embedded::{LookUp, look_up, may_embed};
@@ -39,6 +41,8 @@ pub struct LocationMap {
     spec: MapSpec,
     classes: Classes,
     trie: Trie,
+    /// Counts the tables of its folds.
+    firsts: Tables,
 }
 
 /// What a caller has decided for a class.

@@ -80,7 +80,7 @@ pub(super) enum Target {
 
 impl Target {
     /// From a link.
-    #[inline]
+    #[inline(always)]
     pub(super) fn from_link(link: u32) -> Target {
         if link & CLASS_LINK == 0 { Target::Node(link) } else { Target::Class(link & !CLASS_LINK) }
     }
@@ -106,7 +106,6 @@ pub(super) struct Nodes {
 pub(super) struct Node<'n> {
     /// The row from the node's first word on.
     words: &'n [u16; WINDOW],
-    place: u32,
 }
 
 /// The runs that the block around a half-octet takes in while it doubles, the nearest first.
@@ -137,7 +136,7 @@ impl Nodes {
     pub(super) fn at(&self, place: u32) -> Node<'_> {
         let first = place as usize;
         let words = self.words.get(first..first + WINDOW).and_then(|words| words.first_chunk());
-        Node { words: words.unwrap_or(&NOTHING), place }
+        Node { words: words.unwrap_or(&NOTHING) }
     }
 
     /// The words that the node at a place takes, if it is whole: the entries ask for the links in order, all is in
@@ -182,11 +181,6 @@ impl Growth {
 }
 
 impl<'n> Node<'n> {
-    /// Where in its row it is.
-    pub(super) fn place(self) -> u32 {
-        self.place
-    }
-
     /// The number of the set of classes below it.
     #[inline(always)]
     pub(super) fn set(self) -> u32 {

@@ -602,6 +602,8 @@ fn check_client(
     client: ClientPrefix,
 ) -> Result<(), TestCaseError> {
     let located = map.locate(fold, client);
+    // What was found is kept, and must be the same.
+    prop_assert_eq!(map.locate(fold, client), located);
     let family = client.family();
     if let LookUp::Nothing { block, scope } = look_up(client) {
         let Truth::Embedding(found, decided) = world.truth(family, client.bits()) else {

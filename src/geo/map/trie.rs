@@ -3,6 +3,8 @@
 //! It grows with eight bits a level, where a stream closes few nodes, and is finished with four: a look-up
 //! compares an address with no more than the 15 neighbours that a node can have.
 
+use std::ops::RangeInclusive;
+
 use super::MapError;
 use super::barrier::UNKNOWN;
 use super::nodes::{self, Node, Nodes, Target};
@@ -32,10 +34,35 @@ pub(super) struct Trie {
     pub(super) node_count: usize,
     /// How many runs they have together.
     pub(super) run_count: usize,
-    /// By family index and the first octet of an address: the link after it.
-    tops: [Box<[u32]>; 2],
-    /// By family index and the first two octets: the link after both.
-    second_tops: [Box<[u32]>; 2],
+    /// By family index and the first octet of an address.
+    tops: [Box<[Top]>; 2],
+    /// By family index and the first two octets less the first of [`SECOND_TOPS`].
+    second_tops: [Box<[Top]>; 2],
+}
+
+/// Where an address is after its first octets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Top {
+    link: u32,
+    /// The set of the node there, so that nobody goes to the node to ask.
+    set: u32,
+}
+
+/// By family index: the first two octets that there are tops for. Of IPv6 it is 2000::/3: in the rest are no places.
+const SECOND_TOPS: [RangeInclusive<u16>; 2] = [0..=0xffff, 0x2000..=0x3fff];
+
+impl Top {
+    /// What is there.
+    #[inline(always)]
+    pub(super) fn target(self) -> Target {
+        Target::from_link(self.link)
+    }
+
+    /// If it is a node, its set.
+    #[inline(always)]
+    pub(super) fn set(self) -> u32 {
+        self.set
+    }
 }
 
 impl Trie {
@@ -45,14 +72,17 @@ impl Trie {
         let mut trie = Trie { roots, nodes, sets, node_count, run_count, tops: none(), second_tops: none() };
         let below = |target, octet: u8| {
             let octet = u32::from(octet);
-            trie.step(trie.step(target, octet >> 4), octet & 15).to_link()
+            trie.step(trie.step(target, octet >> 4), octet & 15)
         };
-        let top = |family| (0..=u8::MAX).map(|octet| below(trie.root(family), octet)).collect();
-        let tops: [Box<[u32]>; 2] = Family::ALL.map(top);
-        let below_all =
-            |link: &u32| (0..=u8::MAX).map(|octet| below(Target::from_link(*link), octet)).collect();
-        let second = |tops: &[u32]| tops.iter().flat_map(|link| -> Vec<u32> { below_all(link) }).collect();
-        let second_tops = tops.each_ref().map(|tops| second(tops));
+        let first = |family, octets: u16| below(trie.root(family), (octets >> 8) as u8);
+        let second = |family, octets: u16| below(first(family, octets), octets as u8);
+        let tops = |octets: RangeInclusive<u16>, target: &dyn Fn(u16) -> Target| -> Box<[Top]> {
+            octets.map(|octets| trie.top(target(octets))).collect()
+        };
+        let [v4, v6] = SECOND_TOPS;
+        let second_tops = [(Family::V4, v4), (Family::V6, v6)]
+            .map(|(family, octets)| tops(octets, &|two| second(family, two)));
+        let tops = Family::ALL.map(|family| tops(0..=0xff, &|octet| first(family, octet << 8)));
         (trie.tops, trie.second_tops) = (tops, second_tops);
         trie
     }
@@ -64,17 +94,27 @@ impl Trie {
     }
 
     /// Where an address is after its first octet.
-    #[inline]
-    pub(super) fn after_octet(&self, family: Family, octet: u8) -> Target {
-        let link = self.tops.get(family.index()).and_then(|tops| tops.get(usize::from(octet)));
-        link.map_or(Target::Class(UNKNOWN.0), |link| Target::from_link(*link))
+    #[inline(always)]
+    pub(super) fn after_octet(&self, family: Family, octet: u8) -> Top {
+        let top = self.tops.get(family.index()).and_then(|tops| tops.get(usize::from(octet)));
+        top.copied().unwrap_or(Top { link: Target::Class(UNKNOWN.0).to_link(), set: 0 })
     }
 
-    /// Where an address is after its first two octets.
-    #[inline]
-    pub(super) fn after_two_octets(&self, family: Family, octets: u16) -> Target {
-        let link = self.second_tops.get(family.index()).and_then(|tops| tops.get(usize::from(octets)));
-        link.map_or(Target::Class(UNKNOWN.0), |link| Target::from_link(*link))
+    /// Where an address is after its first two octets, if there is a top for them.
+    #[inline(always)]
+    pub(super) fn after_two_octets(&self, family: Family, octets: u16) -> Option<Top> {
+        let [v4, v6] = &SECOND_TOPS;
+        let first = if family == Family::V4 { v4.start() } else { v6.start() };
+        let tops = self.second_tops.get(family.index())?;
+        tops.get(usize::from(octets).wrapping_sub(usize::from(*first))).copied()
+    }
+
+    fn top(&self, target: Target) -> Top {
+        let set = match target {
+            Target::Class(_) => 0,
+            Target::Node(place) => self.node(place).set(),
+        };
+        Top { link: target.to_link(), set }
     }
 
     /// A node by its place.
@@ -118,7 +158,7 @@ impl Trie {
 
     /// The memory of the tables, in octets.
     pub(super) fn memory_octets(&self) -> usize {
-        let tops: usize = self.tops.iter().chain(&self.second_tops).map(|tops| tops.len() * 4).sum();
+        let tops: usize = self.tops.iter().chain(&self.second_tops).map(|tops| size_of_val(&**tops)).sum();
         self.nodes.row().len() * 2 + tops
     }
 

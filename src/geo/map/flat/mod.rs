@@ -9,6 +9,7 @@ mod read;
 mod write;
 
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use siphasher::sip::SipHasher24;
 
@@ -66,7 +67,7 @@ fn read(bytes: &[u8]) -> Option<LocationMap> {
     let classes = reader.classes(&spec)?;
     let (roots, sets, row) = reader.trie()?;
     let trie = check::trie(roots, sets, row, classes.count)?;
-    reader.rest().is_empty().then_some(LocationMap { spec, classes, trie })
+    reader.rest().is_empty().then_some(LocationMap { spec, classes, trie, firsts: Arc::default() })
 }
 
 /// Guards against accidents, not against intent: what intent can do, `check` bounds.
