@@ -15,15 +15,20 @@ pub struct ClientPrefix {
 
 impl ClientPrefix {
     /// The network of `length` bits around `address`; longer lengths count as the whole address.
+    #[inline]
     pub fn new(address: IpAddr, length: u8) -> ClientPrefix {
-        let (family, bits) = match address {
-            IpAddr::V4(v4) => (Family::V4, u128::from(u32::from(v4)) << 96),
-            IpAddr::V6(v6) => (Family::V6, u128::from(v6)),
-        };
-        ClientPrefix::from_bits(family, bits, length)
+        match address {
+            IpAddr::V4(v4) => {
+                let length = length.min(Family::V4.bits());
+                let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+                ClientPrefix { family: Family::V4, bits: u128::from(u32::from(v4) & mask) << 96, length }
+            }
+            IpAddr::V6(v6) => ClientPrefix::from_bits(Family::V6, u128::from(v6), length),
+        }
     }
 
     /// The same from left-aligned bits.
+    #[inline]
     pub fn from_bits(family: Family, bits: u128, length: u8) -> ClientPrefix {
         let length = length.min(family.bits());
         let mask = if length == 0 { 0 } else { u128::MAX << (128 - u32::from(length)) };
@@ -31,16 +36,24 @@ impl ClientPrefix {
     }
 
     /// The single address.
+    #[inline]
     pub fn host(address: IpAddr) -> ClientPrefix {
-        ClientPrefix::new(address, 128)
+        match address {
+            IpAddr::V4(v4) => {
+                ClientPrefix { family: Family::V4, bits: u128::from(u32::from(v4)) << 96, length: 32 }
+            }
+            IpAddr::V6(v6) => ClientPrefix { family: Family::V6, bits: u128::from(v6), length: 128 },
+        }
     }
 
     /// The family.
+    #[inline]
     pub fn family(self) -> Family {
         self.family
     }
 
     /// The address bits, left-aligned.
+    #[inline]
     pub fn bits(self) -> u128 {
         self.bits
     }

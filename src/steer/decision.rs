@@ -169,6 +169,7 @@ impl Mix {
 
     /// The answer for a draw and a client: no allocation. `draw` is uniform over u64; what one level of
     /// a draw leaves of it serves the next.
+    #[inline]
     pub fn choose(&self, mut draw: u64, client: impl Fn() -> u64) -> &Pick {
         let mut mix = self;
         loop {

@@ -14,7 +14,8 @@ use crate::now::Now;
 
 use super::decide::{ByRegion, Inputs, LastGood, decide, decide_region};
 use super::decision::{Decided, Decision, Mode};
-use super::plan::{Lane, Plan};
+use super::plan::{ClientSubnetUse, Lane, Plan};
+use super::selection::Client;
 use super::sticky;
 use super::trace::Trace;
 
@@ -31,6 +32,11 @@ pub struct ServiceTable {
     changes_at: Option<Duration>,
     /// What R9's `last-good` goes by, from this table on.
     pub last_good: Remembered,
+    // Of the plan, what every answer asks: it stands where the rest is read anyway.
+    alias: bool,
+    map: Option<MapId>,
+    client_subnet: ClientSubnetUse,
+    ttl_s_min: u32,
 }
 
 /// The decisions of one lane.
@@ -38,11 +44,20 @@ pub struct ServiceTable {
 pub struct LaneTable {
     /// By the number that the fold gives out.
     pub decisions: Box<[Decision]>,
-    /// In the order of `decisions`: how each came about; the gravest where it differs by place.
-    modes: Box<[Mode]>,
+    /// In the order of `decisions`.
+    traits: Box<[Traits]>,
     fold: Option<Arc<Fold>>,
     /// The decision of places that nothing is known of, and its TTL in seconds.
     unknown: ClassDecision,
+}
+
+/// What is asked of a decision besides what it answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Traits {
+    /// How it came about; the gravest where that differs by place.
+    mode: Mode,
+    /// See [`Mix::is_hashed`].
+    is_hashed: bool,
 }
 
 /// Where a client's decision was found.
@@ -81,7 +96,40 @@ impl ServiceTable {
             let inputs = Inputs { last_good: of_lane(&last_good, *lane), ..inputs };
             (*lane, LaneTable::new(inputs, map, *lane, folds))
         });
-        ServiceTable { lanes: lanes.collect(), testing, changes_at: changes_at(inputs), last_good }
+        ServiceTable {
+            lanes: lanes.collect(),
+            testing,
+            changes_at: changes_at(inputs),
+            last_good,
+            alias: inputs.plan.alias,
+            map: inputs.plan.map,
+            client_subnet: inputs.plan.client_subnet.clone(),
+            ttl_s_min: *inputs.plan.ttl_s.start(),
+        }
+    }
+
+    /// Whether the service answers CNAME for every type (R14).
+    #[inline]
+    pub fn is_alias(&self) -> bool {
+        self.alias
+    }
+
+    /// The location map that its policies consult.
+    #[inline]
+    pub fn map(&self) -> Option<MapId> {
+        self.map
+    }
+
+    /// Whether the service goes by the subnet that a client states (E5).
+    #[inline]
+    pub fn believes(&self, client: &Client) -> bool {
+        match &self.client_subnet {
+            ClientSubnetUse::Use => true,
+            ClientSubnetUse::Ignore => false,
+            ClientSubnetUse::Trusted(networks) => {
+                networks.iter().any(|network| network.contains(&client.resolver))
+            }
+        }
     }
 
     /// What `last-good` goes by in a lane.
@@ -90,6 +138,7 @@ impl ServiceTable {
     }
 
     /// The decisions of a lane; `None` for one that the service does not have.
+    #[inline]
     pub fn lane(&self, lane: Lane) -> Option<&LaneTable> {
         self.lanes.iter().find(|(own, _)| *own == lane).map(|(_, table)| table)
     }
@@ -101,15 +150,17 @@ impl ServiceTable {
 
     /// The whole seconds until something that it was decided from is going to change by itself; `None` where
     /// nothing is.
+    #[inline]
     pub fn left_s(&self, now: Now) -> Option<u32> {
         let left = self.changes_at?.saturating_sub(now.monotonic);
         Some(u32::try_from(left.as_secs()).unwrap_or(u32::MAX))
     }
 
     /// A TTL cut to what is left until the next change by itself (H7), not below the service's minimum.
-    pub fn bounded_ttl_s(&self, plan: &Plan, ttl_s: u32, now: Now) -> u32 {
+    #[inline]
+    pub fn bounded_ttl_s(&self, ttl_s: u32, now: Now) -> u32 {
         match self.left_s(now) {
-            Some(left_s) => ttl_s.min(left_s.max(*plan.ttl_s.start())),
+            Some(left_s) => ttl_s.min(left_s.max(self.ttl_s_min)),
             None => ttl_s,
         }
     }
@@ -117,7 +168,7 @@ impl ServiceTable {
     /// Whether some place in some lane has a decision that came about so: R9's modes act, or the governor
     /// keeps what is down (H11).
     pub fn has(&self, mode: Mode) -> bool {
-        self.lanes.iter().any(|(_, lane)| lane.modes.contains(&mode))
+        self.lanes.iter().any(|(_, lane)| lane.traits.iter().any(|own| own.mode == mode))
     }
 }
 
@@ -150,8 +201,8 @@ impl LaneTable {
             numbers.push((*region, numbering.number(inputs.plan, own).decision));
         }
         let (fold, unknown) = shared.fold(map, numbers);
-        let (decisions, modes) = numbering.finish();
-        Some(LaneTable { decisions, modes, fold: Some(fold), unknown })
+        let (decisions, traits) = numbering.finish();
+        Some(LaneTable { decisions, traits, fold: Some(fold), unknown })
     }
 
     /// Asks the tree for each class.
@@ -160,8 +211,8 @@ impl LaneTable {
         let Some(map) = map else {
             let decided = decide(inputs, ClassId(0), None, lane);
             let unknown = numbering.number(inputs.plan, decided);
-            let (decisions, modes) = numbering.finish();
-            return LaneTable { decisions, modes, fold: None, unknown };
+            let (decisions, traits) = numbering.finish();
+            return LaneTable { decisions, traits, fold: None, unknown };
         };
         let by_class: Vec<ClassDecision> = (0..map.class_count())
             .map(|class| {
@@ -175,12 +226,13 @@ impl LaneTable {
             .copied()
             .unwrap_or(ClassDecision { decision: 0, ttl_s: 0 });
         let fold = Some(Arc::new(map.fold(&by_class)));
-        let (decisions, modes) = numbering.finish();
-        LaneTable { decisions, modes, fold, unknown }
+        let (decisions, traits) = numbering.finish();
+        LaneTable { decisions, traits, fold, unknown }
     }
 
     /// The decision for a prefix. A special-purpose prefix is decided by `resolver` (R7), with its own
     /// block's length as scope. Allocates nothing.
+    #[inline]
     pub fn locate(
         &self,
         map: Option<&LocationMap>,
@@ -193,24 +245,29 @@ impl LaneTable {
                 match located.what {
                     What::Decision(number) => (number, located.ttl_s, located.scope),
                     What::Special => {
-                        let by_resolver = map.locate(fold, resolver);
-                        match by_resolver.what {
-                            What::Decision(number) => (number, by_resolver.ttl_s, located.scope),
-                            What::Special => (self.unknown.decision, self.unknown.ttl_s, located.scope),
-                        }
+                        let unknown = self.by_resolver(map, fold, resolver);
+                        (unknown.decision, unknown.ttl_s, located.scope)
                     }
                 }
             }
             _ => (self.unknown.decision, self.unknown.ttl_s, 0),
         };
         let decision = self.decisions.get(usize::from(number)).unwrap_or(&Decision::NoData);
+        let plain = Traits { mode: Mode::Normal, is_hashed: false };
+        let Traits { mode, is_hashed } = self.traits.get(usize::from(number)).copied().unwrap_or(plain);
         // What a hash of the prefix decides must not be shared more widely than what is hashed (R5).
-        let scope = match decision {
-            Decision::Answer(mix) if mix.is_hashed() => scope.max(sticky::hashed_length(prefix)),
-            _ => scope,
-        };
-        let mode = self.modes.get(usize::from(number)).copied().unwrap_or(Mode::Normal);
+        let scope = if is_hashed { scope.max(sticky::hashed_length(prefix)) } else { scope };
         Located { decision, ttl_s, scope, mode }
+    }
+
+    /// The decision for who asks, or that of unknown places where that is no place either.
+    #[cold]
+    fn by_resolver(&self, map: &LocationMap, fold: &Fold, resolver: ClientPrefix) -> ClassDecision {
+        let located = map.locate(fold, resolver);
+        match located.what {
+            What::Decision(decision) => ClassDecision { decision, ttl_s: located.ttl_s },
+            What::Special => self.unknown,
+        }
     }
 }
 
@@ -324,8 +381,17 @@ impl Numbering {
         ClassDecision { decision: number, ttl_s }
     }
 
-    fn finish(self) -> (Box<[Decision]>, Box<[Mode]>) {
-        (self.decisions.into(), self.modes.into())
+    fn finish(self) -> (Box<[Decision]>, Box<[Traits]>) {
+        let traits: Box<[Traits]> = self
+            .modes
+            .iter()
+            .zip(&self.decisions)
+            .map(|(mode, decision)| Traits {
+                mode: *mode,
+                is_hashed: matches!(decision, Decision::Answer(mix) if mix.is_hashed()),
+            })
+            .collect();
+        (self.decisions.into(), traits)
     }
 }
 
@@ -499,7 +565,7 @@ mod tests {
                 short_ways += 1;
                 // The numbers may differ.
                 let all = |table: &LaneTable| -> Vec<String> {
-                    let of = table.decisions.iter().zip(&table.modes);
+                    let of = table.decisions.iter().zip(&table.traits);
                     let mut all: Vec<String> = of.map(|own| format!("{own:?}")).collect();
                     all.sort_unstable();
                     all

@@ -13,7 +13,7 @@ use crate::steer::{
 };
 use crate::wire;
 
-use super::{Snapshot, View, believes, inputs};
+use super::{Snapshot, View, inputs};
 
 /// The whole account of one answer.
 #[derive(Clone, PartialEq, Debug)]
@@ -97,7 +97,7 @@ pub fn explain(
 ) -> Option<Explanation> {
     let plan = view.snapshot.plan(service)?;
     let map = view.snapshot.map_of(plan);
-    let subnet = client.subnet.filter(|_| believes(plan, client));
+    let subnet = client.subnet.filter(|_| view.table(service).is_some_and(|table| table.believes(client)));
     let resolver = ClientPrefix::host(client.resolver);
     let prefix = subnet.unwrap_or(resolver);
     let (class, special) = class_of(map, prefix, resolver);

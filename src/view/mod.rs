@@ -18,8 +18,8 @@ use crate::health::{EndpointState, HealthTable};
 use crate::ids::{RegionId, ServiceId, ZoneId};
 use crate::now::Now;
 use crate::steer::{
-    Answer, Calendar, Client, ClientSubnetUse, Decision, Folds, Inputs, Lane, Mode, Pick, Plan, Selection,
-    ServiceTable, client_key,
+    Answer, Calendar, Client, Decision, Folds, Inputs, Lane, Mode, Pick, Plan, Selection, ServiceTable,
+    client_key,
 };
 
 use crate::wire::{Rtype, ServiceBinding};
@@ -104,6 +104,7 @@ impl View {
 
     /// A service's answer to a client: a look-up in tables made when the view was. `now` says how long it
     /// holds, `draw` is uniform over u64. Allocates nothing.
+    #[inline]
     pub fn steer(
         &self,
         service: ServiceId,
@@ -114,15 +115,13 @@ impl View {
     ) -> Selection<'_> {
         let nothing =
             Selection { answer: Answer::NoData, ttl_s: 0, scope: 0, counters: &[], mode: Mode::Normal };
-        let (Some(plan), Some(whole)) = (self.snapshot.plan(service), self.tables.get(service.index()))
-        else {
-            return nothing;
-        };
+        let Some(whole) = self.tables.get(service.index()) else { return nothing };
         let Some(table) = whole.lane(lane) else { return nothing };
         let resolver = ClientPrefix::host(client.resolver);
-        let subnet = client.subnet.filter(|_| believes(plan, client));
+        let subnet = client.subnet.filter(|_| whole.believes(client));
         let prefix = subnet.unwrap_or(resolver);
-        let located = table.locate(self.snapshot.map_of(plan), prefix, resolver);
+        let map = whole.map().and_then(|map| self.snapshot.map(map));
+        let located = table.locate(map, prefix, resolver);
         let scope = if subnet.is_some() { located.scope } else { 0 };
         let (answer, counters) = match located.decision {
             Decision::NoData => (Answer::NoData, &[][..]),
@@ -132,7 +131,7 @@ impl View {
                 (self.answer(lane, pick), &*pick.counters)
             }
         };
-        let ttl_s = whole.bounded_ttl_s(plan, located.ttl_s, now);
+        let ttl_s = whole.bounded_ttl_s(located.ttl_s, now);
         Selection { answer, ttl_s, scope, counters, mode: located.mode }
     }
 
@@ -149,6 +148,7 @@ impl View {
         Selection { answer, ttl_s, scope: 0, counters: &[], mode: Mode::Normal }
     }
 
+    #[inline]
     fn answer<'p>(&'p self, lane: Lane, pick: &'p Pick) -> Answer<'p> {
         match lane {
             Lane::Addresses(_) | Lane::Service if pick.addresses.is_empty() => Answer::NoData,
@@ -158,8 +158,9 @@ impl View {
     }
 
     /// Whether a service answers CNAME for every type (R14).
+    #[inline]
     pub fn is_alias(&self, service: ServiceId) -> bool {
-        self.snapshot.plan(service).is_some_and(|plan| plan.alias)
+        self.tables.get(service.index()).is_some_and(|table| table.is_alias())
     }
 
     /// How a service's SVCB or HTTPS record looks; `None` where it has none of that type.
@@ -180,17 +181,6 @@ impl View {
     fn alias(&self, endpoint: Option<&crate::ids::EndpointId>) -> Option<&[u8]> {
         let endpoint = self.snapshot.fleet.endpoint(*endpoint?)?;
         endpoint.alias.as_ref().map(|(name, _)| &**name)
-    }
-}
-
-/// Whether a service goes by this client's subnet option (E5).
-fn believes(plan: &Plan, client: &Client) -> bool {
-    match &plan.client_subnet {
-        ClientSubnetUse::Use => true,
-        ClientSubnetUse::Ignore => false,
-        ClientSubnetUse::Trusted(networks) => {
-            networks.iter().any(|network| network.contains(&client.resolver))
-        }
     }
 }
 
