@@ -141,29 +141,32 @@ impl Limiter {
     #[inline]
     pub fn admit(&self, source: IpAddr, now: Now) -> Admission {
         match source {
-            IpAddr::V4(v4) => {
-                let (address, tick) = (u32::from(v4), self.decay.tick(now));
-                // 18 bits: the table has so many.
-                let Some(widest) = self.widest_v4.get((address >> 14) as usize) else {
-                    return Admission::Within;
-                };
-                let word = Word(widest.load(Ordering::Relaxed));
-                let level = self.decay.level(word, tick);
-                if level < self.opened_at {
-                    widest.store(Word::new(0, tick, level + self.price).0, Ordering::Relaxed);
-                    return Admission::Within;
-                }
-                self.admit_v4(address, tick, widest, level)
-            }
+            IpAddr::V4(v4) => self.admit_v4(v4.into(), now),
             IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-                Some(v4) => self.admit(IpAddr::V4(v4), now),
+                Some(v4) => self.admit_v4(v4.into(), now),
                 None => self.admit_v6(v6, self.decay.tick(now)),
             },
         }
     }
 
+    #[inline]
+    fn admit_v4(&self, address: u32, now: Now) -> Admission {
+        let tick = self.decay.tick(now);
+        // 18 bits: the table has so many.
+        let Some(widest) = self.widest_v4.get((address >> 14) as usize) else {
+            return Admission::Within;
+        };
+        let word = Word(widest.load(Ordering::Relaxed));
+        let level = self.decay.level(word, tick);
+        if level < self.opened_at {
+            widest.store(Word::new(0, tick, level + self.price).0, Ordering::Relaxed);
+            return Admission::Within;
+        }
+        self.admit_in_tiers(address, tick, widest, level)
+    }
+
     #[inline(never)]
-    fn admit_v4(&self, address: u32, tick: u16, widest: &AtomicU64, level: u32) -> Admission {
+    fn admit_in_tiers(&self, address: u32, tick: u16, widest: &AtomicU64, level: u32) -> Admission {
         let [limit, finer @ ..] = &self.limits_v4;
         if level + self.price > *limit {
             return self.refuse(IpAddr::V4(address.into()));
@@ -185,6 +188,7 @@ impl Limiter {
         Admission::Within
     }
 
+    #[inline(never)]
     fn admit_v6(&self, address: Ipv6Addr, tick: u16) -> Admission {
         let bits = u128::from(address);
         let (high, low) = ((bits >> 64) as u64, bits as u64);

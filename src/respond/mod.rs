@@ -546,6 +546,7 @@ fn begin<'b>(
 }
 
 /// What every answer to a query goes by, whatever it says.
+#[derive(Clone, Copy)]
 struct Terms<'a> {
     settings: &'a ResponderSettings,
     asked: &'a Asked,

@@ -27,6 +27,7 @@ const HEADER_MASK: u64 = 0xf800_ffff_ffff_ffff;
 const HEADER_PLAIN: u64 = 0x0000_0001_0000_0000;
 
 /// A plain question.
+#[derive(Clone, Copy)]
 struct Plain<'p> {
     id: [u8; 2],
     recursion_desired: bool,
@@ -44,14 +45,22 @@ struct PlainEdns<'p> {
     cookie: Option<Cookie<'p>>,
 }
 
-/// What an answer is made of.
+/// What an answer is made of. Handed on by value, so that all of it can stay in registers.
 struct Answering<'v, 'a, S> {
     steering: &'v S,
-    terms: &'a Terms<'a>,
+    terms: Terms<'a>,
     moment: (Now, u64),
-    plain: &'a Plain<'a>,
+    plain: Plain<'a>,
     zone: (ZoneId, &'v Zone),
 }
+
+impl<S> Clone for Answering<'_, '_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Answering<'_, '_, S> {}
 
 /// What is to be counted of a service's answer.
 type Steered<'v> = (ServiceId, ClientPrefix, Mode, &'v [CounterId]);
@@ -66,7 +75,7 @@ pub(super) fn respond<'v, S: Steering>(
     buffer: &mut [u8],
 ) -> Option<Outcome<'v>> {
     let mut name = Sought::EMPTY;
-    let plain = &Plain::read(packet, &mut name)?;
+    let plain = Plain::read(packet, &mut name)?;
     let catalog = steering.catalog();
     let (id, zone) = catalog.find_sought(asked.class, plain.name)?;
     if catalog.validity(id) != Validity::Current {
@@ -77,7 +86,7 @@ pub(super) fn respond<'v, S: Steering>(
         return None;
     }
     let sent = plain.edns.and_then(|edns| edns.cookie);
-    let terms = &Terms::of(steering.settings(), asked, sent, moment.0);
+    let terms = Terms::of(steering.settings(), asked, sent, moment.0);
     if terms.is_refused() {
         return None;
     }
@@ -168,7 +177,7 @@ impl<'p> PlainEdns<'p> {
 impl<'v, S: Steering> Answering<'v, '_, S> {
     /// Records of the zone.
     #[inline(always)]
-    fn stored(&self, rrset: &Rrset<'_>, buffer: &mut [u8]) -> Option<Outcome<'v>> {
+    fn stored(self, rrset: &Rrset<'_>, buffer: &mut [u8]) -> Option<Outcome<'v>> {
         // Other types have names in them, to be compressed and followed.
         if !matches!(rrset.rtype, Rtype::A | Rtype::AAAA | Rtype::TXT) {
             return None;
@@ -177,12 +186,12 @@ impl<'v, S: Steering> Answering<'v, '_, S> {
         for rdata in rrset.rdata() {
             page.record(rrset.rtype, rrset.ttl_s, rdata)?;
         }
-        page.finish(self, 0).map(|length| self.outcome(length, Rcode::NoError, None))
+        page.finish(&self, 0).map(|length| self.outcome(length, Rcode::NoError, None))
     }
 
     /// What a service says.
     #[inline(always)]
-    fn steered(&self, service: ServiceId, is_signed: bool, buffer: &mut [u8]) -> Option<Outcome<'v>> {
+    fn steered(self, service: ServiceId, is_signed: bool, buffer: &mut [u8]) -> Option<Outcome<'v>> {
         let rtype = self.plain.rtype;
         let family = match rtype {
             Rtype::A => Family::V4,
@@ -219,17 +228,18 @@ impl<'v, S: Steering> Answering<'v, '_, S> {
                 _ => {}
             }
         }
-        let length = page.finish(self, selection.scope)?;
+        let length = page.finish(&self, selection.scope)?;
         let steered = (service, prefix, selection.mode, selection.counters);
         Some(self.outcome(length, Rcode::NoError, Some(steered)))
     }
 
     /// The SOA says for how long (RFC 2308 section 2).
-    fn negative(&self, rcode: Rcode, steered: Option<Steered<'v>>, buffer: &mut [u8]) -> Option<Outcome<'v>> {
-        let Plain { id, recursion_desired, question, .. } = *self.plain;
+    #[inline(never)]
+    fn negative(self, rcode: Rcode, steered: Option<Steered<'v>>, buffer: &mut [u8]) -> Option<Outcome<'v>> {
+        let Plain { id, recursion_desired, question, .. } = self.plain;
         let (_, zone) = self.zone;
         let soa = zone.soa()?;
-        let opt = self.plain.edns.map(|edns| opt(self.terms, &edns));
+        let opt = self.plain.edns.map(|edns| opt(&self.terms, &edns));
         let mut writer = ResponseWriter::new(buffer, UDP_OCTETS_MIN)?;
         let name = question.get(..self.plain.name.octets())?;
         writer.question(&Question { name, rtype: self.plain.rtype, class: Class::IN }).ok()?;
@@ -246,7 +256,7 @@ impl<'v, S: Steering> Answering<'v, '_, S> {
     }
 
     #[inline(always)]
-    fn outcome(&self, length: usize, rcode: Rcode, steered: Option<Steered<'v>>) -> Outcome<'v> {
+    fn outcome(self, length: usize, rcode: Rcode, steered: Option<Steered<'v>>) -> Outcome<'v> {
         let edns = match self.plain.edns {
             None => EdnsSeen::Absent,
             Some(PlainEdns { subnet: Some(_), .. }) => EdnsSeen::ClientSubnet,
@@ -339,11 +349,11 @@ impl<'b> Page<'b> {
     /// Returns the length.
     #[inline(always)]
     fn finish<S: Steering>(mut self, answering: &Answering<'_, '_, S>, scope: u8) -> Option<usize> {
-        let Plain { id: [id1, id0], recursion_desired, edns, .. } = *answering.plain;
+        let Plain { id: [id1, id0], recursion_desired, edns, .. } = answering.plain;
         let mut additional = 0;
         if let Some(edns) = edns {
             additional = 1;
-            self.opt(answering.terms, edns, scope)?;
+            self.opt(&answering.terms, edns, scope)?;
         }
         let flags = 0x84 | u8::from(recursion_desired);
         *self.header = [id1, id0, flags, 0, 0, 1, 0, self.answers, 0, 0, 0, additional];
