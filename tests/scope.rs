@@ -160,7 +160,7 @@ fn e1_decisions_are_right_and_scopes_sound_and_maximal() {
                     let address = near(&mut dice, &borders);
                     let locate = |address: u32| {
                         let prefix = client(address, 32).subnet.unwrap();
-                        table.locate(map, prefix, prefix)
+                        table.locate(map, &prefix, prefix.address())
                     };
                     let located = locate(address);
                     let (decision, scope) = (located.decision.clone(), located.scope);
@@ -250,7 +250,8 @@ fn e6_decisions_are_made_per_floor_prefix() {
         let locate = |view: &View, address: u32| {
             let prefix = client(address, 32).subnet.unwrap();
             let table = view.table(ServiceId(0)).unwrap().lane(lane).unwrap();
-            let located = table.locate(view.snapshot.map_of(&view.snapshot.plans[0]), prefix, prefix);
+            let located =
+                table.locate(view.snapshot.map_of(&view.snapshot.plans[0]), &prefix, prefix.address());
             (located.decision.clone(), located.scope)
         };
         for _ in 0..CLIENTS {
@@ -447,7 +448,7 @@ fn r12_decisions_with_shares_are_right_and_bounded() {
                 }
                 let decided_for = |address: u32| {
                     let prefix = client(address, 32).subnet.unwrap();
-                    let located = table.locate(map, prefix, prefix);
+                    let located = table.locate(map, &prefix, prefix.address());
                     (for_client(located.decision, client_key(prefix)), located.scope)
                 };
                 let (decision, scope) = decided_for(address);

@@ -8,8 +8,9 @@ use crate::ids::Family;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ClientPrefix {
     family: Family,
-    /// The address, left-aligned: bit 127 is the first bit of either family.
-    bits: u128,
+    /// The address, left-aligned: bit 63 is the first bit of either family. In halves, for those of IPv4 are in this one.
+    high: u64,
+    low: u64,
     length: u8,
 }
 
@@ -21,7 +22,7 @@ impl ClientPrefix {
             IpAddr::V4(v4) => {
                 let length = length.min(Family::V4.bits());
                 let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-                ClientPrefix { family: Family::V4, bits: u128::from(u32::from(v4) & mask) << 96, length }
+                ClientPrefix::v4(u32::from(v4) & mask, length)
             }
             IpAddr::V6(v6) => ClientPrefix::from_bits(Family::V6, u128::from(v6), length),
         }
@@ -32,18 +33,26 @@ impl ClientPrefix {
     pub fn from_bits(family: Family, bits: u128, length: u8) -> ClientPrefix {
         let length = length.min(family.bits());
         let mask = if length == 0 { 0 } else { u128::MAX << (128 - u32::from(length)) };
-        ClientPrefix { family, bits: bits & mask, length }
+        ClientPrefix::of_parts(family, bits & mask, length)
     }
 
     /// The single address.
     #[inline]
     pub fn host(address: IpAddr) -> ClientPrefix {
         match address {
-            IpAddr::V4(v4) => {
-                ClientPrefix { family: Family::V4, bits: u128::from(u32::from(v4)) << 96, length: 32 }
-            }
-            IpAddr::V6(v6) => ClientPrefix { family: Family::V6, bits: u128::from(v6), length: 128 },
+            IpAddr::V4(v4) => ClientPrefix::v4(u32::from(v4), 32),
+            IpAddr::V6(v6) => ClientPrefix::of_parts(Family::V6, u128::from(v6), 128),
         }
+    }
+
+    #[inline]
+    fn v4(address: u32, length: u8) -> ClientPrefix {
+        ClientPrefix { family: Family::V4, high: u64::from(address) << 32, low: 0, length }
+    }
+
+    #[inline]
+    fn of_parts(family: Family, bits: u128, length: u8) -> ClientPrefix {
+        ClientPrefix { family, high: (bits >> 64) as u64, low: bits as u64, length }
     }
 
     /// The family.
@@ -55,7 +64,7 @@ impl ClientPrefix {
     /// The address bits, left-aligned.
     #[inline]
     pub fn bits(self) -> u128 {
-        self.bits
+        u128::from(self.high) << 64 | u128::from(self.low)
     }
 
     /// The prefix length.
@@ -66,14 +75,14 @@ impl ClientPrefix {
     /// The first address of the network.
     pub fn address(self) -> IpAddr {
         match self.family {
-            Family::V4 => IpAddr::V4(Ipv4Addr::from((self.bits >> 96) as u32)),
-            Family::V6 => IpAddr::V6(Ipv6Addr::from(self.bits)),
+            Family::V4 => IpAddr::V4(Ipv4Addr::from((self.high >> 32) as u32)),
+            Family::V6 => IpAddr::V6(Ipv6Addr::from(self.bits())),
         }
     }
 
     /// The prefix cut (never extended) to `length` bits.
     pub fn widened(self, length: u8) -> ClientPrefix {
-        ClientPrefix::from_bits(self.family, self.bits, length.min(self.length))
+        ClientPrefix::from_bits(self.family, self.bits(), length.min(self.length))
     }
 }
 

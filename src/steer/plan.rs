@@ -71,6 +71,16 @@ pub enum Lane {
 }
 
 impl Lane {
+    /// 0 and 1 for the families, in the order of [`Family::ALL`]; then the alias and the service.
+    #[inline]
+    pub const fn index(self) -> usize {
+        match self {
+            Lane::Addresses(family) => family.index(),
+            Lane::Alias => 2,
+            Lane::Service => 3,
+        }
+    }
+
     /// Whether an address is data of the lane.
     pub fn has(self, address: IpAddr) -> bool {
         match self {

@@ -31,6 +31,14 @@ pub struct Selection<'v> {
     pub mode: Mode,
 }
 
+impl Selection<'_> {
+    /// What a service says of data that it does not have.
+    #[cold]
+    pub fn nothing<'v>() -> Selection<'v> {
+        Selection { answer: Answer::NoData, ttl_s: 0, scope: 0, counters: &[], mode: Mode::Normal }
+    }
+}
+
 /// The data of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer<'v> {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,7 +141,7 @@ impl ServiceTable {
     /// The decisions of a lane; `None` for one that the service does not have.
     #[inline]
     pub fn lane(&self, lane: Lane) -> Option<&LaneTable> {
-        self.lanes.iter().find(|(own, _)| *own == lane).map(|(_, table)| table)
+        self.lanes.iter().find(|(own, _)| own.index() == lane.index()).map(|(_, table)| table)
     }
 
     /// What the testing name of a region answers in a lane.
@@ -230,18 +231,13 @@ impl LaneTable {
         LaneTable { decisions, traits, fold, unknown }
     }
 
-    /// The decision for a prefix. A special-purpose prefix is decided by `resolver` (R7), with its own
-    /// block's length as scope. Allocates nothing.
+    /// The decision for a prefix. A special-purpose prefix is decided by the address of the `resolver` (R7), with its
+    /// own block's length as scope. Allocates nothing.
     #[inline]
-    pub fn locate(
-        &self,
-        map: Option<&LocationMap>,
-        prefix: ClientPrefix,
-        resolver: ClientPrefix,
-    ) -> Located<'_> {
+    pub fn locate(&self, map: Option<&LocationMap>, prefix: &ClientPrefix, resolver: IpAddr) -> Located<'_> {
         let (number, ttl_s, scope) = match (map, &self.fold) {
             (Some(map), Some(fold)) => {
-                let located = map.locate(fold, prefix);
+                let located = map.locate(fold, *prefix);
                 match located.what {
                     What::Decision(number) => (number, located.ttl_s, located.scope),
                     What::Special => {
@@ -256,14 +252,14 @@ impl LaneTable {
         let plain = Traits { mode: Mode::Normal, is_hashed: false };
         let Traits { mode, is_hashed } = self.traits.get(usize::from(number)).copied().unwrap_or(plain);
         // What a hash of the prefix decides must not be shared more widely than what is hashed (R5).
-        let scope = if is_hashed { scope.max(sticky::hashed_length(prefix)) } else { scope };
+        let scope = if is_hashed { scope.max(sticky::hashed_length(*prefix)) } else { scope };
         Located { decision, ttl_s, scope, mode }
     }
 
     /// The decision for who asks, or that of unknown places where that is no place either.
     #[cold]
-    fn by_resolver(&self, map: &LocationMap, fold: &Fold, resolver: ClientPrefix) -> ClassDecision {
-        let located = map.locate(fold, resolver);
+    fn by_resolver(&self, map: &LocationMap, fold: &Fold, resolver: IpAddr) -> ClassDecision {
+        let located = map.locate(fold, ClientPrefix::host(resolver));
         match located.what {
             What::Decision(decision) => ClassDecision { decision, ttl_s: located.ttl_s },
             What::Special => self.unknown,
@@ -575,12 +571,12 @@ mod tests {
                     (table.decisions[usize::from(table.unknown.decision)].clone(), table.unknown.ttl_s)
                 };
                 prop_assert_eq!(unknown(&short), unknown(&long));
-                let nobody = ClientPrefix::host([127, 0, 0, 1].into());
+                let nobody = [127, 0, 0, 1].into();
                 for client in &clients {
                     let inside = std::net::Ipv4Addr::from(0x1f00_0000 + client % 0x1300_0000);
                     let client = ClientPrefix::host(inside.into());
-                    let found = short.locate(Some(&MAP), client, nobody);
-                    prop_assert_eq!(found, long.locate(Some(&MAP), client, nobody));
+                    let found = short.locate(Some(&MAP), &client, nobody);
+                    prop_assert_eq!(found, long.locate(Some(&MAP), &client, nobody));
                 }
                 lanes.push(short);
             }

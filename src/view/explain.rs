@@ -109,7 +109,7 @@ pub fn explain(
     tell_hosts(view, plan, &decided, &mut trace);
     let selection = view.steer(service, lane, client, now, draw);
     let table = view.table(service).and_then(|table| table.lane(lane));
-    let located = table.map(|table| table.locate(map, prefix, resolver));
+    let located = table.map(|table| table.locate(map, &prefix, client.resolver));
     let left_s = view.table(service).and_then(|table| table.left_s(now));
     let decided_by = match (subnet, special) {
         (None, _) => DecidedBy::Resolver,

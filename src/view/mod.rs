@@ -113,21 +113,24 @@ impl View {
         now: Now,
         draw: u64,
     ) -> Selection<'_> {
-        let nothing =
-            Selection { answer: Answer::NoData, ttl_s: 0, scope: 0, counters: &[], mode: Mode::Normal };
-        let Some(whole) = self.tables.get(service.index()) else { return nothing };
-        let Some(table) = whole.lane(lane) else { return nothing };
-        let resolver = ClientPrefix::host(client.resolver);
-        let subnet = client.subnet.filter(|_| whole.believes(client));
-        let prefix = subnet.unwrap_or(resolver);
+        let Some(whole) = self.tables.get(service.index()) else { return Selection::nothing() };
+        let Some(table) = whole.lane(lane) else { return Selection::nothing() };
         let map = whole.map().and_then(|map| self.snapshot.map(map));
-        let located = table.locate(map, prefix, resolver);
-        let scope = if subnet.is_some() { located.scope } else { 0 };
+        let resolver;
+        let (prefix, is_subnet) = match &client.subnet {
+            Some(subnet) if whole.believes(client) => (subnet, true),
+            _ => {
+                resolver = ClientPrefix::host(client.resolver);
+                (&resolver, false)
+            }
+        };
+        let located = table.locate(map, prefix, client.resolver);
+        let scope = if is_subnet { located.scope } else { 0 };
         let (answer, counters) = match located.decision {
             Decision::NoData => (Answer::NoData, &[][..]),
             Decision::Refused => (Answer::Refused, &[][..]),
             Decision::Answer(mix) => {
-                let pick = mix.choose(draw, || client_key(prefix));
+                let pick = mix.choose(draw, || client_key(*prefix));
                 (self.answer(lane, pick), &*pick.counters)
             }
         };

@@ -193,33 +193,32 @@ impl Fold {
         match family {
             Family::V4 => match self.firsts.get(octets) {
                 First::Found(found) => self.found(found),
-                first => self.find_v4(map, bits, first),
+                first => self.found(self.find_v4(map, bits, first)),
             },
-            Family::V6 => self.find_v6(map, bits),
+            Family::V6 => self.found(self.search_v6(map, bits)),
         }
     }
 
     #[inline(never)]
-    fn find_v4(&self, map: &LocationMap, bits: u128, first: First) -> Found {
+    fn find_v4(&self, map: &LocationMap, bits: u128, first: First) -> Shade {
         let octets = (bits >> 112) as u16;
         let node = match first {
             First::Mixed => self.node_after_two_octets(map, octets),
             First::Unknown | First::Found(_) => None,
         };
-        let found = match node {
+        match node {
             Some(node) => self.descend(map, bits, (node, 16)),
             None => {
                 let found = self.search(map, Family::V4, bits);
                 self.firsts.put(octets, found);
                 found
             }
-        };
-        self.found(found)
+        }
     }
 
     #[inline(never)]
-    fn find_v6(&self, map: &LocationMap, bits: u128) -> Found {
-        self.found(self.search(map, Family::V6, bits))
+    fn search_v6(&self, map: &LocationMap, bits: u128) -> Shade {
+        self.search(map, Family::V6, bits)
     }
 
     #[inline]
