@@ -273,7 +273,8 @@ impl Locations for Reader<'_> {
             }
             return Some(Arc::clone(map));
         }
-        let cache = self.cache.clone()?;
+        // Where there is nothing to find, nobody needs to know what to look for.
+        let cache = self.cache.clone().filter(|cache| !cache.is_empty())?;
         let key = self.key(spec)?;
         let found = maps::find(&cache, &key, spec)?;
         self.has_found = true;

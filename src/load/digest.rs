@@ -15,7 +15,7 @@ use super::spell;
 pub type Digest = [u8; 32];
 
 /// What one thread takes at once.
-const PART_OCTETS: u64 = 8 << 20;
+const PART_OCTETS: u64 = 2 << 20;
 /// What is read at once, so that a digest needs no memory to speak of.
 const READ_OCTETS: usize = 256 << 10;
 /// More threads do not read faster.

@@ -7,7 +7,6 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,26 +46,14 @@ pub struct Cache {
 }
 
 /// What is there under a key.
-#[derive(Debug)]
-pub enum Cached {
+#[derive(PartialEq, Eq, Debug)]
+pub enum Cached<T> {
     /// Nothing.
     Nothing,
     /// What was written, checked.
-    Payload(Payload),
+    Payload(T),
     /// A file that cannot be used: why, in one line.
     Unusable(String),
-}
-
-/// The octets that were written.
-#[derive(Debug)]
-pub struct Payload(Vec<u8>);
-
-impl Deref for Payload {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.0.get(HEAD_OCTETS..).unwrap_or(&[])
-    }
 }
 
 impl Cache {
@@ -82,11 +69,18 @@ impl Cache {
         self.folder.join(name + ".map")
     }
 
-    /// What is there under a key. Never fails: what cannot be read is not there, and says why.
-    pub fn read(&self, key: &Key) -> Cached {
+    /// Whether nothing is there under any key.
+    pub fn is_empty(&self) -> bool {
+        self.oldest_first("map").is_empty()
+    }
+
+    /// What is there under a key. Never fails: what cannot be read is not there, and says why. `decode` reads the payload
+    /// while its checksum is still being looked at, so it has to bear whatever is there; where the checksum does not
+    /// match, what it has found is dropped.
+    pub fn read<T>(&self, key: &Key, decode: impl FnOnce(&[u8]) -> Option<T>) -> Cached<T> {
         match self.look().and_then(|()| read(&self.file(key))) {
-            Ok(octets) => match check(&octets, key) {
-                Ok(()) => Cached::Payload(Payload(octets)),
+            Ok(octets) => match check(&octets, key, decode) {
+                Ok(decoded) => Cached::Payload(decoded),
                 Err(why) => Cached::Unusable(why.to_owned()),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Cached::Nothing,
@@ -216,7 +210,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(octets)
 }
 
-fn check(octets: &[u8], key: &Key) -> Result<(), &'static str> {
+fn check<T>(octets: &[u8], key: &Key, decode: impl FnOnce(&[u8]) -> Option<T>) -> Result<T, &'static str> {
     let rest = octets.strip_prefix(MAGIC).ok_or("it is something else")?;
     let (version, rest) = rest.split_first_chunk().ok_or("it is cut short")?;
     if u32::from_le_bytes(*version) != VERSION {
@@ -228,13 +222,21 @@ fn check(octets: &[u8], key: &Key) -> Result<(), &'static str> {
     if u64::from_le_bytes(*length) != payload.len() as u64 {
         return Err("it is cut short, or its length is damaged");
     }
-    if sum(octets.get(..SUM_AT).unwrap_or(&[]), payload) != *own_sum {
+    let matches = || sum(octets.get(..SUM_AT).unwrap_or(&[]), payload) == *own_sum;
+    let is_own = *own_key == key.0;
+    let (matches, decoded) = std::thread::scope(|scope| {
+        let beside = std::thread::Builder::new().name("map cache".to_owned()).spawn_scoped(scope, matches);
+        let decoded = is_own.then(|| decode(payload)).flatten();
+        // Without a thread it is done here; one that panics has found nothing.
+        (beside.map_or_else(|_| matches(), |beside| beside.join().unwrap_or(false)), decoded)
+    });
+    if !matches {
         return Err("it is damaged: its checksum does not match");
     }
-    if *own_key != key.0 {
+    if !is_own {
         return Err("it was made from something else");
     }
-    Ok(())
+    decoded.ok_or("what is in it cannot be used")
 }
 
 fn sum(head: &[u8], payload: &[u8]) -> [u8; SUM_OCTETS] {
@@ -257,6 +259,10 @@ mod tests {
 
     const KEY: Key = Key([7; 32]);
 
+    fn read_all(cache: &Cache, key: &Key) -> Cached<Vec<u8>> {
+        cache.read(key, |payload| Some(payload.to_vec()))
+    }
+
     fn payload() -> Vec<u8> {
         (0..4000u32).flat_map(u32::to_le_bytes).collect()
     }
@@ -265,13 +271,13 @@ mod tests {
     fn filled() -> (tempfile::TempDir, Cache, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::within(folder.path());
-        assert!(matches!(cache.read(&KEY), Cached::Nothing));
+        assert!(matches!(read_all(&cache, &KEY), Cached::Nothing) && cache.is_empty());
         let file = cache.write(&KEY, &payload()).unwrap();
         (folder, cache, file)
     }
 
     fn unusable(cache: &Cache, key: &Key) -> String {
-        match cache.read(key) {
+        match read_all(cache, key) {
             Cached::Unusable(why) => why,
             other => panic!("{other:?}"),
         }
@@ -280,7 +286,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_and_only_by_its_owner() {
         let (_folder, cache, file) = filled();
-        let Cached::Payload(read) = cache.read(&KEY) else { panic!() };
+        let Cached::Payload(read) = read_all(&cache, &KEY) else { panic!() };
         assert_eq!(*read, payload()[..]);
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(file.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o700);
@@ -347,7 +353,7 @@ mod tests {
         assert!(Cache::within(&state).write(&KEY, b"x").is_err(), "there is no state folder");
         std::fs::write(&state, b"a file").unwrap();
         assert!(Cache::within(&state).write(&KEY, b"x").is_err());
-        assert!(matches!(Cache::within(&state).read(&KEY), Cached::Unusable(_)));
+        assert!(matches!(read_all(&Cache::within(&state), &KEY), Cached::Unusable(_)));
         Cache::within(&state).prune(&[]);
         Cache::within(&state).used(&KEY);
     }
@@ -361,7 +367,7 @@ mod tests {
                 scope.spawn(move || {
                     for _ in 0..10 {
                         cache.write(&KEY, &vec![writer; 50_000]).unwrap();
-                        let Cached::Payload(read) = cache.read(&KEY) else { panic!() };
+                        let Cached::Payload(read) = read_all(&cache, &KEY) else { panic!() };
                         assert!(read.len() == 50_000 && read.iter().all(|octet| *octet == read[0]));
                     }
                 });
@@ -386,7 +392,7 @@ mod tests {
         std::fs::write(file.with_extension("1-2.partial"), b"of a writer at work").unwrap();
         cache.used(&keys[0]);
         cache.prune(&[KEY]);
-        let is_there = |key: &Key| matches!(cache.read(key), Cached::Payload(_));
+        let is_there = |key: &Key| matches!(read_all(&cache, key), Cached::Payload(_));
         let kept: Vec<bool> = keys.iter().map(is_there).collect();
         assert_eq!(kept, [true, false, false, false, false, false, false, false, true, true]);
         assert!(is_there(&KEY) && !left.exists() && file.with_extension("1-2.partial").exists());
@@ -410,7 +416,7 @@ mod tests {
             let at = at.index(octets.len());
             octets[at] ^= 1 << bit;
             std::fs::write(&file, octets).unwrap();
-            prop_assert!(matches!(cache.read(&KEY), Cached::Unusable(_)));
+            prop_assert!(matches!(read_all(&cache, &KEY), Cached::Unusable(_)));
         }
 
         #[test]
@@ -418,7 +424,7 @@ mod tests {
             let (_folder, cache, file) = filled();
             let octets = if begins { [&MAGIC[..], &VERSION.to_le_bytes(), &octets].concat() } else { octets };
             std::fs::write(&file, octets).unwrap();
-            prop_assert!(matches!(cache.read(&KEY), Cached::Unusable(_)));
+            prop_assert!(matches!(read_all(&cache, &KEY), Cached::Unusable(_)));
         }
     }
 }

@@ -98,6 +98,11 @@ fn walk<E: From<LocationError>>(
     family: Family,
     mut visit: impl FnMut(Piece) -> Result<(), E>,
 ) -> Result<(), E> {
+    if let (Some(places), None) = (atlas.places(family), atlas.system_numbers(family))
+        && atlas.overrides.runs(family).next().is_none()
+    {
+        return walk_places(places.runs(family), visit);
+    }
     let mut place = Lane::new(atlas.places(family).map(|database| database.runs(family)))?;
     let mut asn = Lane::new(atlas.system_numbers(family).map(|database| database.runs(family)))?;
     let mut entry = Lane::new(Some(atlas.overrides.runs(family)))?;
@@ -114,6 +119,30 @@ fn walk<E: From<LocationError>>(
         let Some(next) = last.checked_add(1) else { return Ok(()) };
         first = next;
     }
+}
+
+/// The same where nothing else has a say, which is nearly always.
+fn walk_places<E: From<LocationError>>(
+    mut runs: Cursor<'_>,
+    mut visit: impl FnMut(Piece) -> Result<(), E>,
+) -> Result<(), E> {
+    let piece = |first, last, place: Option<Run>, passed| {
+        let said = Sayings { place: place.map(|run| run.key), asn: None, entry: None };
+        Piece { first, last, said, place, asn: None, passed }
+    };
+    let mut first = 0u128;
+    while let Some(run) = runs.next().transpose()? {
+        let passed = runs.seen();
+        if first < run.first {
+            visit(piece(first, run.first - 1, None, passed))?;
+        }
+        visit(piece(run.first, run.last, Some(run), passed))?;
+        match run.last.checked_add(1) {
+            Some(next) => first = next,
+            None => return Ok(()),
+        }
+    }
+    visit(piece(first, u128::MAX, None, runs.seen()))
 }
 
 /// The walk behind [`Atlas::stream`].

@@ -7,13 +7,18 @@ pub(super) struct SliceTable {
     values: Vec<u32>,
     /// Where each list ends in `values`; it starts where the one before it ends.
     ends: Vec<u32>,
-    /// Open addressing: list numbers, [`FREE`] where free. The size is a power of two, at most half full.
-    slots: Vec<u32>,
+    /// Open addressing: list numbers and half of their hashes, [`FREE`] where free. The size is a power of two, at
+    /// most half full.
+    slots: Vec<Slot>,
     /// The same in every run, so builds are repeatable. The lists come from our own files.
     hasher: foldhash::fast::FixedState,
 }
 
-const FREE: u32 = u32::MAX;
+/// The number of a list, and the upper half of its hash: what is not equal is seldom looked at, and no list is
+/// hashed twice.
+type Slot = (u32, u32);
+
+const FREE: Slot = (u32::MAX, 0);
 
 /// Whether a list was there before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,12 +54,14 @@ impl SliceTable {
         if self.ends.len() * 2 >= self.slots.len() {
             self.grow();
         }
+        let hash = self.hasher.hash_one(list);
         let mask = self.slots.len() - 1;
-        let mut at = self.hasher.hash_one(list) as usize & mask;
+        let upper = (hash >> 32) as u32;
+        let mut at = upper as usize & mask;
         loop {
             match self.slots.get(at).copied().unwrap_or(FREE) {
                 FREE => break,
-                number if self.get(number) == list => return Interned::Old(number),
+                (number, own) if own == upper && self.get(number) == list => return Interned::Old(number),
                 _ => at = (at + 1) & mask,
             }
         }
@@ -62,7 +69,7 @@ impl SliceTable {
         self.values.extend_from_slice(list);
         self.ends.push(self.values.len() as u32);
         if let Some(slot) = self.slots.get_mut(at) {
-            *slot = number;
+            *slot = (number, upper);
         }
         Interned::New(number)
     }
@@ -88,14 +95,16 @@ impl SliceTable {
 
     fn grow(&mut self) {
         let size = self.slots.len() * 2;
-        self.slots = vec![FREE; size];
-        for number in 0..self.ends.len() as u32 {
-            let mut at = self.hasher.hash_one(self.get(number)) as usize & (size - 1);
-            while self.slots.get(at).is_some_and(|&slot| slot != FREE) {
+        for slot in std::mem::replace(&mut self.slots, vec![FREE; size]) {
+            if slot == FREE {
+                continue;
+            }
+            let mut at = slot.1 as usize & (size - 1);
+            while self.slots.get(at).is_some_and(|slot| *slot != FREE) {
                 at = (at + 1) & (size - 1);
             }
-            if let Some(slot) = self.slots.get_mut(at) {
-                *slot = number;
+            if let Some(place) = self.slots.get_mut(at) {
+                *place = slot;
             }
         }
     }

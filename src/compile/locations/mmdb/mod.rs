@@ -140,6 +140,7 @@ impl Mmdb {
             seen: 0,
             seen_max: LEAVES_FREE + LEAVES_PER_NODE_MAX * self.leaves(),
             next: 0,
+            ahead: None,
             failed: false,
         }
     }
@@ -227,6 +228,8 @@ pub(super) struct Runs<'a> {
     seen_max: u64,
     /// The first address that no run has had yet.
     next: u128,
+    /// The run that still grows.
+    ahead: Option<Run>,
     failed: bool,
 }
 
@@ -236,10 +239,11 @@ impl Runs<'_> {
         self.seen
     }
 
+    /// The next run: neighbours with one record together, which no network of the tree may be.
     fn step(&mut self) -> Result<Option<Run>, LocationError> {
         loop {
             let Some((leaves, first, last)) = &mut self.current else {
-                let Some((bits, length)) = self.blocks.next() else { return Ok(None) };
+                let Some((bits, length)) = self.blocks.next() else { return Ok(self.ahead.take()) };
                 self.current =
                     Some((self.mmdb.leaves_of(self.family, bits, length), bits, last_of(bits, length)));
                 continue;
@@ -260,8 +264,17 @@ impl Runs<'_> {
             if first > last {
                 continue;
             }
+            let is_next = self.next == first;
             self.next = last.saturating_add(1);
-            return Ok(Some(Run { family: self.family, first, last, key }));
+            match &mut self.ahead {
+                Some(ahead) if ahead.key == key && is_next => ahead.last = last,
+                ahead => {
+                    let run = Run { family: self.family, first, last, key };
+                    if let Some(whole) = ahead.replace(run) {
+                        return Ok(Some(whole));
+                    }
+                }
+            }
         }
     }
 }

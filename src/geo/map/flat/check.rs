@@ -11,7 +11,10 @@ use crate::geo::map::trie::{NUMBER_MAX, Trie};
 const CELLS: u32 = 180 * 360;
 
 /// Levels below the root of each family, by family index: two an octet.
-const HEIGHTS_MAX: [u8; 2] = [8, 32];
+const HEIGHTS_MAX: [u8; 2] = [8, HEIGHT_MAX];
+
+/// The more of them.
+const HEIGHT_MAX: u8 = 32;
 
 /// Whether the classes of a map are whole: every number in bounds. Its trie is known to be: see [`trie`].
 pub(super) fn holds(map: &LocationMap) -> bool {
@@ -74,32 +77,50 @@ pub(super) fn trie(roots: [u32; 2], sets: u32, row: Box<[u16]>, class_count: u32
         return None;
     }
     let all = Nodes::new(row.into());
-    // By the place of a node: its levels. 0 where none begins.
-    let mut heights: Vec<u8> = vec![0; all.row().len()];
+    let mut heights = Heights::new(all.row().len());
     let (mut place, mut nodes, mut runs) = (0usize, 0, 0);
     while place < all.row().len() {
         let node = all.at(place as u32);
         let length = all.whole(place as u32)?;
-        let mut below = (0..node.count()).map(|run| height(node.target(run), class_count, &heights));
+        let mut below = (0..node.count()).map(|run| heights.below(node.target(run), class_count));
         let deepest = below.try_fold(0, |deepest: u8, height| height.map(|height| deepest.max(height)))?;
-        if node.set() >= sets {
+        if node.set() >= sets || deepest >= HEIGHT_MAX {
             return None;
         }
-        *heights.get_mut(place)? = deepest.checked_add(1)?;
+        heights.put(place as u32, deepest + 1);
         (place, nodes, runs) = (place + length, nodes + 1, runs + node.count() as usize);
     }
     let root_holds = |(root, height_max): (&u32, u8)| {
-        height(Target::from_link(*root), class_count, &heights).is_some_and(|height| height <= height_max)
+        heights.below(Target::from_link(*root), class_count).is_some_and(|height| height <= height_max)
     };
     let roots_hold = roots.iter().zip(HEIGHTS_MAX).all(root_holds);
     roots_hold.then(|| Trie::new(roots, all, [sets as usize, nodes, runs]))
 }
 
-/// The levels below a target that exists; `heights` are those of the nodes before it.
-fn height(target: Target, class_count: u32, heights: &[u8]) -> Option<u8> {
-    match target {
-        Target::Class(class) => (class < class_count).then_some(0),
-        // Children come before their parents, so descents end.
-        Target::Node(place) => heights.get(place as usize).copied().filter(|height| *height > 0),
+/// The levels of nodes, the lowest counted as 1, by their places. No two of them begin within four words, so there is an
+/// octet for each four: the levels, and in the upper two bits which of the four. 0: no node begins there.
+struct Heights(Vec<u8>);
+
+impl Heights {
+    fn new(words: usize) -> Heights {
+        Heights(vec![0; words.div_ceil(4)])
+    }
+
+    fn put(&mut self, place: u32, height: u8) {
+        if let Some(octet) = self.0.get_mut(place as usize / 4) {
+            *octet = height | (place as u8 & 3) << 6;
+        }
+    }
+
+    /// The levels below a target that exists.
+    fn below(&self, target: Target, class_count: u32) -> Option<u8> {
+        match target {
+            Target::Class(class) => (class < class_count).then_some(0),
+            // Children come before their parents, so descents end.
+            Target::Node(place) => {
+                let octet = self.0.get(place as usize / 4).copied().unwrap_or(0);
+                (octet & 63 > 0 && octet >> 6 == place as u8 & 3).then_some(octet & 63)
+            }
+        }
     }
 }

@@ -80,7 +80,6 @@ fn with_header(payload: &[u8]) -> Vec<u8> {
     bytes.extend(MAGIC);
     bytes.extend(VERSION.to_le_bytes());
     bytes.extend(fixed_blocks().to_le_bytes());
-    bytes.extend(checksum(payload).to_le_bytes());
     bytes.extend((payload.len() as u64).to_le_bytes());
     bytes.extend(payload);
     bytes
@@ -106,9 +105,9 @@ fn a_map_survives_its_flat_form() {
 }
 
 #[test]
-fn damage_is_noticed() {
+fn other_forms_and_parts_are_refused() {
     let bytes = sample().to_bytes();
-    for at in (0..bytes.len()).step_by(997).chain(0..HEADER_OCTETS) {
+    for at in 0..HEADER_OCTETS {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x10;
         assert_eq!(LocationMap::from_bytes(&damaged), Err(MapError::NotAMap), "octet {at}");
@@ -122,7 +121,7 @@ fn damage_is_noticed() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
 
-    /// The checksum can be forged; look-ups must still stay in bounds.
+    /// Whatever the octets are, look-ups stay in bounds.
     #[test]
     fn forged_maps_are_refused_or_harmless(
         changes in proptest::collection::vec(proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), 20),
