@@ -23,6 +23,7 @@ use crate::ids::{ClassId, EndpointId, Family, NodeId, RegionId};
 
 use super::calendar::{Calendar, Switch, utc_text};
 use super::decision::{Decided, Decision, Mix, Mode, Pick};
+use super::few::Few;
 use super::plan::{AllDown, Branch, EndpointAddress, Fleet, Lane, Node, Plan, Rule, Trickle};
 use super::rtt::RttTable;
 use super::trace::Trace;
@@ -586,7 +587,7 @@ impl<'a, 't> Walk<'a, 't> {
     }
 
     fn pick(&self, endpoints: &[EndpointId], usable: Usable<'_>) -> Mix {
-        let mut addresses: Vec<IpAddr> = Vec::new();
+        let mut addresses: Few<IpAddr> = Few::new();
         for id in endpoints {
             let Some(endpoint) = self.inputs.fleet.endpoint(*id) else { continue };
             for own in self.data(endpoint, self.lane) {
@@ -597,7 +598,7 @@ impl<'a, 't> Walk<'a, 't> {
             }
         }
         let counters = endpoints.iter().filter_map(|id| self.inputs.plan.counter(*id)).collect();
-        Mix::One(Pick { endpoints: endpoints.into(), addresses: addresses.into(), counters })
+        Mix::One(Pick { endpoints: endpoints.iter().copied().collect(), addresses, counters })
     }
 
     fn node(&self, id: NodeId) -> Option<&'a Node> {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::ids::{CounterId, EndpointId};
 
+use super::few::Few;
 use super::sticky;
 
 /// What a tree says to one class of places.
@@ -77,22 +78,19 @@ pub enum Mix {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Pick {
     /// The endpoints named, in the hashed order.
-    pub endpoints: Box<[EndpointId]>,
+    pub endpoints: Few<EndpointId>,
     /// Their usable addresses of the family asked; empty for an alias.
-    pub addresses: Box<[IpAddr]>,
+    pub addresses: Few<IpAddr>,
     /// Their counters in this service, in the same order: carried along for the query path.
-    pub counters: Box<[CounterId]>,
+    pub counters: Few<CounterId>,
 }
 
 /// One above the greatest value at a gate.
 const GATE_END: u16 = crate::health::Share::PERMILLE_MAX;
 
 /// What a mix without parts would choose; the normal form has none.
-static NOTHING: std::sync::LazyLock<Pick> = std::sync::LazyLock::new(|| Pick {
-    endpoints: Box::new([]),
-    addresses: Box::new([]),
-    counters: Box::new([]),
-});
+static NOTHING: std::sync::LazyLock<Pick> =
+    std::sync::LazyLock::new(|| Pick { endpoints: Few::new(), addresses: Few::new(), counters: Few::new() });
 
 impl Mix {
     /// Combines weighted parts into the normal form; `None` without parts. Drawn parts inside drawn
@@ -101,6 +99,11 @@ impl Mix {
         let mut parts: Vec<(u32, Mix)> = parts.into_iter().filter(|(weight, _)| *weight > 0).collect();
         if parts.len() <= 1 {
             return parts.pop().map(|(_, mix)| mix);
+        }
+        // Nearly always nothing is nested, and the weights are small: it is done where they stand.
+        let total: u64 = parts.iter().map(|(weight, _)| u64::from(*weight)).sum();
+        if u32::try_from(total).is_ok() && parts.iter().all(|(_, mix)| !matches!(mix, Mix::Drawn(_))) {
+            return Mix::drawn_flat(parts);
         }
         // Common denominator of all nested totals; beyond 2^64 precision is given up, never a panic.
         let denominator = parts.iter().fold(1u128, |all, (_, mix)| lcm_capped(all, mix.total()));
@@ -128,6 +131,24 @@ impl Mix {
             return merged.pop().map(|(_, mix)| mix);
         }
         Some(Mix::Drawn(reduced(merged)))
+    }
+
+    /// [`Mix::drawn`] of several parts that are not nested, whose weights together fit 32 bits.
+    fn drawn_flat(mut parts: Vec<(u32, Mix)>) -> Option<Mix> {
+        parts.sort_by(|a, b| a.1.cmp_key(&b.1));
+        parts.dedup_by(|next, kept| {
+            let is_same = next.1 == kept.1;
+            if is_same {
+                kept.0 = kept.0.saturating_add(next.0);
+            }
+            is_same
+        });
+        if parts.len() == 1 {
+            return parts.pop().map(|(_, mix)| mix);
+        }
+        let common = parts.iter().fold(0u128, |all, part| gcd(all, u128::from(part.0))).max(1) as u32;
+        parts.iter_mut().for_each(|part| part.0 /= common);
+        Some(Mix::Drawn(parts.into()))
     }
 
     /// Combines sticky parts; `None` without parts, the part itself where there is one, or where all are
@@ -309,8 +330,8 @@ mod tests {
     use super::*;
 
     fn one(number: u32) -> Mix {
-        let endpoints = Box::new([EndpointId(number)]);
-        Mix::One(Pick { endpoints, addresses: Box::new([]), counters: Box::new([]) })
+        let endpoints = [EndpointId(number)].into_iter().collect();
+        Mix::One(Pick { endpoints, addresses: Few::new(), counters: Few::new() })
     }
 
     /// The share of each endpoint, exactly as the weights say.

@@ -7,6 +7,7 @@
 mod calendar;
 mod decide;
 mod decision;
+mod few;
 mod plan;
 mod rtt;
 mod selection;
@@ -17,6 +18,7 @@ mod trace;
 pub use calendar::{Calendar, Cron, Schedule, ScheduleState, Switch, Window, parse_utc, utc_text};
 pub use decide::{Inputs, LastGood, decide, decide_region, retrace};
 pub use decision::{Decided, Decision, Mix, Mode, Pick};
+pub use few::Few;
 pub use plan::{
     Aaaa, AllDown, Branch, ClientSubnetUse, Endpoint, EndpointAddress, Families, Fleet, Lane, MinHealthy,
     Node, Plan, Rule, Sticky, Trickle,

@@ -347,47 +347,47 @@ impl Shared {
 
 /// Gives equal decisions equal numbers.
 struct Numbering {
-    numbers: HashMap<Decision, u16>,
-    decisions: Vec<Decision>,
+    numbers: HashMap<Decision, u16, foldhash::fast::FixedState>,
     modes: Vec<Mode>,
 }
 
 impl Numbering {
     fn new() -> Numbering {
-        Numbering { numbers: HashMap::new(), decisions: Vec::new(), modes: Vec::new() }
+        Numbering { numbers: HashMap::default(), modes: Vec::new() }
     }
 
     fn number(&mut self, plan: &Plan, decided: Decided) -> ClassDecision {
         let ttl_s = plan.clamped_ttl_s(decided.ttl_bound_s);
-        if let Some(number) = self.numbers.get(&decided.decision) {
-            if let Some(mode) = self.modes.get_mut(usize::from(*number)) {
-                *mode = decided.mode.max(*mode);
-            }
-            return ClassDecision { decision: *number, ttl_s };
-        }
         // More decisions than numbers cannot be told apart: the first stands for the rest. No tree that
         // people write comes near.
-        let number = u16::try_from(self.decisions.len()).ok().filter(|number| *number < Fold::DECISIONS_MAX);
-        let Some(number) = number else {
-            return ClassDecision { decision: 0, ttl_s };
+        let next = u16::try_from(self.numbers.len()).ok().filter(|number| *number < Fold::DECISIONS_MAX);
+        let decision = match (self.numbers.entry(decided.decision), next) {
+            (Entry::Occupied(known), _) => {
+                let number = *known.get();
+                if let Some(mode) = self.modes.get_mut(usize::from(number)) {
+                    *mode = decided.mode.max(*mode);
+                }
+                number
+            }
+            (Entry::Vacant(place), Some(next)) => {
+                self.modes.push(decided.mode);
+                *place.insert(next)
+            }
+            (Entry::Vacant(_), None) => 0,
         };
-        self.decisions.push(decided.decision.clone());
-        self.modes.push(decided.mode);
-        self.numbers.insert(decided.decision, number);
-        ClassDecision { decision: number, ttl_s }
+        ClassDecision { decision, ttl_s }
     }
 
     fn finish(self) -> (Box<[Decision]>, Box<[Traits]>) {
-        let traits: Box<[Traits]> = self
-            .modes
-            .iter()
-            .zip(&self.decisions)
-            .map(|(mode, decision)| Traits {
-                mode: *mode,
-                is_hashed: matches!(decision, Decision::Answer(mix) if mix.is_hashed()),
-            })
-            .collect();
-        (self.decisions.into(), traits)
+        let mut decisions: Vec<(Decision, u16)> = self.numbers.into_iter().collect();
+        decisions.sort_unstable_by_key(|(_, number)| *number);
+        let decisions: Box<[Decision]> = decisions.into_iter().map(|(decision, _)| decision).collect();
+        let traits = self.modes.iter().zip(&decisions).map(|(mode, decision)| Traits {
+            mode: *mode,
+            is_hashed: matches!(decision, Decision::Answer(mix) if mix.is_hashed()),
+        });
+        let traits = traits.collect();
+        (decisions, traits)
     }
 }
 
@@ -401,7 +401,7 @@ mod tests {
     use crate::health::{EndpointState, Forced, HealthTable, Share, Standing, Verdict};
     use crate::ids::{AddressId, EndpointId, Family, NodeId};
     use crate::steer::{
-        Calendar, ClientSubnetUse, Endpoint, EndpointAddress, Fleet, MinHealthy, Mix, Node, Pick, Rule,
+        Calendar, ClientSubnetUse, Endpoint, EndpointAddress, Few, Fleet, MinHealthy, Mix, Node, Pick, Rule,
     };
 
     fn plan(nodes: Vec<Node>, ttl_s: std::ops::RangeInclusive<u32>) -> Plan {
@@ -599,8 +599,8 @@ mod tests {
         let plan = plan(Vec::new(), 20..=60);
         let mut numbering = Numbering::new();
         for number in 0..70_000u32 {
-            let endpoints = Box::new([EndpointId(number)]);
-            let pick = Pick { endpoints, addresses: Box::new([]), counters: Box::new([]) };
+            let endpoints = [EndpointId(number)].into_iter().collect();
+            let pick = Pick { endpoints, addresses: Few::new(), counters: Few::new() };
             let decision = Decision::Answer(Mix::One(pick));
             let decided = Decided { decision, ttl_bound_s: None, mode: Mode::Normal };
             let found = numbering.number(&plan, decided);

@@ -89,7 +89,7 @@ impl View {
             Lane::Alias => Some(AnswerData::Alias(self.alias(pick.endpoints.first())?.into())),
             Lane::Service if pick.addresses.is_empty() => None,
             Lane::Service => Some(AnswerData::Binding {
-                addresses: pick.addresses.clone(),
+                addresses: (*pick.addresses).into(),
                 rdata: self.binding(service, rtype)?.rdata(&pick.addresses).into(),
             }),
         }

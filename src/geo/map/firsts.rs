@@ -53,7 +53,8 @@ impl Firsts {
         if Arc::strong_count(tables) > TABLES_MAX {
             return Firsts { slots: Box::default(), _one_of: None };
         }
-        let slots = (0..SLOTS).map(|_| AtomicU16::new(UNKNOWN)).collect();
+        // As the allocator has them: see `States` of folds.
+        let slots = vec![UNKNOWN; SLOTS].into_iter().map(AtomicU16::new).collect();
         Firsts { slots, _one_of: Some(Arc::clone(tables)) }
     }
 

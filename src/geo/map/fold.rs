@@ -149,29 +149,33 @@ impl Fold {
         map: &LocationMap,
         lens: usize,
         unknown: Decided,
-        runs: &[(Decided, usize)],
+        runs: impl Iterator<Item = (Decided, usize)> + Clone,
     ) -> Fold {
-        let runs = || runs.iter().map(|(decided, end)| (numbered(*decided), *end));
+        let runs = || runs.clone().map(|(decided, end)| (numbered(decided), end));
         let unknown = numbered(unknown);
         let scale = Scale::new(runs().map(|(decided, _)| decided).chain([unknown]));
         let sets = States::new(map.trie.sets, scale.wide);
         let lenses = map.spec.lenses.len().max(1);
         let values = || map.classes.values.iter().skip(lens).step_by(lenses);
         // By the values of the lens: at first of the unknown, then of all orders.
-        let mut colours = vec![unknown.decision];
+        let orders = map.classes.orders.alike.len();
+        let mut colours: Vec<u16> = Vec::with_capacity(orders + 1);
+        colours.push(unknown.decision);
         runs().for_each(|(decided, end)| colours.resize(end + 1, decided.decision));
         let colour = |value: &u32| colours.get(*value as usize).copied().unwrap_or(unknown.decision);
-        let barriers = (0..BARRIER_COUNT as u16).map(|class| BARRIERS + class);
-        let colours = barriers.chain(values().skip(BARRIER_COUNT as usize).map(colour)).collect();
+        let mut by_class: Vec<u16> = Vec::with_capacity(map.class_count());
+        by_class.extend((0..BARRIER_COUNT as u16).map(|class| BARRIERS + class));
+        by_class.extend(values().skip(BARRIER_COUNT as usize).map(colour));
         let mut levels: Box<[u8]> = Box::default();
         if !scale.is_flat {
-            let mut of_values = vec![scale.level(unknown)];
+            let mut of_values: Vec<u8> = Vec::with_capacity(orders + 1);
+            of_values.push(scale.level(unknown));
             runs().for_each(|(decided, end)| of_values.resize(end + 1, scale.level(decided)));
             levels = values().map(|value| of_values.get(*value as usize).copied().unwrap_or(0)).collect();
         }
         let embedding = [unknown.decision; EMBEDDING_BLOCK_COUNT];
         let firsts = Firsts::new(&map.firsts);
-        Fold { colours, sets, firsts, embedding, ttls: scale.ttls(levels) }
+        Fold { colours: by_class.into(), sets, firsts, embedding, ttls: scale.ttls(levels) }
     }
 
     /// The memory of the tables, in octets.
@@ -431,9 +435,10 @@ impl States {
     fn new(sets: usize, wide: bool) -> States {
         let words = sets.div_ceil(SETS_IN_WORD as usize);
         let wide = if wide { sets } else { 0 };
+        // Zeros as the allocator has them: of a fold that nobody asks these are no memory yet.
         States {
-            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
-            wide: (0..wide).map(|_| AtomicU8::new(0)).collect(),
+            words: vec![0; words].into_iter().map(AtomicU64::new).collect(),
+            wide: vec![0; wide].into_iter().map(AtomicU8::new).collect(),
         }
     }
 

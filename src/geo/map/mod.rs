@@ -180,7 +180,8 @@ impl LocationMap {
     /// How big the map is.
     pub fn figures(&self) -> MapFigures {
         let Classes { values, orders, tied_orders, rule_ends, rules, .. } = &self.classes;
-        let orders = orders.regions.len() + tied_orders.regions.len() + tied_orders.reaches.len();
+        let orders =
+            orders.regions.len() + orders.alike.len() + tied_orders.regions.len() + tied_orders.reaches.len();
         let classes = (values.len() + rule_ends.len()) * 4 + (orders + rules.len()) * 2;
         MapFigures {
             classes: self.class_count(),

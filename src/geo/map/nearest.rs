@@ -85,8 +85,8 @@ impl LocationMap {
 
     /// As [`LocationMap::fold`], from what is decided for each region that is chosen.
     pub fn fold_nearest(&self, nearest: &NearestRegions, decided: impl Fn(Nearest) -> Decided) -> Fold {
-        let runs: Vec<(Decided, usize)> = nearest.runs.iter().map(|(of, end)| (decided(*of), *end)).collect();
-        Fold::by_order(self, nearest.lens, decided(nearest.unknown), &runs)
+        let runs = nearest.runs.iter().map(|(of, end)| (decided(*of), *end));
+        Fold::by_order(self, nearest.lens, decided(nearest.unknown), runs)
     }
 }
 

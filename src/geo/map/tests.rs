@@ -677,4 +677,56 @@ proptest! {
             }
         }
     }
+
+    /// A fold from the nearest regions is that from all classes, through every lens that has orders.
+    #[test]
+    fn nearest_regions_fold_like_all_classes(
+        world in world_strategy(),
+        stands in proptest::collection::vec(
+            prop_oneof![
+                Just(Stand::Absent),
+                (0u32..3).prop_map(|ttl_s| Stand::Failed { ttl_s }),
+                (0u32..4).prop_map(|ttl_s| Stand::Chosen { ttl_s }),
+            ],
+            0..7,
+        ),
+        unknown in Just((0..6u16).map(RegionId).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        let order = |bias: &[i8]| Lens::Order { bias: bias.into(), tie_permille: 0 };
+        let lenses = [Lens::Rules(world.keys().into()), order(&[]), order(&[0, 60, -60, 0, 0, 20])];
+        let regions = [(48.9, 2.4), (35.7, 139.7), (38.9, -77.4), (-33.9, 18.4), (1.4, 103.8), (40.0, -75.0)];
+        let regions = regions.map(|(latitude, longitude)| at(latitude, longitude)).into();
+        let spec = MapSpec { regions, lenses: lenses.into(), floor: ScopeFloor::NONE };
+        let map = world.builder(spec, &Family::ALL).finish().unwrap();
+        let first = |order: &[RegionId]| {
+            let mut ttl_s = u32::MAX;
+            order.iter().find_map(|region| match stands.get(region.index()) {
+                None | Some(Stand::Absent) => None,
+                Some(Stand::Failed { ttl_s: bound_s }) => { ttl_s = ttl_s.min(*bound_s); None }
+                Some(Stand::Chosen { ttl_s: own_s }) => Some(Nearest { region: *region, ttl_s: ttl_s.min(*own_s) }),
+            })
+        };
+        let decided = |Nearest { region, ttl_s }| Decided { decision: region.0 / 2, ttl_s };
+        for lens in [1, 2] {
+            let Some(nearest) = map.nearest(lens, &stands, &unknown) else {
+                let any = stands.iter().any(|stand| matches!(stand, Stand::Chosen { .. }));
+                prop_assert!(!any);
+                continue;
+            };
+            let of_class = |class| {
+                let place = map.place(ClassId(class));
+                let known = if place.is_known(lens) { first(place.order(lens)) } else { first(&unknown) };
+                decided(known.unwrap())
+            };
+            let by_class = map.fold(&(0..map.class_count() as u32).map(of_class).collect::<Vec<_>>());
+            let by_order = map.fold_nearest(&nearest, decided);
+            prop_assert_eq!(nearest.unknown(), first(&unknown).unwrap());
+            for family in Family::ALL {
+                for edge in world.edges(family) {
+                    let client = ClientPrefix::from_bits(family, edge, 128);
+                    prop_assert_eq!(map.locate(&by_order, client), map.locate(&by_class, client));
+                }
+            }
+        }
+    }
 }
