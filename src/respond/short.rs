@@ -77,7 +77,7 @@ pub(super) fn respond<'v, S: Steering>(
     let mut name = Sought::EMPTY;
     let plain = Plain::read(packet, &mut name)?;
     let catalog = steering.catalog();
-    let (id, zone) = catalog.find_sought(asked.class, plain.name)?;
+    let (id, zone, origin) = catalog.find_sought(asked.class, plain.name)?;
     if catalog.validity(id) != Validity::Current {
         return None;
     }
@@ -90,7 +90,7 @@ pub(super) fn respond<'v, S: Steering>(
     if terms.is_refused() {
         return None;
     }
-    let hit = zone.hit(plain.name, plain.rtype);
+    let hit = zone.hit(plain.name, origin, plain.rtype);
     let answering = Answering { steering, terms, moment, plain, zone: (id, zone) };
     match hit {
         Hit::Answer(rrset) => answering.stored(&rrset, buffer),

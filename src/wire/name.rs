@@ -76,9 +76,8 @@ impl Name {
 
     /// The same in words of eight octets, with anything behind it.
     #[inline]
-    pub fn words(&self) -> &[[u8; 8]] {
-        let (words, _) = self.octets.as_chunks::<8>();
-        words.get(..usize::from(self.length).div_ceil(8)).unwrap_or(&[])
+    pub fn room(&self) -> &[[u8; 8]] {
+        self.octets.as_chunks().0
     }
 
     /// The number of labels, the root not counted.

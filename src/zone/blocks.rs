@@ -141,16 +141,22 @@ impl<'z> Block<'z> {
         self.rest.as_flattened().get(..self.name_octets()).unwrap_or(&[])
     }
 
-    /// The same with the zeros behind them.
+    /// What begins with the words of the name.
     #[inline]
     pub(super) fn name_words(self) -> &'z [Word] {
-        self.rest.get(..words_of(self.name_octets())).unwrap_or(&[])
+        self.rest
     }
 
     /// The RRsets, by type.
     #[inline]
     pub(super) fn rrsets(self) -> Rrsets<'z> {
-        let rest = self.rest.get(words_of(self.name_octets())..).unwrap_or(&[]);
+        self.rrsets_behind(self.name_octets())
+    }
+
+    /// The same where it is known how long the name is: they can be read before it has come from memory.
+    #[inline]
+    pub(super) fn rrsets_behind(self, name_octets: usize) -> Rrsets<'z> {
+        let rest = self.rest.get(words_of(name_octets)..).unwrap_or(&[]);
         Rrsets { next: self.numbers as u32, left: self.count(), rest }
     }
 
@@ -177,9 +183,9 @@ struct Head {
 }
 
 impl<'z> Rrsets<'z> {
-    /// The RRset of a type, which is among those that are left.
+    /// The one of a type.
     #[inline]
-    fn of(mut self, rtype: Rtype) -> Option<Rrset<'z>> {
+    pub(super) fn of(mut self, rtype: Rtype) -> Option<Rrset<'z>> {
         loop {
             let (head, id) = self.head()?;
             if head.rtype == rtype {

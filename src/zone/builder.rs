@@ -22,8 +22,8 @@ pub struct ZoneBuilder {
     origin: Name,
     names: Names,
     pending: Vec<Pending>,
-    /// As they will stand in the zone.
-    rrsets: Vec<Word>,
+    /// Those RRsets as they will stand in the zone.
+    rrsets: Vec<Chunk>,
     /// The RDATA of one RRset, while it comes.
     rdata: Vec<u8>,
     steered: Vec<(u32, Attached)>,
@@ -36,9 +36,21 @@ pub struct ZoneBuilder {
 struct Pending {
     node: u32,
     rtype: Rtype,
-    /// Where its words begin.
+    /// Where its words begin: the number of the chunk, and a place in it.
     start: u32,
 }
+
+/// RRsets one behind the other. A zone is built from chunks, and each is given back when all of it is in the zone: what
+/// is large is not there twice.
+struct Chunk {
+    words: Vec<Word>,
+    /// How many RRsets of it are not in the zone yet.
+    left: usize,
+}
+
+/// Bits of a place in a chunk: where an RRset begins. From 32 MiB on, what an allocator has taken from the system for one
+/// piece it gives back with it. Tests have more than one chunk.
+const CHUNK_BITS: u32 = if cfg!(test) { 3 } else { 22 };
 
 /// Who answers for a node.
 #[derive(Clone, Copy)]
@@ -108,12 +120,17 @@ impl ZoneBuilder {
                 self.soa_times = Some((ttl_s, minimum));
             }
         }
-        let before = self.rrsets.len();
-        let start = u32::try_from(before).map_err(|_| OutOfZone)?;
-        push_rrset(&mut self.rrsets, rtype, ttl_s, &self.rdata);
-        self.grow(self.rrsets.len() - before)?;
-        self.pending.push(Pending { node, rtype, start });
-        Ok(())
+        if self.rrsets.last().is_none_or(|chunk| chunk.words.len() >> CHUNK_BITS != 0) {
+            self.rrsets.push(Chunk { words: Vec::new(), left: 0 });
+        }
+        let number = u32::try_from(self.rrsets.len() - 1).map_err(|_| OutOfZone)?;
+        let Some(Chunk { words, left }) = self.rrsets.last_mut() else { return Err(OutOfZone) };
+        let before = words.len();
+        push_rrset(words, rtype, ttl_s, &self.rdata);
+        *left += 1;
+        self.pending.push(Pending { node, rtype, start: number << CHUNK_BITS | before as u32 });
+        let words = words.len() - before;
+        self.grow(words)
     }
 
     fn grow(&mut self, words: usize) -> Result<(), OutOfZone> {
@@ -152,7 +169,13 @@ impl ZoneBuilder {
 
     /// The zone.
     pub fn build(mut self) -> Zone {
-        self.pending.sort_by_key(|pending| (pending.node, pending.rtype));
+        // Most files have what a name has in one place: then the order of nodes is there, and no room is needed to make it.
+        if !self.pending.is_sorted_by_key(|pending| pending.node) {
+            self.pending.sort_by_key(|pending| pending.node);
+        }
+        for own in self.pending.chunk_by_mut(|one, other| one.node == other.node) {
+            own.sort_by_key(|pending| pending.rtype);
+        }
         self.steered.sort_by_key(|(node, _)| *node);
         // Of a name that was steered twice the last word holds.
         self.steered.reverse();
@@ -195,8 +218,16 @@ impl ZoneBuilder {
             starts.push(words.len() as u32);
             push_node(&mut words, node, name);
             for pending in own {
-                let rrset = self.rrsets.get(pending.start as usize..).unwrap_or(&[]);
+                let Some(chunk) = self.rrsets.get_mut((pending.start >> CHUNK_BITS) as usize) else {
+                    continue;
+                };
+                let place = (pending.start & ((1 << CHUNK_BITS) - 1)) as usize;
+                let rrset = chunk.words.get(place..).unwrap_or(&[]);
                 words.extend_from_slice(rrset.get(..rrset_words(rrset)).unwrap_or(&[]));
+                chunk.left -= 1;
+                if chunk.left == 0 {
+                    chunk.words = Vec::new();
+                }
             }
         }
         let slots =

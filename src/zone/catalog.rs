@@ -149,9 +149,9 @@ impl Catalog {
             .find_map(|origin| at(origins, &self.zones, origin))
     }
 
-    /// The same zone as [`Catalog::find`] finds.
+    /// The same zone as [`Catalog::find`] finds, and the octet of the name at which its origin begins.
     #[inline]
-    pub fn find_sought(&self, class: ClientClass, sought: &Sought) -> Option<(ZoneId, &Zone)> {
+    pub fn find_sought(&self, class: ClientClass, sought: &Sought) -> Option<(ZoneId, &Zone, usize)> {
         let origins = self.origins_of(class)?;
         let (labels, end) = (sought.labels(), sought.octets());
         // Only at these are there origins; most catalogs have one depth or two.
@@ -162,9 +162,8 @@ impl Catalog {
             let start = sought.start(labels - depth);
             let found = origins.find(sought.hash(start, end), |number| {
                 let zone = self.zones.get(number as usize)?;
-                let is_it = zone.origin().octets().len() == end - start
-                    && sought.is(start, end, zone.origin().words());
-                is_it.then_some((ZoneId(number), &**zone))
+                // Both end with a root, so neither can be longer than the other.
+                sought.is(start, end, zone.origin().room()).then_some((ZoneId(number), &**zone, start))
             });
             if found.is_some() {
                 return found;

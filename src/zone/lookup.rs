@@ -9,7 +9,8 @@ use crate::wire::{NAME_OCTETS_MAX, Name, Rtype};
 /// The number of the origin's node.
 pub(super) const ROOT: u32 = 0;
 
-/// A zone: immutable.
+/// A zone: immutable. What a query asks of it stands in the lines that it begins with.
+#[repr(align(64))]
 pub struct Zone {
     pub(super) origin: Name,
     /// Where the block of each name below the origin begins.
@@ -233,17 +234,16 @@ impl Zone {
         Located { lookup, node: NodeId(block.number()), matched }
     }
 
-    /// What [`Zone::lookup`] says of a name at or below the origin and a type other than ANY and DS, in one probe
-    /// where the name exists; [`Hit::Walk`] where that takes a walk.
+    /// What [`Zone::lookup`] says of a name at or below the origin, which begins at the octet `end` of it, and a type other
+    /// than ANY and DS, in one probe where the name exists; [`Hit::Walk`] where that takes a walk.
     #[inline]
-    pub fn hit(&self, sought: &Sought, rtype: Rtype) -> Hit<'_> {
-        let end = sought.octets().saturating_sub(self.origin.octets().len());
+    pub fn hit(&self, sought: &Sought, end: usize, rtype: Rtype) -> Hit<'_> {
         let own = if end == 0 { self.block(ROOT) } else { self.find_sought(sought, 0, end) };
         let Some(own) = own else { return self.miss(sought, end) };
         if own.way() == Way::Leaves {
             return Hit::Walk;
         }
-        if let Some(rrset) = own.rrset(rtype) {
+        if let Some(rrset) = own.rrsets_behind(end).of(rtype) {
             return Hit::Answer(rrset);
         }
         match own.kind() {

@@ -1,6 +1,6 @@
 //! A question's name, made ready once for every look-up: lower case, in words of eight octets.
 
-use super::blocks::{WORD_OCTETS, Word};
+use super::blocks::{WORD_OCTETS, Word, words_of};
 
 /// The longest name that is made ready so, in octets. Longer ones are looked up label by label.
 const NAME_OCTETS_MAX: usize = 64;
@@ -99,12 +99,12 @@ impl Sought {
         step(state ^ self.word(at) << behind >> behind)
     }
 
-    /// Whether the octets from `start` to before `end`, of which there are some, are those of `words`, which are as many as it
-    /// takes and may have anything behind them.
+    /// Whether the octets from `start` to before `end`, of which there are some, are what `words` begin with.
     #[inline]
     pub(super) fn is(&self, start: usize, end: usize, words: &[Word]) -> bool {
+        let words = words.get(..words_of(end - start)).and_then(<[Word]>::split_last);
+        let Some((last, whole)) = words else { return false };
         let mut at = start;
-        let Some((last, whole)) = words.split_last() else { return false };
         for word in whole {
             if u64::from_le_bytes(*word) != self.word(at) {
                 return false;

@@ -173,7 +173,7 @@ proptest! {
                 continue;
             }
             let sought = sought(&wire(&name));
-            let expected = match zone.hit(&sought, rtype) {
+            let expected = match zone.hit(&sought, sought.octets() - zone.origin().octets().len(), rtype) {
                 // Only what leads elsewhere, and what stands for another name, takes a walk.
                 Hit::Walk => {
                     let walks = |rtype| model.rrsets.keys().any(|key| key.1 == rtype);
@@ -213,7 +213,10 @@ fn the_catalog_finds_the_longest_origin() {
     assert!(root.find(ClientClass::DEFAULT, &wire(&["a"])).is_some());
     for labels in [&[][..], &["a"], &["b", "a"], &["c", "b", "a"], &["z", "x", "c", "b", "a"], &["x"]] {
         let sought = sought(&wire(labels));
-        let found = |(id, _): (crate::ids::ZoneId, &Zone)| id.0;
+        let found = |(id, zone, start): (crate::ids::ZoneId, &Zone, usize)| {
+            assert_eq!(start, sought.octets() - zone.origin().octets().len());
+            id.0
+        };
         assert_eq!(catalog.find_sought(ClientClass::DEFAULT, &sought).map(found), find(labels));
         assert_eq!(root.find_sought(ClientClass::DEFAULT, &sought).map(found), Some(0));
     }
