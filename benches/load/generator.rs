@@ -124,6 +124,11 @@ impl<'q> Generator<'q> {
         })
     }
 
+    /// Begins with another query than the first.
+    pub fn begin_at(&mut self, query: usize) {
+        self.next = query % self.queries.len();
+    }
+
     /// Keeps the windows full for this long; what is in flight at the end goes on into the next call.
     pub fn run(&mut self, duration: Duration) -> Result<Outcome> {
         let start = Instant::now();

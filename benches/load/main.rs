@@ -17,12 +17,16 @@ mod pure;
 mod reflector;
 mod reload;
 mod report;
+mod scale;
 mod servers;
 mod socket;
 mod statistics;
 mod stream;
 mod synthetic;
 mod world;
+#[path = "../../examples/scale_figures/worlds.rs"]
+#[allow(dead_code, reason = "the example asks more of it")]
+mod worlds;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -140,6 +144,24 @@ enum Task {
         /// Wait for a line before and after: for instruments
         #[arg(long)]
         wait: bool,
+    },
+    /// Compares servers with large zones with one that has a small one
+    Scale {
+        /// The release build of meridian; several are compared with each other
+        #[arg(long, required = true)]
+        meridian: Vec<PathBuf>,
+        /// Run each with huge pages too
+        #[arg(long)]
+        huge_pages: bool,
+        /// How often each server is asked
+        #[arg(long, default_value_t = 10)]
+        rounds: usize,
+        /// Seconds per server and round
+        #[arg(long, default_value_t = 1.0)]
+        seconds: f64,
+        /// For configurations and logs
+        #[arg(long, default_value = "target/bench/scale")]
+        folder: PathBuf,
     },
     /// Sends every datagram back
     Reflect {
@@ -272,6 +294,11 @@ fn run(task: Option<Task>) -> Result<()> {
                 queries,
                 pure::Begin::Now,
             )?;
+        }
+        Some(Task::Scale { meridian, huge_pages, rounds, seconds, folder }) => {
+            std::fs::create_dir_all(&folder)?;
+            let (folder, stretch) = (folder.canonicalize()?, Duration::from_secs_f64(seconds));
+            scale::run(&scale::Plan { programs: &meridian, folder: &folder, huge_pages, rounds, stretch })?;
         }
         Some(Task::Generate { server, source, kind, seconds }) => {
             let mut load = Load::new(&source.world()?.0, &[kind]);

@@ -101,8 +101,19 @@ enum Expected {
     AddressAndCookie(Ipv4Addr),
     /// One endpoint of any region, and the client's network back.
     Endpoint { regions: usize, places: usize },
+    /// An endpoint of a service of a large configuration: this address, but for its region.
+    EndpointOf(Ipv4Addr),
     /// NXDOMAIN.
     Absent,
+}
+
+/// What a name of a large configuration is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Named {
+    /// Its address.
+    Address(Ipv4Addr),
+    /// An endpoint of the service of this number.
+    Endpoint(u64),
 }
 
 /// One query of a set.
@@ -174,6 +185,25 @@ impl Queries {
         for network in networks.iter().take(QUERIES) {
             let expected = Expected::Endpoint { regions, places };
             queries.add(&format!("{name}.{ZONE}"), Some(*network), expected);
+        }
+        queries
+    }
+
+    /// Queries for the names of a large configuration.
+    pub fn of_names(names: impl Iterator<Item = (String, Named)>) -> Queries {
+        let mut queries = Queries::none();
+        for (name, named) in names {
+            let expected = match named {
+                Named::Address(address) => Expected::Address(address),
+                // 127, the region, and two octets of the service.
+                Named::Endpoint(service) => Expected::EndpointOf(Ipv4Addr::new(
+                    127,
+                    0,
+                    (service / 250) as u8,
+                    (service % 250) as u8 + 1,
+                )),
+            };
+            queries.add(&name, None, expected);
         }
         queries
     }
@@ -373,7 +403,12 @@ fn check(
                 .any(|place| (0..regions).any(|region| endpoint_address(region, place) == address));
             if is_endpoint { Ok(address) } else { Err("no endpoint's address") }
         }
-        Expected::Address(_) | Expected::AddressAndCookie(_) | Expected::Absent => Ok(address),
+        Expected::EndpointOf(of) if u32::from(address) & 0xff00_ffff != u32::from(of) => {
+            Err("another service's endpoint")
+        }
+        Expected::Address(_) | Expected::AddressAndCookie(_) | Expected::EndpointOf(_) | Expected::Absent => {
+            Ok(address)
+        }
     })
 }
 
