@@ -224,6 +224,7 @@ impl Steering for View {
         &self.snapshot.responder
     }
 
+    #[inline(always)]
     fn steer(
         &self,
         service: ServiceId,

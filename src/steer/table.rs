@@ -233,7 +233,7 @@ impl LaneTable {
 
     /// The decision for a prefix. A special-purpose prefix is decided by the address of the `resolver` (R7), with its
     /// own block's length as scope. Allocates nothing.
-    #[inline]
+    #[inline(always)]
     pub fn locate(&self, map: Option<&LocationMap>, prefix: &ClientPrefix, resolver: IpAddr) -> Located<'_> {
         let (number, ttl_s, scope) = match (map, &self.fold) {
             (Some(map), Some(fold)) => {

@@ -104,7 +104,7 @@ impl View {
 
     /// A service's answer to a client: a look-up in tables made when the view was. `now` says how long it
     /// holds, `draw` is uniform over u64. Allocates nothing.
-    #[inline]
+    #[inline(always)]
     pub fn steer(
         &self,
         service: ServiceId,
