@@ -28,11 +28,11 @@ test: tools lint ## every test
 
 instructions: ## instructions per query against benches/instructions.toml; fails at 5 % more
 	@sh scripts/tools.sh valgrind:valgrind
-	$(CARGO) bench --quiet --profile counted --bench load -- gate
+	CARGO_INCREMENTAL=0 $(CARGO) bench --quiet --profile dev --config benches/counted.toml --bench load -- gate
 
 instructions-accept: ## the same, writing the figures counted into benches/instructions.toml
 	@sh scripts/tools.sh valgrind:valgrind
-	$(CARGO) bench --quiet --profile counted --bench load -- gate --accept
+	CARGO_INCREMENTAL=0 $(CARGO) bench --quiet --profile dev --config benches/counted.toml --bench load -- gate --accept
 
 lint: ## formatting and lints
 	$(CARGO) fmt --check

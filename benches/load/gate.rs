@@ -18,8 +18,8 @@ const KINDS: [Kind; 5] = [Kind::Static, Kind::Subnet, Kind::Weighted, Kind::Nxdo
 const COUNTED: &str = "*pure::counted*";
 /// Above the figures in their file.
 const HEAD: &str = "\
-# User-space instructions per query of the pure path, by callgrind over a small made-up world, in the build
-# profile `counted`: `make instructions` counts, and fails at 5 % over a figure. A change that is worth its
+# User-space instructions per query of the pure path, by callgrind over a small made-up world, built as
+# benches/counted.toml says: `make instructions` counts, and fails at 5 % over a figure. A change that is worth its
 # instructions accepts new ones by `make instructions-accept` and says in its commit what they buy.
 # static: a name with an A record. subnet: the nearest of eight regions by client subnet. weighted: the same
 # with two weighted endpoints in each region, all monitored, one region down. nxdomain: a name that does not
