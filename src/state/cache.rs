@@ -367,7 +367,7 @@ mod tests {
                 scope.spawn(move || {
                     for _ in 0..10 {
                         cache.write(&KEY, &vec![writer; 50_000]).unwrap();
-                        let Cached::Payload(read) = read_all(&cache, &KEY) else { panic!() };
+                        let Cached::Payload(read) = read_all(cache, &KEY) else { panic!() };
                         assert!(read.len() == 50_000 && read.iter().all(|octet| *octet == read[0]));
                     }
                 });
