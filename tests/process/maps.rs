@@ -140,10 +140,23 @@ fn no_map_is_kept_where_that_is_off_or_cannot_be() {
     server.stop();
 }
 
-/// Sends queries over several sockets while the server reloads, each time with another map, and waits for every answer.
-fn reload_under_load(world: &World, server: &Server, queries: usize, reloads: usize) -> Duration {
-    const CLIENTS: usize = 2;
-    const IN_FLIGHT: usize = 16;
+/// Sends queries from several clients, so many in flight from each, while the server reloads, each time with another map,
+/// and waits for every answer. How many were sent, and the longest that one waited.
+fn reload_under_load(
+    world: &World,
+    server: &Server,
+    (queries, reloads): (usize, usize),
+    (clients, in_flight): (usize, usize),
+) -> (usize, Duration) {
+    /// Ends the clients, also where a reload has failed.
+    struct Done<'d>(&'d std::sync::atomic::AtomicBool);
+
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
     let done = std::sync::atomic::AtomicBool::new(false);
     let address = server.dns;
     let client = |share: usize| {
@@ -156,7 +169,7 @@ fn reload_under_load(world: &World, server: &Server, queries: usize, reloads: us
         let mut buffer = [0; 512];
         loop {
             let is_over = asked >= share && done.load(Ordering::Relaxed);
-            while !is_over && asked - answered < IN_FLIGHT {
+            while !is_over && asked - answered < in_flight {
                 let number = asked as u16;
                 message[..2].copy_from_slice(&number.to_be_bytes());
                 sent[usize::from(number)] = Some(Instant::now());
@@ -175,16 +188,18 @@ fn reload_under_load(world: &World, server: &Server, queries: usize, reloads: us
         }
     };
     std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| client(queries / CLIENTS))).collect();
+        let clients: Vec<_> = (0..clients).map(|_| scope.spawn(|| client(queries / clients))).collect();
+        let done = Done(&done);
         for reload in 0..reloads {
             world.write_located("", if reload % 2 == 0 { 130 } else { 0 });
             server.signal(Signal::SIGHUP);
             server.wait_for("reloaded");
         }
-        done.store(true, Ordering::Relaxed);
+        drop(done);
         let outcomes: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
-        assert!(outcomes.iter().map(|(asked, _)| asked).sum::<usize>() >= queries);
-        outcomes.into_iter().map(|(_, longest)| longest).max().unwrap()
+        let asked = outcomes.iter().map(|(asked, _)| asked).sum();
+        assert!(asked >= queries);
+        (asked, outcomes.into_iter().map(|(_, longest)| longest).max().unwrap())
     })
 }
 
@@ -192,7 +207,7 @@ fn reload_under_load(world: &World, server: &Server, queries: usize, reloads: us
 fn no_query_is_lost_while_maps_are_replaced() {
     let world = World::located("", 0);
     let server = world.start();
-    reload_under_load(&world, &server, 20_000, 5);
+    reload_under_load(&world, &server, (20_000, 5), (2, 16));
 }
 
 /// `cargo test --release --test process a_million -- --ignored --nocapture`; `CITY` names a database other than the small one.
@@ -204,6 +219,7 @@ fn a_million_queries_over_twenty_reloads() {
         std::fs::copy(city, world.folder.path().join("city.mmdb")).unwrap();
     }
     let server = world.start();
-    let longest = reload_under_load(&world, &server, 1_000_000, 20);
-    println!("1,000,000 queries over 20 reloads, none lost; the longest answer took {longest:?}");
+    // Whoever compiles a map gives way to those who answer: where these had every core, no reload would end.
+    let (asked, longest) = reload_under_load(&world, &server, (1_000_000, 20), (1, 1));
+    println!("{asked} queries over 20 reloads, none lost; the longest answer took {longest:?}");
 }
