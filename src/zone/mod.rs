@@ -10,6 +10,7 @@ mod builder;
 mod catalog;
 mod classes;
 mod lookup;
+mod negative;
 mod slots;
 mod sought;
 #[cfg(test)]
@@ -20,5 +21,6 @@ pub use builder::{OutOfZone, Place, ZoneBuilder};
 pub use catalog::{Catalog, ClientClass, Replacement, Validity};
 pub use classes::{ClassSpec, ClientClasses};
 pub use lookup::{EntryId, Hit, Located, Lookup, Matched, NodeId, Rdata, Rrset, Zone};
+pub use negative::NegativeSoa;
 pub use sought::Sought;
 pub use walk::{Held, Standing};
