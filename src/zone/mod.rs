@@ -5,6 +5,7 @@
 //! deep the question is; or asked for a whole name at once ([`Sought`]). Empty non-terminals are nodes like
 //! any other, which makes RFC 4592 and RFC 8020 fall out of the walk.
 
+mod ahead;
 mod blocks;
 mod builder;
 mod catalog;
@@ -17,6 +18,7 @@ mod sought;
 mod tests;
 mod walk;
 
+pub use ahead::AHEAD_MAX;
 pub use builder::{OutOfZone, Place, ZoneBuilder};
 pub use catalog::{Catalog, ClientClass, Replacement, Validity};
 pub use classes::{ClassSpec, ClientClasses};
