@@ -41,6 +41,8 @@ pub struct Plan<'p> {
     /// Threads that answer, to be compared with each other: more than one entry and a server takes part once
     /// with each.
     pub workers: Vec<usize>,
+    /// For how long datagrams a call are counted after each stretch.
+    pub batches: Duration,
     /// How long each kind is then asked at an even rate, for latencies.
     pub even: Duration,
     /// That rate, in queries a second.
@@ -54,13 +56,7 @@ impl Plan<'_> {
     pub fn entrants(&self) -> Vec<Entrant> {
         let of = |peer: &Peer| {
             let peer = *peer;
-            // A baseline is one.
-            let most = if peer == Peer::Reflector { 1 } else { self.workers.len() };
-            self.workers
-                .iter()
-                .take(most)
-                .map(move |workers| Entrant { peer, workers: *workers })
-                .collect::<Vec<_>>()
+            self.workers.iter().map(move |workers| Entrant { peer, workers: *workers }).collect::<Vec<_>>()
         };
         self.peers.iter().flat_map(of).collect()
     }
@@ -110,6 +106,10 @@ pub struct Sample {
     pub busy: f64,
     /// The share of the server's core that others used meanwhile.
     pub foreign: f64,
+    /// How often the server's threads went to sleep, and how often another took their core, per 1,000 queries.
+    pub switches: [f64; 2],
+    /// Datagrams that a receiving call brought, where that was counted.
+    pub per_call: Option<f64>,
 }
 
 /// One start of a server.
@@ -264,12 +264,19 @@ fn stretch(
 ) -> Result<Sample> {
     let checked = checked(entrant.peer);
     prove(server, entrant.peer, kind, queries)?;
-    let mut generator = Closed::new(kind, server.address, queries, checked)?;
+    let mut generator = Closed::new(kind, server.address, queries, checked, entrant.workers)?;
     generator.run(WARM_UP)?;
     let (core, cpu, start) = (busy_seconds(0)?, server.cpu_time()?, Instant::now());
+    let before = server.switches()?;
     let outcome = generator.run(plan.stretch)?;
+    let after = server.switches()?;
     let (core, cpu) = (busy_seconds(0)? - core, (server.cpu_time()? - cpu).as_secs_f64());
     let elapsed = start.elapsed().as_secs_f64();
+    let switches = [0, 1].map(|which| (after[which] - before[which]) as f64 * 1e3 / outcome.answered as f64);
+    let per_call = match plan.batches {
+        Duration::ZERO => None,
+        time => Some(datagrams_per_call(server, &mut generator, time)?),
+    };
     let foreign = (core - cpu).max(0.0) / elapsed;
     let cpu_us = cpu * 1e6 / outcome.answered as f64;
     drop(generator);
@@ -280,7 +287,27 @@ fn stretch(
         let start = Instant::now();
         Some(generator.run_at(plan.rate, Between::Spin, || start.elapsed() > plan.even)?)
     };
-    Ok(Sample { entrant, kind, round, outcome, cpu_us, even, busy: cpu / elapsed, foreign })
+    Ok(Sample {
+        entrant,
+        kind,
+        round,
+        outcome,
+        cpu_us,
+        even,
+        busy: cpu / elapsed,
+        foreign,
+        switches,
+        per_call,
+    })
+}
+
+/// How many datagrams a call brings a server under full load.
+fn datagrams_per_call(server: &Server, generator: &mut Closed<'_>, time: Duration) -> Result<f64> {
+    let counting = server.count_calls("recvmmsg", time)?;
+    // perf needs a moment to begin; the load is the same before, during and after.
+    let outcome = generator.run(time + WARM_UP)?;
+    let answered = outcome.answered as f64 * time.as_secs_f64() / outcome.elapsed.as_secs_f64();
+    Ok(answered / counting.calls()?)
 }
 
 /// Starts a server, tells its process and keeps it under load; returns a line about it.
@@ -290,7 +317,7 @@ pub fn hold(setup: &Setup, peer: Peer, kind: Kind, time: Duration, tell: impl Fn
     let mut load = Load::new(setup.world, &[kind]);
     let queries = load.of(kind)?;
     prove(&running.server, peer, kind, queries)?;
-    let mut generator = Closed::new(kind, running.server.address, queries, checked(peer))?;
+    let mut generator = Closed::new(kind, running.server.address, queries, checked(peer), setup.workers)?;
     generator.run(WARM_UP)?;
     tell(running.server.id());
     let outcome = generator.run(time)?;
@@ -315,16 +342,17 @@ pub enum Closed<'q> {
 }
 
 impl<'q> Closed<'q> {
-    /// Connects.
+    /// Connects, for a server with so many workers.
     pub fn new(
         kind: Kind,
         server: SocketAddr,
         queries: &'q mut Queries,
         checked: Checked,
+        workers: usize,
     ) -> Result<Closed<'q>> {
         Ok(match kind {
             Kind::Tcp => Closed::Streams(StreamGenerator::new(server, queries, checked)?),
-            _ => Closed::Datagrams(Generator::new(server, queries, checked)?),
+            _ => Closed::Datagrams(Generator::of_workers(workers, server, queries, checked)?),
         })
     }
 

@@ -9,9 +9,9 @@ use crate::histogram::Histogram;
 use crate::packet::Queries;
 use crate::socket::{BATCH_DATAGRAMS_MAX, Inbox, Outbox, Wait, room_for_bursts, wait_for_any};
 
-/// Sockets: the server sees that many sources.
+/// Sockets for each worker of the server, which sees that many sources.
 const FLOWS: usize = 8;
-/// Queries in flight on each in the closed loop. In total fewer than fill a server's socket buffer of the
+/// Queries in flight on each in the closed loop. For each worker fewer than fill a server's socket buffer of the
 /// kernel's default size (some 270 datagrams), so that nothing is lost and no server gains by a larger buffer.
 const CLOSED_WINDOW: usize = 16;
 /// The same at an even rate: what a server may owe for as long as `LOST_AFTER`.
@@ -90,9 +90,19 @@ pub struct Generator<'q> {
 }
 
 impl<'q> Generator<'q> {
-    /// For the closed loop: sockets connected to the server.
+    /// For the closed loop: sockets connected to a server with one worker.
     pub fn new(server: SocketAddr, queries: &'q mut Queries, checked: Checked) -> Result<Generator<'q>> {
-        Generator::with_window(CLOSED_WINDOW, server, queries, checked)
+        Generator::of_workers(1, server, queries, checked)
+    }
+
+    /// For the closed loop with as much in flight for each of so many workers.
+    pub fn of_workers(
+        workers: usize,
+        server: SocketAddr,
+        queries: &'q mut Queries,
+        checked: Checked,
+    ) -> Result<Generator<'q>> {
+        Generator::with(FLOWS * workers, CLOSED_WINDOW, server, queries, checked)
     }
 
     /// For even rates.
@@ -101,21 +111,22 @@ impl<'q> Generator<'q> {
         queries: &'q mut Queries,
         checked: Checked,
     ) -> Result<Generator<'q>> {
-        Generator::with_window(OPEN_WINDOW, server, queries, checked)
+        Generator::with(FLOWS, OPEN_WINDOW, server, queries, checked)
     }
 
-    fn with_window(
+    fn with(
+        flows: usize,
         window: usize,
         server: SocketAddr,
         queries: &'q mut Queries,
         checked: Checked,
     ) -> Result<Generator<'q>> {
-        let sockets = (0..FLOWS).map(|_| connected(server)).collect::<Result<Vec<_>>>()?;
+        let sockets = (0..flows).map(|_| connected(server)).collect::<Result<Vec<_>>>()?;
         let empty = Slot { id: 0, turn: 0, query: 0, asked: Instant::now() };
         let flow = || Flow { slots: vec![empty; window], free: (0..window as u16).collect() };
         Ok(Generator {
             sockets,
-            flows: std::iter::repeat_with(flow).take(FLOWS).collect(),
+            flows: std::iter::repeat_with(flow).take(flows).collect(),
             queries,
             next: 0,
             inbox: Inbox::new(),
@@ -135,7 +146,7 @@ impl<'q> Generator<'q> {
         let mut outcome = Outcome::default();
         while start.elapsed() < duration {
             let mut moved = 0;
-            for flow in 0..FLOWS {
+            for flow in 0..self.flows.len() {
                 moved += self.receive(flow, &mut outcome, &mut |_, _| {})?;
                 let now = Instant::now();
                 give_up(&mut self.flows[flow], now, &mut outcome);
@@ -156,7 +167,7 @@ impl<'q> Generator<'q> {
         let (mut asked, mut looked) = (0_u64, start);
         loop {
             let mut moved = 0;
-            for flow in 0..FLOWS {
+            for flow in 0..self.flows.len() {
                 moved += self.receive(flow, &mut outcome, &mut |_, _| {})?;
             }
             let now = Instant::now();
@@ -173,7 +184,7 @@ impl<'q> Generator<'q> {
                 let due = ((now - start).as_secs_f64() * rate) as u64;
                 let count = (due - asked).min(BATCH_DATAGRAMS_MAX as u64);
                 if count > 0 {
-                    let flow = (asked / BATCH_DATAGRAMS_MAX as u64) as usize % FLOWS;
+                    let flow = (asked / BATCH_DATAGRAMS_MAX as u64) as usize % self.flows.len();
                     let first = asked;
                     let due_at = |place| start + Duration::from_secs_f64((first + place) as f64 / rate);
                     let sent = self.send(flow, count as usize, due_at)? as u64;
@@ -196,7 +207,7 @@ impl<'q> Generator<'q> {
         let done = |outcome: &Outcome| (outcome.answered + outcome.lost + outcome.wrong) as usize;
         while done(&outcome) < count {
             let mut moved = 0;
-            for flow in 0..FLOWS {
+            for flow in 0..self.flows.len() {
                 moved += self.receive(flow, &mut outcome, &mut seen)?;
                 let left = count.saturating_sub(done(&outcome) + self.in_flight());
                 if left > 0 {

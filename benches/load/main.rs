@@ -144,6 +144,9 @@ enum Task {
         /// Wait for a line before and after: for instruments
         #[arg(long)]
         wait: bool,
+        /// Compare so many threads at once with one alone, so many times, each thread counting as a worker does
+        #[arg(long, num_args = 2, value_names = ["THREADS", "ROUNDS"])]
+        threads: Option<Vec<usize>>,
     },
     /// Compares servers with large zones with one that has a small one
     Scale {
@@ -167,6 +170,9 @@ enum Task {
     Reflect {
         /// Where to listen
         listen: SocketAddr,
+        /// Threads for datagrams
+        #[arg(long, default_value_t = 1)]
+        workers: usize,
     },
     /// Writes the nested location database and meridian's configuration
     Prepare {
@@ -200,6 +206,10 @@ struct CompareArguments {
     /// Threads that answer; `1,2` compares two with one, on both cores, with the generator beside them
     #[arg(long, value_delimiter = ',', default_value = "1")]
     workers: Vec<usize>,
+    /// Count for so many seconds after each stretch how many datagrams a call moves, by perf(1): not part of the
+    /// other figures, which that would disturb; 0: do not
+    #[arg(long, default_value_t = 0.0)]
+    batches: f64,
     /// Queries a second at an even rate, for latencies
     #[arg(long, default_value_t = 20_000.0)]
     rate: f64,
@@ -254,7 +264,7 @@ fn run(task: Option<Task>) -> Result<()> {
         None => {
             println!("Run benches/run.sh or benches/instructions.sh; --help tells what this program does.")
         }
-        Some(Task::Reflect { listen }) => reflector::reflect(listen)?,
+        Some(Task::Reflect { listen, workers }) => reflector::reflect(listen, workers)?,
         Some(Task::Prepare { source }) => {
             let (world, folder) = source.world()?;
             let file = servers::write_configuration(
@@ -266,7 +276,7 @@ fn run(task: Option<Task>) -> Result<()> {
             )?;
             println!("{}", file.display());
         }
-        Some(Task::Pure { source, kind, queries, wait }) => {
+        Some(Task::Pure { source, kind, queries, wait, threads }) => {
             let (world, folder) = source.world()?;
             let config = servers::write_configuration(
                 &folder.join("pure"),
@@ -276,6 +286,9 @@ fn run(task: Option<Task>) -> Result<()> {
                 Probes::OfShop,
             )?;
             let mut load = Load::new(&world, &[kind]);
+            if let Some([threads, rounds]) = threads.as_deref() {
+                return pure::compare_threads(&config, load.of(kind)?, queries, *threads, *rounds);
+            }
             let begin = if wait { pure::Begin::OnLine } else { pure::Begin::Now };
             let elapsed = pure::answer(kind, &config, load.of(kind)?, queries, begin)?;
             println!("{:.1} ns per query", elapsed.as_nanos() as f64 / queries as f64);
@@ -303,7 +316,7 @@ fn run(task: Option<Task>) -> Result<()> {
         Some(Task::Generate { server, source, kind, seconds }) => {
             let mut load = Load::new(&source.world()?.0, &[kind]);
             let queries = load.of(kind)?;
-            let mut generator = compare::Closed::new(kind, server, queries, generator::Checked::Answer)?;
+            let mut generator = compare::Closed::new(kind, server, queries, generator::Checked::Answer, 1)?;
             let outcome = generator.run(Duration::from_secs_f64(seconds))?;
             let rate = outcome.answered as f64 / outcome.elapsed.as_secs_f64();
             println!("{rate:.0} answers per second{}", compare::trouble(&outcome));
@@ -349,6 +362,7 @@ fn compare(arguments: CompareArguments) -> Result<()> {
             instrument: &[],
         },
         workers: arguments.workers,
+        batches: Duration::from_secs_f64(arguments.batches),
         even: Duration::from_secs_f64(arguments.even),
         rate: arguments.rate,
         peers: arguments.peers,

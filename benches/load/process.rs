@@ -123,13 +123,42 @@ impl Server {
         self.processes.iter().map(|process| cpu_time(*process)).sum()
     }
 
+    /// How often its threads have gone to sleep, and how often another has taken their core.
+    pub fn switches(&self) -> Result<[u64; 2]> {
+        let mut sum = [0; 2];
+        for process in &self.processes {
+            for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+                let file = thread?.path().join("status").display().to_string();
+                for (sum, key) in
+                    sum.iter_mut().zip(["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"])
+                {
+                    *sum += figure(&file, key)?;
+                }
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Begins to count how often it makes a system call, for so long.
+    pub fn count_calls(&self, call: &str, time: Duration) -> Result<Counting> {
+        let processes: Vec<String> = self.processes.iter().map(u32::to_string).collect();
+        let perf = Command::new("perf")
+            .args(["stat", "-x", ",", "-e", &format!("syscalls:sys_enter_{call}")])
+            .args(["-p", &processes.join(","), "--timeout", &time.as_millis().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        Ok(Counting(perf))
+    }
+
     /// Resident memory now and at its peak, in KiB. A page that several processes share counts once in the
     /// first figure; the second is the largest process's.
     pub fn memory_kib(&self) -> Result<(u64, u64)> {
         let (mut resident, mut peak) = (0, 0);
         for process in &self.processes {
-            resident += kib(&format!("/proc/{process}/smaps_rollup"), "Pss:")?;
-            peak = peak.max(kib(&format!("/proc/{process}/status"), "VmHWM:")?);
+            resident += figure(&format!("/proc/{process}/smaps_rollup"), "Pss:")?;
+            peak = peak.max(figure(&format!("/proc/{process}/status"), "VmHWM:")?);
         }
         Ok((resident, peak))
     }
@@ -153,6 +182,19 @@ impl Drop for Server {
         // Already ended is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A count of system calls under way.
+pub struct Counting(Child);
+
+impl Counting {
+    /// How many there were.
+    pub fn calls(self) -> Result<f64> {
+        let output = self.0.wait_with_output()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        let figure = text.lines().find_map(|line| line.split(',').next()?.parse().ok());
+        Ok(figure.ok_or_else(|| format!("perf does not count: {text}"))?)
     }
 }
 
@@ -205,7 +247,7 @@ fn cpu_time(process: u32) -> Result<Duration> {
 }
 
 /// A figure of a file of /proc.
-fn kib(file: &str, key: &str) -> Result<u64> {
+fn figure(file: &str, key: &str) -> Result<u64> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
     let line =
         text.lines().find(|line| line.starts_with(key)).and_then(|line| line.split_whitespace().nth(1));

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use meridian::daemon::{EarlierMaps, Source};
@@ -15,12 +15,15 @@ use meridian::limit::Admission;
 use meridian::now::Now;
 use meridian::respond::{Asked, Outcome, Transport, respond};
 use meridian::steer::Calendar;
+use meridian::telemetry::{Telemetry, WorkerCounters, Writers};
 use meridian::view::{Snapshot, View};
 use meridian::zone::ClientClass;
 
 use crate::Result;
 use crate::chance::Chance;
 use crate::packet::{self, Kind, Queries};
+use crate::socket::BATCH_DATAGRAMS_MAX;
+use crate::statistics::{estimate, median};
 use crate::world::REGIONS;
 
 /// The region that is down, so that a share of the clients is on its way elsewhere.
@@ -29,7 +32,10 @@ const DOWN: usize = 4;
 const WARM_UP: Now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
 /// When it is counted: so much later that rate limits have forgotten what there was before.
 const COUNTED: Now = Now { monotonic: Duration::from_secs(3600), wall: Duration::ZERO };
-
+/// Whose queries are counted.
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Endpoints that have a counter, and more.
+const COUNTERS: usize = 64;
 /// Queries whose answers are looked at: under an instrument each takes a while.
 const CHECKED_MAX: usize = 8192;
 
@@ -91,7 +97,7 @@ fn answer_all(view: &View, queries: &Queries, count: usize, now: Now) -> usize {
     let mut chance = Chance::seeded(3);
     let mut octets = 0;
     for (index, _) in (0..queries.len()).cycle().zip(0..count) {
-        let asked = asked(view, now);
+        let asked = asked(view, now, LOOPBACK);
         if let Outcome::Reply { length, .. } =
             respond(view, &asked, now, chance.next(), queries.octets(index), &mut buffer, &mut online)
         {
@@ -99,6 +105,97 @@ fn answer_all(view: &View, queries: &Queries, count: usize, now: Now) -> usize {
         }
     }
     octets
+}
+
+/// Where the queries of threads come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sources {
+    /// All from one address, as those of a generator on loopback: every thread counts in the same place.
+    One,
+    /// Each thread's from a network of its own.
+    Own,
+}
+
+/// Answers so many queries in one thread and in several at once, and prints what CPU time a query takes: the
+/// difference is what threads cost each other, without sockets and without a kernel.
+pub fn compare_threads(
+    config: &Path,
+    queries: &mut Queries,
+    count: usize,
+    threads: usize,
+    rounds: usize,
+) -> Result<()> {
+    let view = view(config)?;
+    for index in 0..queries.len() {
+        queries.number(index, 1);
+    }
+    check(&view, queries)?;
+    answer_all(&view, queries, queries.len(), WARM_UP);
+    let telemetry = Telemetry::default();
+    let counters: Vec<_> = (0..threads).map(|_| telemetry.worker(Transport::Udp, Writers::One)).collect();
+    counters.iter().for_each(|counters| counters.make_room(COUNTERS));
+    for sources in [Sources::Own, Sources::One] {
+        let (mut alone, mut ratios) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            let [one, several] = [1, threads].map(|threads| {
+                let start = Barrier::new(threads);
+                let used: u64 = std::thread::scope(|scope| {
+                    let work = |(thread, counters): (usize, &Arc<WorkerCounters>)| {
+                        let (view, queries, start, counters) =
+                            (&view, &*queries, &start, Arc::clone(counters));
+                        let number = if sources == Sources::Own { thread as u8 } else { 0 };
+                        let source = IpAddr::V4(Ipv4Addr::new(198, 18, 64 * number, 1));
+                        scope.spawn(move || {
+                            start.wait();
+                            answer_as_worker(view, queries, count, source, &counters);
+                            own_time_ns()
+                        })
+                    };
+                    let running: Vec<_> = counters.iter().take(threads).enumerate().map(work).collect();
+                    running.into_iter().map(|thread| thread.join().unwrap_or(0)).sum()
+                });
+                used as f64 / (threads * count) as f64
+            });
+            alone.push(one);
+            ratios.push(several / one);
+        }
+        let ratio = estimate(&ratios);
+        println!(
+            "{} ns a query in one thread; {threads} at once: {:.3} [{:.3}-{:.3}] of that ({})",
+            median(&alone).round(),
+            ratio.median,
+            ratio.low,
+            ratio.high,
+            if sources == Sources::Own { "sources of their own" } else { "one source" },
+        );
+    }
+    Ok(())
+}
+
+/// What the calling thread has had of a core, in nanoseconds.
+fn own_time_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
+}
+
+fn answer_as_worker(view: &View, queries: &Queries, count: usize, source: IpAddr, counters: &WorkerCounters) {
+    let mut buffer = [0; 1232];
+    let mut online = OnlineSignatures::new(OnlineLimits::DEFAULT, [0; 16]);
+    let mut chance = Chance::seeded(3);
+    let begun = Instant::now();
+    let mut now = COUNTED;
+    for (index, place) in (0..queries.len()).cycle().zip(0..count) {
+        // A worker looks at its clock once for a batch.
+        if place % BATCH_DATAGRAMS_MAX == 0 {
+            now = Now { monotonic: COUNTED.monotonic + begun.elapsed(), ..COUNTED };
+        }
+        let asked = asked(view, now, source);
+        if let Outcome::Reply { note, .. } =
+            respond(view, &asked, now, chance.next(), queries.octets(index), &mut buffer, &mut online)
+        {
+            counters.answered(&note);
+        }
+    }
 }
 
 /// Every answer must be right before it is worth counting.
@@ -117,15 +214,14 @@ fn check(view: &View, queries: &Queries) -> Result<()> {
 fn reply<'b>(view: &View, query: &[u8], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     let now = WARM_UP;
     let mut online = OnlineSignatures::new(OnlineLimits::DEFAULT, [0; 16]);
-    match respond(view, &asked(view, now), now, 0, query, buffer, &mut online) {
+    match respond(view, &asked(view, now, LOOPBACK), now, 0, query, buffer, &mut online) {
         Outcome::Reply { length, .. } => buffer.get(..length),
         _ => None,
     }
 }
 
 /// As a worker asks: the source's rate is looked at first.
-fn asked(view: &View, now: Now) -> Asked {
-    let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
+fn asked(view: &View, now: Now, source: IpAddr) -> Asked {
     let limiter = view.snapshot.responder.protection.limiter.as_ref();
     Asked {
         source,

@@ -32,6 +32,10 @@ struct Row {
     to_reflector: Estimate,
     meridian_to_it: Option<Estimate>,
     to_one_worker: Option<Estimate>,
+    /// The same over the reflector's own: what more than the machine and the kernel ask of a second worker.
+    to_reflectors: Option<Estimate>,
+    switches: [f64; 2],
+    per_call: Option<f64>,
     even: Option<Even>,
     answered: u64,
     lost: u64,
@@ -113,9 +117,13 @@ impl Report {
                 row.foreign * 100.0,
             );
             if let Some(ratio) = row.to_one_worker.as_ref().filter(|ratio| !ratio.median.is_nan()) {
-                let _ = writeln!(out, "{:<9} {:<12} {} of one worker's CPU time", "", "", show(ratio));
+                let own = row.to_reflectors.as_ref().filter(|own| !own.median.is_nan());
+                let own =
+                    own.map_or(String::new(), |own| format!("; {} of what the reflector's does", show(own)));
+                let _ = writeln!(out, "{:<9} {:<12} {} of one worker's CPU time{own}", "", "", show(ratio));
             }
         }
+        self.switches_text(&mut out);
         let _ =
             writeln!(out, "\n{:<12} {:>9} {:>13} {:>9}", "server", "start, s", "resident, MiB", "peak, MiB");
         for (entrant, start, resident, peak) in &self.starts {
@@ -133,6 +141,28 @@ impl Report {
         }
         let _ = writeln!(out, "\n{}", self.conditions);
         out
+    }
+
+    /// Where several workers are compared: why what they cost differs.
+    fn switches_text(&self, out: &mut String) {
+        if self.rows.iter().all(|row| row.entrant.workers == 1) {
+            return;
+        }
+        let _ = writeln!(
+            out,
+            "\n{:<9} {:<12} {:>18} {:>12} {:>15}",
+            "kind", "server", "sleeps per 1000", "displaced", "datagrams/call"
+        );
+        for row in &self.rows {
+            let [sleeps, displaced] = row.switches;
+            let _ = writeln!(
+                out,
+                "{:<9} {:<12} {sleeps:>18.2} {displaced:>12.2} {:>15}",
+                row.kind.name(),
+                row.entrant.name(),
+                row.per_call.map_or(String::new(), |per_call| format!("{per_call:.1}")),
+            );
+        }
     }
 
     fn even_text(&self, out: &mut String) {
@@ -209,6 +239,9 @@ impl Row {
             "ratio_to_reflector": interval(&self.to_reflector),
             "meridian_to_it": self.meridian_to_it.as_ref().map(interval),
             "to_one_worker": self.to_one_worker.as_ref().map(interval),
+            "to_the_reflectors_own": self.to_reflectors.as_ref().map(interval),
+            "sleeps_and_displaced_per_1000": self.switches,
+            "datagrams_per_call": self.per_call,
             "at_an_even_rate": self.even.as_ref().map(Even::json),
             "answered": self.answered,
             "lost": self.lost,
@@ -234,6 +267,20 @@ fn row(measured: &Measured, entrant: Entrant, kind: Kind) -> Row {
     let meridian = Entrant { peer: Peer::Meridian, ..entrant };
     let is_other = !matches!(entrant.peer, Peer::Meridian | Peer::Reflector) && of(meridian).next().is_some();
     let one = Entrant { workers: 1, ..entrant };
+    let reflector = Entrant { peer: Peer::Reflector, ..entrant };
+    let is_compared = entrant.workers > 1 && entrant.peer != Peer::Reflector;
+    let own = || {
+        let cost = |entrant: Entrant, round: usize| {
+            of(entrant).find(|sample| sample.round == round).map(|sample| sample.cpu_us)
+        };
+        let reflector_one = Entrant { workers: 1, ..reflector };
+        let ratios = of(entrant).filter_map(|sample| {
+            let round = sample.round;
+            let ratio = sample.cpu_us / cost(one, round)?;
+            Some(ratio / (cost(reflector, round)? / cost(reflector_one, round)?))
+        });
+        estimate(&ratios.collect::<Vec<_>>())
+    };
     Row {
         entrant,
         kind,
@@ -241,9 +288,16 @@ fn row(measured: &Measured, entrant: Entrant, kind: Kind) -> Row {
         queries_per_second: median(&values(|sample| {
             sample.outcome.answered as f64 / sample.outcome.elapsed.as_secs_f64()
         })),
-        to_reflector: ratios(entrant, Entrant { peer: Peer::Reflector, workers: 1 }),
+        to_reflector: ratios(entrant, reflector),
         meridian_to_it: is_other.then(|| ratios(meridian, entrant)),
         to_one_worker: (entrant.workers > 1).then(|| ratios(entrant, one)),
+        to_reflectors: is_compared.then(own),
+        switches: [0, 1]
+            .map(|which| median(&of(entrant).map(|sample| sample.switches[which]).collect::<Vec<_>>())),
+        per_call: {
+            let counted: Vec<f64> = of(entrant).filter_map(|sample| sample.per_call).collect();
+            (!counted.is_empty()).then(|| median(&counted))
+        },
         even: Even::of(of(entrant)),
         answered: of(entrant).map(|sample| sample.outcome.answered).sum(),
         lost: of(entrant).map(|sample| sample.outcome.lost).sum(),

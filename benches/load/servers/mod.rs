@@ -127,7 +127,13 @@ impl Setup<'_> {
         std::fs::create_dir_all(&folder)?;
         let site = Site { world: self.world, folder, port, workers: self.workers };
         let command = match peer {
-            Peer::Reflector => words(&[&path(&std::env::current_exe()?), "reflect", &address.to_string()]),
+            Peer::Reflector => words(&[
+                &path(&std::env::current_exe()?),
+                "reflect",
+                &address.to_string(),
+                "--workers",
+                &self.workers.to_string(),
+            ]),
             Peer::Meridian => site.meridian(self.meridian)?,
             Peer::Gdnsd => site.gdnsd()?,
             Peer::Knot => site.knot()?,
