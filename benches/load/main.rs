@@ -7,6 +7,7 @@
 mod chance;
 mod compare;
 mod database;
+mod flood;
 mod gate;
 mod generator;
 mod histogram;
@@ -166,6 +167,33 @@ enum Task {
         #[arg(long, default_value = "target/bench/scale")]
         folder: PathBuf,
     },
+    /// Floods a server with half-open connections and handshakes: see benches/floods.sh
+    Flood {
+        /// The release build of meridian
+        #[arg(long)]
+        meridian: PathBuf,
+        /// What is done to it
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "nothing,hello,half,handshake")]
+        attacks: Vec<flood::Hostility>,
+        /// For how long each
+        #[arg(long, default_value_t = 4.0)]
+        seconds: f64,
+        /// The part of the server's capacity that well-behaved clients ask
+        #[arg(long, default_value_t = 0.8)]
+        part: f64,
+        /// An address besides loopback where it listens, and where half-open connections come in
+        #[arg(long)]
+        address: Option<std::net::Ipv4Addr>,
+        /// The network namespace that those come from
+        #[arg(long)]
+        namespace: Option<String>,
+        /// For the configuration and the log
+        #[arg(long, default_value = "target/bench/flood")]
+        folder: PathBuf,
+    },
+    /// Attacks, as `flood` starts it
+    #[command(hide = true)]
+    BeHostile { attack: flood::Hostility, server: SocketAddr, seconds: f64, certificate: PathBuf },
     /// Sends every datagram back
     Reflect {
         /// Where to listen
@@ -344,6 +372,23 @@ fn run(task: Option<Task>) -> Result<()> {
                 instructions::Counting { world: &world, folder: &folder, source: &source, queries };
             counting.pure(&kinds)?;
             counting.servers(&meridian, &peers, &kinds)?;
+        }
+        Some(Task::Flood { meridian, attacks, seconds, part, address, namespace, folder }) => {
+            std::fs::create_dir_all(&folder)?;
+            let folder = folder.canonicalize()?;
+            flood::run(&flood::Plan {
+                meridian: &meridian,
+                folder: &folder,
+                hostilities: &attacks,
+                time: Duration::from_secs_f64(seconds),
+                part,
+                address,
+                namespace: namespace.as_deref(),
+            })?;
+        }
+        Some(Task::BeHostile { attack, server, seconds, certificate }) => {
+            let time = Duration::from_secs_f64(seconds);
+            println!("{:.0}", flood::be_hostile(attack, server, time, &certificate)?);
         }
         Some(Task::Compare(arguments)) => compare(arguments)?,
     }

@@ -196,6 +196,11 @@ fn zone(steered: &str, canary: u8) -> String {
     text
 }
 
+/// Writes the zone without steered names.
+pub fn write_plain_zone(file: &Path) -> Result<()> {
+    write(file, &zone("", 0))
+}
+
 /// The zone for servers that know no steered names in it: Knot's module answers in place of what is here.
 fn with_static_www(canary: u8) -> String {
     zone(&format!("www {TTL_S} A {}\n", packet::endpoint_address(0, 0)), canary)
