@@ -27,9 +27,9 @@ use crate::now::Now;
 use crate::steer::{Client, Lane, Mode, Selection};
 use crate::view::{ResponderSettings, View};
 use crate::wire::{
-    COOKIE_OCTETS, Class, ClientSubnet, Cookie, Edns, ExtendedError, Keepalive, MESSAGE_OCTETS_MAX,
-    Malformed, Name, Opt, Owner, Parsed, Query, Question, Rcode, Rejected, ResponseWriter, Rtype, Section,
-    ServiceBinding, Silence, UDP_OCTETS_MIN, Verdict,
+    COOKIE_OCTETS, Class, ClientSubnet, Cookie, Edns, ExtendedError, HEADER_OCTETS, Keepalive,
+    MESSAGE_OCTETS_MAX, Malformed, Name, Opt, Owner, Parsed, Query, Question, Rcode, Rejected,
+    ResponseWriter, Rtype, Section, ServiceBinding, Silence, UDP_OCTETS_MIN, Verdict,
 };
 use crate::zone::{Catalog, ClientClass, Zone};
 
@@ -201,6 +201,17 @@ pub fn respond<'v>(
     online: &mut OnlineSignatures,
 ) -> Outcome<'v> {
     respond_from(view, asked, (now, draw), packet, buffer, online)
+}
+
+/// Reads ahead what the answers to a batch of packets will be made of, where zones are so large that each answer would
+/// wait for memory; see [`Catalog::fetch`]. It says nothing and changes nothing.
+#[inline]
+pub fn fetch<'p>(view: &View, packets: impl ExactSizeIterator<Item = &'p [u8]>) {
+    let catalog = &view.snapshot.catalog;
+    // One alone would wait here for what it waits for there.
+    if catalog.is_large() && packets.len() > 1 {
+        catalog.fetch(packets.map(|packet| packet.get(HEADER_OCTETS..).unwrap_or(&[])));
+    }
 }
 
 /// What an answer is made of: the view, or a stand-in where tests need answers no policy gives.

@@ -236,6 +236,31 @@ impl<'v, S: Steering> Answering<'v, '_, S> {
     /// The SOA says for how long (RFC 2308 section 2).
     #[inline(never)]
     fn negative(self, rcode: Rcode, steered: Option<Steered<'v>>, buffer: &mut [u8]) -> Option<Outcome<'v>> {
+        let Plain { name, question, .. } = self.plain;
+        let (_, zone) = self.zone;
+        let Some(soa) = zone.negative_soa() else { return self.negative_at_length(rcode, steered, buffer) };
+        let mut page = Page::new(buffer, question)?;
+        // QNAME is at or below the origin, and so ends with it.
+        let origin = name.octets().saturating_sub(zone.origin().octets().len());
+        let Some(octets) = soa.write(name, origin, page.offset(), page.rest) else {
+            return self.negative_at_length(rcode, steered, buffer);
+        };
+        page.rest = std::mem::take(&mut page.rest).get_mut(octets..)?;
+        let length = page.finish(&self, 0)?;
+        // What was written is no answer, and the code is not that of one.
+        let [_, _, _, code, _, _, _, _, _, authority, ..] = buffer else { return None };
+        (*code, *authority) = (rcode.number() as u8, 1);
+        Some(self.outcome(length, rcode, steered))
+    }
+
+    /// The same where its SOA has to be composed.
+    #[inline(never)]
+    fn negative_at_length(
+        self,
+        rcode: Rcode,
+        steered: Option<Steered<'v>>,
+        buffer: &mut [u8],
+    ) -> Option<Outcome<'v>> {
         let Plain { id, recursion_desired, question, .. } = self.plain;
         let (_, zone) = self.zone;
         let soa = zone.soa()?;
@@ -307,6 +332,12 @@ impl<'b> Page<'b> {
         let (to, rest) = rest.split_at_mut_checked(question.len())?;
         to.copy_from_slice(question);
         Some(Page { header, rest, answers: 0 })
+    }
+
+    /// Where in the message what is written next will stand.
+    #[inline]
+    fn offset(&self) -> usize {
+        UDP_OCTETS_MIN - self.rest.len()
     }
 
     /// A record owned by QNAME.

@@ -162,6 +162,22 @@ impl Batch {
         Ok(self.received)
     }
 
+    /// What was sent in each datagram of the batch.
+    #[inline]
+    pub fn queries(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        (0..self.received).map(|index| {
+            let slots = self.slots.as_ptr();
+            // SAFETY: `index` is below BATCH_DATAGRAMS_MAX; the kernel has written at most QUERY_OCTETS_MAX octets, and
+            // nobody writes to the queries while `self` is borrowed.
+            unsafe {
+                let header = (&raw const (*slots).receive).cast::<libc::mmsghdr>().add(index);
+                let octets = ((*header).msg_len as usize).min(QUERY_OCTETS_MAX);
+                let query = (&raw const (*slots).queries).cast::<Room>().add(index).cast::<u8>();
+                slice::from_raw_parts(query, octets)
+            }
+        })
+    }
+
     /// The next datagram of the batch; `None` at its end.
     #[inline]
     pub fn take(&mut self) -> Option<Datagram<'_>> {

@@ -17,6 +17,7 @@ use super::batch::{Batch, Datagram, Wait};
 use super::clock::Clock;
 use crate::now::Now;
 use crate::publish::Cell;
+use crate::respond::fetch;
 use crate::telemetry::Event;
 use crate::view::View;
 
@@ -84,6 +85,8 @@ impl Serving {
 
     /// Answers a batch: one view and one reading of the clock for all of it.
     fn serve(&mut self, socket: &UdpSocket, view: &View, now: Now) {
+        // A defect in what is read ahead of the answers is met, and counted, when they are made.
+        let _ = catch_unwind(AssertUnwindSafe(|| fetch(view, self.batch.queries())));
         // One guard around the rest of the batch instead of one per datagram: a panic costs its own datagram,
         // the others go on behind it.
         while catch_unwind(AssertUnwindSafe(|| self.answer_all(view, now))).is_err() {

@@ -4,6 +4,7 @@ use super::blocks::{
     NODE_WORDS, Node, NodeKind, Way, Word, mark_wildcard, push_node, push_rrset, rrset_words, words_of,
 };
 use super::lookup::{ROOT, Zone};
+use super::negative::NegativeSoa;
 use super::slots::Slots;
 use super::sought::octets_hash;
 use crate::ids::{RegionId, ServiceId};
@@ -232,7 +233,7 @@ impl ZoneBuilder {
         }
         let slots =
             self.names.slots.renumbered(|number| starts.get(number as usize).copied().unwrap_or(ROOT));
-        Zone {
+        let mut zone = Zone {
             origin: self.origin,
             slots,
             words: words.into(),
@@ -240,7 +241,13 @@ impl ZoneBuilder {
             entries: self.pending.len(),
             steered: self.steered.iter().map(|(node, attached)| (*node, attached.region)).collect(),
             negative_ttl_s: self.soa_times.map_or(0, |(ttl_s, minimum_s)| ttl_s.min(minimum_s)),
+            negative_soa: None,
+        };
+        let mut soa = zone.soa().into_iter().flat_map(|soa| soa.rdata());
+        if let (Some(rdata), None) = (soa.next(), soa.next()) {
+            zone.negative_soa = NegativeSoa::of(&zone.origin, zone.negative_ttl_s, rdata);
         }
+        zone
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Catalog {
     classes: ClientClasses,
     /// A bit for each number of labels that an origin has.
     depths: u128,
+    /// What all zones take in memory.
+    octets: usize,
 }
 
 impl Catalog {
@@ -89,7 +91,8 @@ impl Catalog {
             origins.push(slots);
         }
         let validity = vec![Validity::Current; all.len()].into();
-        Catalog { zones: all.into(), validity, origins: origins.into(), classes, depths }
+        let octets = octets_of(&all);
+        Catalog { zones: all.into(), validity, origins: origins.into(), classes, depths, octets }
     }
 
     /// The same with some zones replaced; all others are shared. A replacement of another origin, or for
@@ -105,6 +108,7 @@ impl Catalog {
                 *was = *validity;
             }
         }
+        catalog.octets = octets_of(&catalog.zones);
         catalog
     }
 
@@ -152,14 +156,16 @@ impl Catalog {
     /// The same zone as [`Catalog::find`] finds, and the octet of the name at which its origin begins.
     #[inline]
     pub fn find_sought(&self, class: ClientClass, sought: &Sought) -> Option<(ZoneId, &Zone, usize)> {
+        let end = sought.octets();
+        if let ([zone], [_]) = (&*self.zones, &*self.origins) {
+            // Of one zone for everybody there is no need to ask a table.
+            let depth = (self.depths as u32).checked_ilog2()? as usize;
+            let start = sought.start(sought.labels().checked_sub(depth)?);
+            let is_it = sought.is(start, end, zone.origin().room());
+            return is_it.then_some((ZoneId(0), &**zone, start));
+        }
         let origins = self.origins_of(class)?;
-        let (labels, end) = (sought.labels(), sought.octets());
-        // Only at these are there origins; most catalogs have one depth or two.
-        let mut depths = self.depths as u32 & ((2 << labels) - 1);
-        while depths != 0 {
-            let depth = depths.ilog2() as usize;
-            depths ^= 1 << depth;
-            let start = sought.start(labels - depth);
+        for start in self.origins_above(sought) {
             let found = origins.find(sought.hash(start, end), |number| {
                 let zone = self.zones.get(number as usize)?;
                 // Both end with a root, so neither can be longer than the other.
@@ -170,6 +176,35 @@ impl Catalog {
             }
         }
         None
+    }
+
+    /// The zone of everybody's that a name is probably in, by hashes alone, and the octet at which its origin begins.
+    #[inline]
+    pub(super) fn guess(&self, sought: &Sought) -> Option<(u32, usize)> {
+        let origins = self.origins.first()?;
+        self.origins_above(sought).find_map(|start| {
+            let number = origins.find(sought.hash(start, sought.octets()), Some)?;
+            Some((number, start))
+        })
+    }
+
+    /// Where in a name the origins of its labels' numbers begin, the deepest first.
+    #[inline]
+    fn origins_above(&self, sought: &Sought) -> impl Iterator<Item = usize> {
+        let labels = sought.labels();
+        // Only at these are there origins; most catalogs have one depth or two.
+        let mut depths = self.depths as u32 & ((2 << labels) - 1);
+        std::iter::from_fn(move || {
+            let depth = depths.checked_ilog2()? as usize;
+            depths ^= 1 << depth;
+            Some(sought.start(labels - depth))
+        })
+    }
+
+    /// What all zones take in memory, in octets.
+    #[inline]
+    pub(super) fn octets(&self) -> usize {
+        self.octets
     }
 
     #[inline]
@@ -186,6 +221,10 @@ impl Catalog {
     pub fn zones(&self) -> &[Arc<Zone>] {
         &self.zones
     }
+}
+
+fn octets_of(zones: &[Arc<Zone>]) -> usize {
+    zones.iter().map(|zone| zone.memory_octets()).sum()
 }
 
 /// The zone of an origin.

@@ -1,6 +1,7 @@
 //! A zone, and the algorithm of RFC 1034 section 4.3.2 as RFC 4592 and RFC 6672 have it.
 
 use super::blocks::{Block, NodeKind, Way, Word};
+use super::negative::NegativeSoa;
 use super::slots::Slots;
 use super::sought::{Sought, octets_hash};
 use crate::ids::{RegionId, ServiceId};
@@ -24,6 +25,7 @@ pub struct Zone {
     /// The steered nodes, and for which region alone they are (R11).
     pub(super) steered: Box<[(u32, Option<RegionId>)]>,
     pub(super) negative_ttl_s: u32,
+    pub(super) negative_soa: Option<NegativeSoa>,
 }
 
 /// The number of an RRset in its zone: dense, in the order of nodes. Signatures are found by it.
@@ -189,6 +191,12 @@ impl Zone {
     /// The TTL of the SOA in negative answers: min(its TTL, MINIMUM) (RFC 2308 section 5).
     pub fn negative_ttl_s(&self) -> u32 {
         self.negative_ttl_s
+    }
+
+    /// The SOA record of negative answers, composed ahead; `None` where it is unusual.
+    #[inline]
+    pub fn negative_soa(&self) -> Option<&NegativeSoa> {
+        self.negative_soa.as_ref()
     }
 
     /// Whether a name is at or below the origin.

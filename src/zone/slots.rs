@@ -48,6 +48,13 @@ impl Slots {
         }
     }
 
+    /// Something of the place where a search for a hash begins: reading it brings that into the caches.
+    #[inline]
+    pub(super) fn peek(&self, hash: u64) -> u64 {
+        let at = hash as usize & (self.0.len() - 1);
+        self.0.get(at).map_or(0, |slot| slot.tag.into())
+    }
+
     /// Puts in a number that is not there. Beyond the room that there is, searches would not end.
     pub(super) fn put(&mut self, hash: u64, number: u32) {
         let mask = self.0.len() - 1;

@@ -87,6 +87,14 @@ impl Sought {
         usize::from(self.starts[index & LABELS_MAX])
     }
 
+    /// The label, in lower case, that ends before the octet `end`, where another begins; `None` where there is none.
+    #[inline]
+    pub(super) fn label_before(&self, end: usize) -> Option<&[u8]> {
+        let starts = self.starts.get(..self.labels())?;
+        let start = starts.iter().rev().find(|start| usize::from(**start) < end)?;
+        self.octets.get(usize::from(*start) + 1..end)
+    }
+
     /// The hash of the octets from `start` to before `end`, of which there are some: that of [`octets_hash`].
     #[inline]
     pub(super) fn hash(&self, start: usize, end: usize) -> u64 {
@@ -201,9 +209,12 @@ mod tests {
             if let (Some(sought), Some(name)) = (sought, name) {
                 prop_assert_eq!((sought.octets(), sought.labels()), (octets, name.labels()));
                 prop_assert_eq!(sought.first_octet(), name.label(0)[0]);
+                prop_assert_eq!(sought.label_before(0), None);
                 for first in 0..=name.labels() {
                     let start = sought.start(first);
                     prop_assert_eq!(start, name.start(first));
+                    let before = first.checked_sub(1).map(|before| name.label(before));
+                    prop_assert_eq!(sought.label_before(start), before);
                     for end in first..=name.labels() {
                         let end = name.start(end);
                         let part = &name.octets()[start..end];

@@ -2,6 +2,7 @@
 
 use super::blocks::{Block, NodeKind};
 use super::lookup::{NodeId, Rrset, Zone};
+use super::negative::NegativeSoa;
 use crate::ids::{RegionId, ServiceId};
 use crate::wire::{Name, Rtype};
 
@@ -38,6 +39,7 @@ impl Zone {
             + size_of_val(&*self.words)
             + size_of_val(&*self.starts)
             + size_of_val(&*self.steered)
+            + self.negative_soa.as_ref().map_or(0, NegativeSoa::octets)
     }
 
     /// Every node, by number.
