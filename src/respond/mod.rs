@@ -214,6 +214,35 @@ pub fn fetch<'p>(view: &View, packets: impl ExactSizeIterator<Item = &'p [u8]>) 
     }
 }
 
+/// The first half of [`respond`]: a plain question's reply, its length and what to count; `None` for all else, which
+/// [`respond_at_length`] answers. For who asks millions of times: inlined there, what is to be counted needs not be put
+/// together first.
+#[inline(always)]
+pub fn respond_shortly<'v>(
+    view: &'v View,
+    asked: &Asked,
+    now: &Now,
+    draw: u64,
+    packet: &[u8],
+    buffer: &mut [u8],
+    online: &mut OnlineSignatures,
+) -> Option<(usize, Note<'v>)> {
+    shortly(view, asked, (now, draw), packet, buffer, online)
+}
+
+/// The second half of [`respond`].
+pub fn respond_at_length<'v>(
+    view: &'v View,
+    asked: &Asked,
+    now: &Now,
+    draw: u64,
+    packet: &[u8],
+    buffer: &mut [u8],
+    online: &mut OnlineSignatures,
+) -> Outcome<'v> {
+    at_length(view, asked, (now, draw), packet, buffer, online)
+}
+
 /// What an answer is made of: the view, or a stand-in where tests need answers no policy gives.
 trait Steering {
     fn catalog(&self) -> &Catalog;
@@ -270,37 +299,50 @@ impl Steering for View {
 fn respond_from<'v>(
     steering: &'v impl Steering,
     asked: &Asked,
-    moment: (Now, u64),
+    (now, draw): (Now, u64),
     packet: &[u8],
     buffer: &mut [u8],
     online: &mut OnlineSignatures,
 ) -> Outcome<'v> {
-    let Some(outcome) = short::respond(steering, asked, moment, packet, buffer) else {
-        return respond_at_length(steering, asked, moment, packet, buffer, online);
-    };
+    match shortly(steering, asked, (&now, draw), packet, buffer, online) {
+        Some((length, note)) => Outcome::Reply { length, note },
+        None => at_length(steering, asked, (&now, draw), packet, buffer, online),
+    }
+}
+
+#[inline(always)]
+fn shortly<'v>(
+    steering: &'v impl Steering,
+    asked: &Asked,
+    moment: (&Now, u64),
+    packet: &[u8],
+    buffer: &mut [u8],
+    online: &mut OnlineSignatures,
+) -> Option<(usize, Note<'v>)> {
+    let (length, note) = short::respond(steering, asked, moment, packet, buffer)?;
     if cfg!(debug_assertions) {
         // What the short way has said, the long one says too, octet for octet.
         let mut own = [0; UDP_OCTETS_MIN];
-        let long = respond_at_length(steering, asked, moment, packet, &mut own, online);
-        let is_same = match (outcome, long) {
-            (Outcome::Reply { length: a, note }, Outcome::Reply { length: b, note: long }) => {
-                note == long && buffer.get(..a) == own.get(..b)
-            }
+        let long = at_length(steering, asked, moment, packet, &mut own, online);
+        let is_same = match long {
+            Outcome::Reply { length: b, note: long } => note == long && buffer.get(..length) == own.get(..b),
             _ => false,
         };
-        debug_assert!(is_same, "the short way: {outcome:?}, the long way: {long:?}, asked {packet:02x?}");
+        debug_assert!(is_same, "the short way: {note:?}, the long way: {long:?}, asked {packet:02x?}");
     }
-    outcome
+    Some((length, note))
 }
 
-fn respond_at_length<'v>(
+#[inline(never)]
+fn at_length<'v>(
     steering: &'v impl Steering,
     asked: &Asked,
-    moment: (Now, u64),
+    (now, draw): (&Now, u64),
     packet: &[u8],
     buffer: &mut [u8],
     online: &mut OnlineSignatures,
 ) -> Outcome<'v> {
+    let moment = (*now, draw);
     let parsed = Parsed::from_packet(packet);
     let settings = steering.settings();
     let sent = match &parsed {
@@ -308,7 +350,7 @@ fn respond_at_length<'v>(
         Parsed::CookieRequest(rejected) | Parsed::Rejected(rejected) => rejected.edns,
         Parsed::Silent(_) => None,
     };
-    let terms = Terms::of(settings, asked, sent.and_then(|edns| edns.cookie), moment.0);
+    let terms = Terms::of(settings, asked, sent.and_then(|edns| edns.cookie), now);
     if terms.is_refused() {
         // Before any signature is looked at: that costs as much as many answers.
         return limited(&terms, &parsed, buffer);
@@ -568,16 +610,20 @@ struct Terms<'a> {
 
 impl<'a> Terms<'a> {
     /// For a query that came with this cookie.
-    #[inline]
+    #[inline(always)]
     fn of(
         settings: &'a ResponderSettings,
         asked: &'a Asked,
         sent: Option<Cookie<'_>>,
-        now: Now,
+        now: &Now,
     ) -> Terms<'a> {
-        let cookie = settings.protection.cookies.as_ref().zip(sent);
-        let cookie = cookie.map(|(secrets, sent)| secrets.judge(&sent, asked.source, now.wall.as_secs()));
-        Terms { settings, asked, cookie }
+        match (&settings.protection.cookies, sent) {
+            (Some(secrets), Some(sent)) => {
+                let judged = secrets.judge(&sent, asked.source, now.wall.as_secs());
+                Terms { settings, asked, cookie: Some(judged) }
+            }
+            _ => Terms { settings, asked, cookie: None },
+        }
     }
 
     fn worth(&self) -> Option<Worth> {

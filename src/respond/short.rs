@@ -5,26 +5,33 @@
 //! signatures, held answers, long ones), returns `None` and goes the long way, which says the same octet for
 //! octet: builds with debug assertions go both ways and compare.
 
-use super::{Asked, EdnsSeen, Note, Outcome, Size, Steering, Terms, client};
+use std::net::IpAddr;
+
+use super::{Asked, EdnsSeen, Note, Size, Steering, Terms, client};
 use crate::geo::ClientPrefix;
-use crate::ids::{CounterId, Family, ServiceId, ZoneId};
+use crate::ids::{CounterId, Family, ServiceId};
 use crate::now::Now;
 use crate::steer::{Answer, Lane, Mode};
 use crate::wire::{
-    COOKIE_OCTETS, Class, ClientSubnet, Cookie, HEADER_OCTETS, Header, Opcode, Opt, OptionCode, Owner,
-    Question, Rcode, ResponseWriter, Rtype, Section, UDP_OCTETS_MIN, Verdict,
+    COOKIE_OCTETS, Class, ClientSubnet, Cookie, HEADER_OCTETS, OptionCode, Rcode, Rtype, UDP_OCTETS_MIN,
 };
-use crate::zone::{Hit, Rrset, Sought, Validity, Zone};
+use crate::zone::{Hit, NegativeSoa, Rrset, Sought, Validity, Zone};
 
 /// A pointer to QNAME (RFC 1035 section 4.1.4).
 const QNAME_POINTER: [u8; 2] = [0xc0, HEADER_OCTETS as u8];
 
 /// Of the header's third octet up to its tenth: QR, the opcode, and the counts of questions, answers and authority
-/// records.
-const HEADER_MASK: u64 = 0xf800_ffff_ffff_ffff;
+/// records. As octets stand in memory, the first the lowest.
+const HEADER_MASK: u64 = u64::from_le_bytes([0xf8, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
 
-/// What they are in a plain query.
-const HEADER_PLAIN: u64 = 0x0000_0001_0000_0000;
+/// What they are in a plain query: neither a response nor an opcode, one question, no answers, no authority.
+const HEADER_PLAIN: u64 = u64::from_le_bytes([0, 0, 0, 1, 0, 0, 0, 0]);
+
+/// Of OPT's first eight octets: its owner, the root, its type, the upper bits of the RCODE, but its VERSION.
+const OPT_MASK: u64 = u64::from_le_bytes([0xff, 0xff, 0xff, 0, 0, 0, 0xff, 0]);
+
+/// What they are in a plain query (RFC 6891 section 6.1.2).
+const OPT_PLAIN: u64 = u64::from_le_bytes([0, 0, Rtype::OPT.0 as u8, 0, 0, 0, 0, 0]);
 
 /// A plain question.
 #[derive(Clone, Copy)]
@@ -45,35 +52,18 @@ struct PlainEdns<'p> {
     cookie: Option<Cookie<'p>>,
 }
 
-/// What an answer is made of. Handed on by value, so that all of it can stay in registers.
-struct Answering<'v, 'a, S> {
-    steering: &'v S,
-    terms: Terms<'a>,
-    moment: (Now, u64),
-    plain: Plain<'a>,
-    zone: (ZoneId, &'v Zone),
-}
-
-impl<S> Clone for Answering<'_, '_, S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<S> Copy for Answering<'_, '_, S> {}
-
 /// What is to be counted of a service's answer.
 type Steered<'v> = (ServiceId, ClientPrefix, Mode, &'v [CounterId]);
 
 /// Answers a plain question; `None` for everything else.
-#[inline]
+#[inline(always)]
 pub(super) fn respond<'v, S: Steering>(
     steering: &'v S,
     asked: &Asked,
-    moment: (Now, u64),
+    moment: (&Now, u64),
     packet: &[u8],
     buffer: &mut [u8],
-) -> Option<Outcome<'v>> {
+) -> Option<(usize, Note<'v>)> {
     let mut name = Sought::EMPTY;
     let plain = Plain::read(packet, &mut name)?;
     let catalog = steering.catalog();
@@ -90,26 +80,47 @@ pub(super) fn respond<'v, S: Steering>(
     if terms.is_refused() {
         return None;
     }
-    let hit = zone.hit(plain.name, origin, plain.rtype);
-    let answering = Answering { steering, terms, moment, plain, zone: (id, zone) };
-    match hit {
-        Hit::Answer(rrset) => answering.stored(&rrset, buffer),
-        Hit::Steered(service) => answering.steered(service, is_signed, buffer),
-        Hit::NoData if !is_signed => answering.negative(Rcode::NoError, None, buffer),
-        Hit::NxDomain if !is_signed => answering.negative(Rcode::NxDomain, None, buffer),
-        Hit::NoData | Hit::NxDomain | Hit::Walk => None,
-    }
+    let mut rcode = Rcode::NoError;
+    let (length, steered) = match zone.hit(plain.name, origin, plain.rtype) {
+        Hit::Answer(rrset) => (stored(&plain, &terms, &rrset, buffer)?, None),
+        Hit::Steered(service) => match select(steering, &plain, asked, service, moment)? {
+            (Some(selected), steered) => (selected.write(&plain, &terms, buffer)?, Some(steered)),
+            (None, steered) if !is_signed => (negative(&plain, &terms, zone, rcode, buffer)?, Some(steered)),
+            (None, _) => return None,
+        },
+        Hit::NoData if !is_signed => (negative(&plain, &terms, zone, rcode, buffer)?, None),
+        Hit::NxDomain if !is_signed => {
+            rcode = Rcode::NxDomain;
+            (negative(&plain, &terms, zone, rcode, buffer)?, None)
+        }
+        Hit::NoData | Hit::NxDomain | Hit::Walk => return None,
+    };
+    let edns = match plain.edns {
+        None => EdnsSeen::Absent,
+        Some(PlainEdns { subnet: Some(_), .. }) => EdnsSeen::ClientSubnet,
+        Some(_) => EdnsSeen::Plain,
+    };
+    let note = Note {
+        rcode,
+        size: Size::Whole,
+        edns,
+        zone: Some(id),
+        counters: steered.map_or(&[], |(_, _, _, counters)| counters),
+        steered: steered.map(|(service, prefix, ..)| (service, prefix)),
+        mode: steered.map(|(_, _, mode, _)| mode),
+        cookie: terms.worth(),
+        limited: terms.limited(),
+    };
+    Some((length, note))
 }
 
 impl<'p> Plain<'p> {
     #[inline(always)]
     fn read(packet: &'p [u8], name: &'p mut Sought) -> Option<Plain<'p>> {
         let (head, body) = packet.split_first_chunk::<HEADER_OCTETS>()?;
-        let [id1, id0, flags, rest @ ..] = *head;
-        let [f0, q1, q0, n3, n2, n1, n0, a1, additional] = rest;
-        // Neither QR nor an opcode; one question, no answers, no authority. One comparison of a word.
-        let word = u64::from_be_bytes([flags, f0, q1, q0, n3, n2, n1, n0]);
-        if word & HEADER_MASK != HEADER_PLAIN || a1 != 0 {
+        let [id1, id0, flags, _, _, _, _, _, _, _, a1, additional] = *head;
+        let word = head.get(2..10).and_then(|octets| octets.first_chunk())?;
+        if u64::from_le_bytes(*word) & HEADER_MASK != HEADER_PLAIN || a1 != 0 {
             return None;
         }
         name.read(body)?;
@@ -133,20 +144,21 @@ impl<'p> Plain<'p> {
 }
 
 /// Types that no rule of DNS treats apart as questions.
-#[inline]
+#[inline(always)]
 fn is_plain(rtype: Rtype) -> bool {
-    matches!(
-        rtype,
-        Rtype::A
-            | Rtype::AAAA
-            | Rtype::TXT
-            | Rtype::HTTPS
-            | Rtype::MX
-            | Rtype::NS
-            | Rtype::SRV
-            | Rtype::PTR
-            | Rtype::CAA
-    )
+    // One bit for each: a test instead of a table of jumps.
+    const LOW: u64 = bit(Rtype::A)
+        | bit(Rtype::AAAA)
+        | bit(Rtype::TXT)
+        | bit(Rtype::MX)
+        | bit(Rtype::NS)
+        | bit(Rtype::SRV)
+        | bit(Rtype::PTR);
+    (rtype.0 < 64 && LOW >> rtype.0 & 1 == 1) || rtype == Rtype::HTTPS || rtype == Rtype::CAA
+}
+
+const fn bit(rtype: Rtype) -> u64 {
+    1 << rtype.0
 }
 
 impl<'p> PlainEdns<'p> {
@@ -154,9 +166,15 @@ impl<'p> PlainEdns<'p> {
     #[inline(always)]
     fn read(record: &'p [u8]) -> Option<PlainEdns<'p>> {
         let (head, options) = record.split_first_chunk::<11>()?;
-        let [0, 0, 41, _, _, _, 0, flags, _, l1, l0] = *head else { return None };
-        if options.len() != usize::from(u16::from_be_bytes([l1, l0])) {
+        let [_, _, _, _, _, _, _, flags, _, l1, l0] = *head;
+        if u64::from_le_bytes(*head.first_chunk()?) & OPT_MASK != OPT_PLAIN
+            || options.len() != usize::from(u16::from_be_bytes([l1, l0]))
+        {
             return None;
+        }
+        let dnssec_ok = flags & 0x80 != 0;
+        if options.is_empty() {
+            return Some(PlainEdns { dnssec_ok, subnet: None, cookie: None });
         }
         let (mut subnet, mut cookie) = (None, None);
         let mut rest = options;
@@ -164,156 +182,112 @@ impl<'p> PlainEdns<'p> {
             let [c1, c0, l1, l0] = *head;
             let (data, after) = after.split_at_checked(usize::from(u16::from_be_bytes([l1, l0])))?;
             match OptionCode(u16::from_be_bytes([c1, c0])) {
-                OptionCode::CLIENT_SUBNET if subnet.is_none() => subnet = Some(ClientSubnet::parse(data)?),
-                OptionCode::COOKIE if cookie.is_none() => cookie = Some(Cookie::parse(data)?),
+                OptionCode::CLIENT_SUBNET if subnet.is_none() => subnet = Some(data),
+                OptionCode::COOKIE if cookie.is_none() => cookie = Some(data),
                 _ => return None,
             }
             rest = after;
         }
-        rest.is_empty().then_some(PlainEdns { dnssec_ok: flags & 0x80 != 0, subnet, cookie })
+        if !rest.is_empty() {
+            return None;
+        }
+        let subnet = match subnet {
+            Some(data) => Some(ClientSubnet::parse(data)?),
+            None => None,
+        };
+        let cookie = match cookie {
+            Some(data) => Some(Cookie::parse(data)?),
+            None => None,
+        };
+        Some(PlainEdns { dnssec_ok, subnet, cookie })
     }
 }
 
-impl<'v, S: Steering> Answering<'v, '_, S> {
-    /// Records of the zone.
-    #[inline(always)]
-    fn stored(self, rrset: &Rrset<'_>, buffer: &mut [u8]) -> Option<Outcome<'v>> {
-        // Other types have names in them, to be compressed and followed.
-        if !matches!(rrset.rtype, Rtype::A | Rtype::AAAA | Rtype::TXT) {
-            return None;
-        }
-        let mut page = Page::new(buffer, self.plain.question)?;
-        for rdata in rrset.rdata() {
-            page.record(rrset.rtype, rrset.ttl_s, rdata)?;
-        }
-        page.finish(&self, 0).map(|length| self.outcome(length, Rcode::NoError, None))
+/// Records of the zone.
+#[inline(always)]
+fn stored(plain: &Plain<'_>, terms: &Terms<'_>, rrset: &Rrset<'_>, buffer: &mut [u8]) -> Option<usize> {
+    // Other types have names in them, to be compressed and followed.
+    if !matches!(rrset.rtype, Rtype::A | Rtype::AAAA | Rtype::TXT) {
+        return None;
     }
+    let mut page = Page::new(buffer, plain.question)?;
+    for rdata in rrset.rdata() {
+        page.record(rrset.rtype, rrset.ttl_s, rdata)?;
+    }
+    page.finish(plain, terms, Rcode::NoError, 0)
+}
 
-    /// What a service says.
+/// Addresses that a service has chosen.
+struct Selected<'v> {
+    addresses: &'v [IpAddr],
+    ttl_s: u32,
+    scope: u8,
+}
+
+/// What a service says; `None` among it where it has no addresses of the family.
+#[inline(always)]
+fn select<'v, S: Steering>(
+    steering: &'v S,
+    plain: &Plain<'_>,
+    asked: &Asked,
+    service: ServiceId,
+    (now, draw): (&Now, u64),
+) -> Option<(Option<Selected<'v>>, Steered<'v>)> {
+    let family = match plain.rtype {
+        Rtype::A => Family::V4,
+        Rtype::AAAA => Family::V6,
+        _ => return None,
+    };
+    if steering.is_alias(service) {
+        return None;
+    }
+    let client = client(asked, plain.edns.and_then(|edns| edns.subnet));
+    let selection = steering.steer(service, Lane::Addresses(family), &client, (*now, draw));
+    // What is held (R9, H11) is said with an extended error.
+    if selection.mode != Mode::Normal {
+        return None;
+    }
+    let prefix = client.subnet.unwrap_or(ClientPrefix::host(client.resolver));
+    match selection.answer {
+        Answer::Addresses(addresses) => {
+            let selected = Selected { addresses, ttl_s: selection.ttl_s, scope: selection.scope };
+            Some((Some(selected), (service, prefix, selection.mode, selection.counters)))
+        }
+        Answer::NoData => Some((None, (service, prefix, selection.mode, &[]))),
+        Answer::Refused | Answer::Alias(_) => None,
+    }
+}
+
+impl Selected<'_> {
     #[inline(always)]
-    fn steered(self, service: ServiceId, is_signed: bool, buffer: &mut [u8]) -> Option<Outcome<'v>> {
-        let rtype = self.plain.rtype;
-        let family = match rtype {
-            Rtype::A => Family::V4,
-            Rtype::AAAA => Family::V6,
-            _ => return None,
-        };
-        if self.steering.is_alias(service) {
-            return None;
-        }
-        let client = client(self.terms.asked, self.plain.edns.and_then(|edns| edns.subnet));
-        let selection = self.steering.steer(service, Lane::Addresses(family), &client, self.moment);
-        // What is held (R9, H11) is said with an extended error.
-        if selection.mode != Mode::Normal {
-            return None;
-        }
-        let prefix = client.subnet.unwrap_or(ClientPrefix::host(client.resolver));
-        let addresses = match selection.answer {
-            Answer::Addresses(addresses) => addresses,
-            Answer::NoData if !is_signed => {
-                let steered = (service, prefix, selection.mode, &[][..]);
-                return self.negative(Rcode::NoError, Some(steered), buffer);
-            }
-            Answer::NoData | Answer::Refused | Answer::Alias(_) => return None,
-        };
-        let mut page = Page::new(buffer, self.plain.question)?;
-        for address in addresses {
-            match (address, family) {
-                (std::net::IpAddr::V4(v4), Family::V4) => {
-                    page.record(rtype, selection.ttl_s, &v4.octets())?;
-                }
-                (std::net::IpAddr::V6(v6), Family::V6) => {
-                    page.record(rtype, selection.ttl_s, &v6.octets())?;
-                }
+    fn write(self, plain: &Plain<'_>, terms: &Terms<'_>, buffer: &mut [u8]) -> Option<usize> {
+        let mut page = Page::new(buffer, plain.question)?;
+        for address in self.addresses {
+            match (address, plain.rtype) {
+                (IpAddr::V4(v4), Rtype::A) => page.record(Rtype::A, self.ttl_s, &v4.octets())?,
+                (IpAddr::V6(v6), Rtype::AAAA) => page.record(Rtype::AAAA, self.ttl_s, &v6.octets())?,
                 _ => {}
             }
         }
-        let length = page.finish(&self, selection.scope)?;
-        let steered = (service, prefix, selection.mode, selection.counters);
-        Some(self.outcome(length, Rcode::NoError, Some(steered)))
-    }
-
-    /// The SOA says for how long (RFC 2308 section 2).
-    #[inline(never)]
-    fn negative(self, rcode: Rcode, steered: Option<Steered<'v>>, buffer: &mut [u8]) -> Option<Outcome<'v>> {
-        let Plain { name, question, .. } = self.plain;
-        let (_, zone) = self.zone;
-        let Some(soa) = zone.negative_soa() else { return self.negative_at_length(rcode, steered, buffer) };
-        let mut page = Page::new(buffer, question)?;
-        // QNAME is at or below the origin, and so ends with it.
-        let origin = name.octets().saturating_sub(zone.origin().octets().len());
-        let Some(octets) = soa.write(name, origin, page.offset(), page.rest) else {
-            return self.negative_at_length(rcode, steered, buffer);
-        };
-        page.rest = std::mem::take(&mut page.rest).get_mut(octets..)?;
-        let length = page.finish(&self, 0)?;
-        // What was written is no answer, and the code is not that of one.
-        let [_, _, _, code, _, _, _, _, _, authority, ..] = buffer else { return None };
-        (*code, *authority) = (rcode.number() as u8, 1);
-        Some(self.outcome(length, rcode, steered))
-    }
-
-    /// The same where its SOA has to be composed.
-    #[inline(never)]
-    fn negative_at_length(
-        self,
-        rcode: Rcode,
-        steered: Option<Steered<'v>>,
-        buffer: &mut [u8],
-    ) -> Option<Outcome<'v>> {
-        let Plain { id, recursion_desired, question, .. } = self.plain;
-        let (_, zone) = self.zone;
-        let soa = zone.soa()?;
-        let opt = self.plain.edns.map(|edns| opt(&self.terms, &edns));
-        let mut writer = ResponseWriter::new(buffer, UDP_OCTETS_MIN)?;
-        let name = question.get(..self.plain.name.octets())?;
-        writer.question(&Question { name, rtype: self.plain.rtype, class: Class::IN }).ok()?;
-        if let Some(opt) = &opt {
-            writer.reserve(opt);
-        }
-        // QNAME is at or below the origin, and so ends with it.
-        let owner = Owner::Question(name.len().saturating_sub(zone.origin().octets().len()));
-        writer.rrset(Section::Authority, owner, Rtype::SOA, zone.negative_ttl_s(), soa.rdata()).ok()?;
-        let header = Header { id: u16::from_be_bytes(id), opcode: Opcode::QUERY, recursion_desired };
-        let verdict = Verdict { rcode, authoritative: true, truncated: false };
-        let length = writer.finish(&header, &verdict, opt.as_ref());
-        Some(self.outcome(length, rcode, steered))
-    }
-
-    #[inline(always)]
-    fn outcome(self, length: usize, rcode: Rcode, steered: Option<Steered<'v>>) -> Outcome<'v> {
-        let edns = match self.plain.edns {
-            None => EdnsSeen::Absent,
-            Some(PlainEdns { subnet: Some(_), .. }) => EdnsSeen::ClientSubnet,
-            Some(_) => EdnsSeen::Plain,
-        };
-        let note = Note {
-            rcode,
-            size: Size::Whole,
-            edns,
-            zone: Some(self.zone.0),
-            counters: steered.map_or(&[], |(_, _, _, counters)| counters),
-            steered: steered.map(|(service, prefix, ..)| (service, prefix)),
-            mode: steered.map(|(_, _, mode, _)| mode),
-            cookie: self.terms.worth(),
-            limited: self.terms.limited(),
-        };
-        Outcome::Reply { length, note }
+        page.finish(plain, terms, Rcode::NoError, self.scope)
     }
 }
 
-fn opt<'o>(terms: &Terms<'_>, edns: &PlainEdns<'o>) -> Opt<'o> {
-    Opt {
-        payload_octets: terms.settings.udp_payload_max,
-        dnssec_ok: edns.dnssec_ok,
-        compact_ok: false,
-        nsid: None,
-        subnet: edns.subnet.map(|subnet| (subnet, 0)),
-        cookie: terms.cookie.map(|(_, cookie)| cookie),
-        keepalive: None,
-        error: None,
-        padded: false,
-    }
+/// The SOA says for how long (RFC 2308 section 2). One that is not composed ahead is for the long way.
+#[inline(always)]
+fn negative(
+    plain: &Plain<'_>,
+    terms: &Terms<'_>,
+    zone: &Zone,
+    rcode: Rcode,
+    buffer: &mut [u8],
+) -> Option<usize> {
+    let soa = zone.negative_soa()?;
+    let mut page = Page::new(buffer, plain.question)?;
+    // QNAME is at or below the origin, and so ends with it.
+    let origin = plain.name.octets().saturating_sub(zone.origin().octets().len());
+    page.soa(soa, plain.name, origin)?;
+    page.finish(plain, terms, rcode, 0)
 }
 
 /// A response of at most 512 octets, which every client takes.
@@ -322,6 +296,7 @@ struct Page<'b> {
     /// Behind what is written.
     rest: &'b mut [u8],
     answers: u8,
+    authority: u8,
 }
 
 impl<'b> Page<'b> {
@@ -330,14 +305,17 @@ impl<'b> Page<'b> {
         let octets = buffer.first_chunk_mut::<UDP_OCTETS_MIN>()?;
         let (header, rest) = octets.split_first_chunk_mut()?;
         let (to, rest) = rest.split_at_mut_checked(question.len())?;
-        to.copy_from_slice(question);
-        Some(Page { header, rest, answers: 0 })
+        copy_question(to, question);
+        Some(Page { header, rest, answers: 0, authority: 0 })
     }
 
-    /// Where in the message what is written next will stand.
-    #[inline]
-    fn offset(&self) -> usize {
-        UDP_OCTETS_MIN - self.rest.len()
+    /// The SOA of a negative answer. QNAME ends with the origin, from the octet `origin` of it on.
+    #[inline(always)]
+    fn soa(&mut self, soa: &NegativeSoa, name: &Sought, origin: usize) -> Option<()> {
+        let offset = UDP_OCTETS_MIN - self.rest.len();
+        self.rest = put_soa(std::mem::take(&mut self.rest), soa, name, origin, offset)?;
+        self.authority = 1;
+        Some(())
     }
 
     /// A record owned by QNAME.
@@ -354,10 +332,11 @@ impl<'b> Page<'b> {
             self.put(&[p1, p0, t1, t0, 0, 1, s3, s2, s1, s0, l1, l0])?;
             match <&[u8; 16]>::try_from(rdata) {
                 Ok(v6) => self.put(v6)?,
-                Err(_) => self.put_slice(rdata)?,
+                Err(_) => self.rest = put_slice(std::mem::take(&mut self.rest), rdata)?,
             }
         }
-        self.answers = self.answers.checked_add(1)?;
+        // There is no room for as many as would not fit.
+        self.answers = self.answers.wrapping_add(1);
         Some(())
     }
 
@@ -369,36 +348,32 @@ impl<'b> Page<'b> {
         Some(())
     }
 
-    #[inline(never)]
-    fn put_slice(&mut self, octets: &[u8]) -> Option<()> {
-        let (to, rest) = std::mem::take(&mut self.rest).split_at_mut_checked(octets.len())?;
-        to.copy_from_slice(octets);
-        self.rest = rest;
-        Some(())
-    }
-
     /// Returns the length.
     #[inline(always)]
-    fn finish<S: Steering>(mut self, answering: &Answering<'_, '_, S>, scope: u8) -> Option<usize> {
-        let Plain { id: [id1, id0], recursion_desired, edns, .. } = answering.plain;
+    fn finish(mut self, plain: &Plain<'_>, terms: &Terms<'_>, rcode: Rcode, scope: u8) -> Option<usize> {
+        let &Plain { id: [id1, id0], recursion_desired, edns, .. } = plain;
         let mut additional = 0;
         if let Some(edns) = edns {
             additional = 1;
-            self.opt(&answering.terms, edns, scope)?;
+            self.opt(terms, edns, scope)?;
         }
         let flags = 0x84 | u8::from(recursion_desired);
-        *self.header = [id1, id0, flags, 0, 0, 1, 0, self.answers, 0, 0, 0, additional];
+        // Codes above 15 are none of these.
+        let rcode = rcode.number() as u8;
+        *self.header = [id1, id0, flags, rcode, 0, 1, 0, self.answers, 0, self.authority, 0, additional];
         Some(UDP_OCTETS_MIN - self.rest.len())
     }
 
     #[inline(always)]
     fn opt(&mut self, terms: &Terms<'_>, edns: PlainEdns<'_>, scope: u8) -> Option<()> {
-        let [p1, p0] = terms.settings.udp_payload_max.to_be_bytes();
-        let dnssec_ok = u8::from(edns.dnssec_ok) << 7;
+        let payload_octets = u64::from(terms.settings.udp_payload_max);
+        // The first eight octets are a word's store.
+        let head = u64::from(Rtype::OPT.0) << 40 | payload_octets << 24 | u64::from(edns.dnssec_ok) << 7;
+        let [o0, o1, o2, o3, o4, o5, o6, o7] = head.to_be_bytes();
         let subnet = edns.subnet.map_or(0, |subnet| 4 + subnet.data().len());
         let options = subnet + terms.cookie.map_or(0, |_| 4 + COOKIE_OCTETS);
         let [l1, l0] = (options as u16).to_be_bytes();
-        self.put(&[0, 0, 41, p1, p0, 0, 0, dnssec_ok, 0, l1, l0])?;
+        self.put(&[o0, o1, o2, o3, o4, o5, o6, o7, 0, l1, l0])?;
         if let Some(subnet) = edns.subnet {
             self.subnet(&subnet, scope)?;
         }
@@ -422,4 +397,53 @@ impl<'b> Page<'b> {
         self.rest = std::mem::take(&mut self.rest).get_mut(address.len()..)?;
         Some(())
     }
+}
+
+/// Octets at the front of a page; returns what is behind them.
+#[inline(never)]
+fn put_slice<'b>(page: &'b mut [u8], octets: &[u8]) -> Option<&'b mut [u8]> {
+    let (to, rest) = page.split_at_mut_checked(octets.len())?;
+    to.copy_from_slice(octets);
+    Some(rest)
+}
+
+#[inline(never)]
+fn put_soa<'b>(
+    page: &'b mut [u8],
+    soa: &NegativeSoa,
+    name: &Sought,
+    origin: usize,
+    offset: usize,
+) -> Option<&'b mut [u8]> {
+    let octets = soa.write(name, origin, offset, page)?;
+    page.get_mut(octets..)
+}
+
+/// Copies as many octets as both have. Two pieces of known length, which overlap, are a few moves and no call.
+#[inline(always)]
+fn copy_question(to: &mut [u8], question: &[u8]) {
+    if !(copy_ends::<16>(to, question) || copy_ends::<32>(to, question)) {
+        copy_short_or_long(to, question);
+    }
+}
+
+/// Copies the first and the last `N` octets; `false` where that is not all, or more than all.
+#[inline(always)]
+fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {
+    if to.len() != from.len() || from.len() > 2 * N {
+        return false;
+    }
+    let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else { return false };
+    if let Some(to) = to.first_chunk_mut() {
+        *to = *first;
+    }
+    if let Some(to) = to.last_chunk_mut() {
+        *to = *last;
+    }
+    true
+}
+
+#[cold]
+fn copy_short_or_long(to: &mut [u8], question: &[u8]) {
+    to.iter_mut().zip(question).for_each(|(to, octet)| *to = *octet);
 }

@@ -11,7 +11,7 @@ use super::draw::Draws;
 use crate::dnssec::{OnlineCounts, OnlineLimits, OnlineSignatures};
 use crate::limit::Admission;
 use crate::now::Now;
-use crate::respond::{Asked, DropReason, Errand, Note, Outcome, respond};
+use crate::respond::{Asked, DropReason, Errand, Note, Outcome, respond, respond_at_length, respond_shortly};
 use crate::telemetry::{Event, SAMPLED_ONE_IN, Sample, WorkerCounters};
 use crate::transfer::{Changed, Desk, Outgoing};
 use crate::view::View;
@@ -22,7 +22,8 @@ use crate::zone::{ClientClass, ClientClasses};
 /// it cannot answer itself.
 pub struct Answerer {
     listener: SocketAddr,
-    idle_timeout: Option<Duration>,
+    /// Of the query at hand. In place: most of it is the same for all of them.
+    asked: Asked,
     counters: Arc<WorkerCounters>,
     draws: Draws,
     desk: Arc<Desk>,
@@ -81,12 +82,19 @@ thread_local! {
 impl Answerer {
     /// An answerer for a listen address as it is written in the configuration, that counts here.
     pub fn new(listener: SocketAddr, counters: Arc<WorkerCounters>, desk: Arc<Desk>) -> Answerer {
-        Answerer { listener, idle_timeout: None, counters, draws: Draws::seeded(), desk }
+        let asked = Asked {
+            source: listener.ip(),
+            transport: counters.transport,
+            class: ClientClass::DEFAULT,
+            idle_timeout: None,
+            admission: Admission::Within,
+        };
+        Answerer { listener, asked, counters, draws: Draws::seeded(), desk }
     }
 
     /// From now on connections may be idle so long, and clients may be told so (RFC 7828).
     pub fn may_be_idle(&mut self, timeout: Duration) {
-        self.idle_timeout = Some(timeout);
+        self.asked.idle_timeout = Some(timeout);
     }
 
     /// Where it counts.
@@ -96,11 +104,11 @@ impl Answerer {
 
     /// Writes the reply to one datagram; returns its length, or `None` for silence. A panic is the caller's to
     /// catch, and what has come of signatures the caller's to count: both once a batch.
-    #[inline]
+    #[inline(always)]
     pub fn answer(
         &mut self,
         view: &View,
-        now: Now,
+        now: &Now,
         source: IpAddr,
         packet: &[u8],
         buffer: &mut [u8],
@@ -108,18 +116,20 @@ impl Answerer {
     ) -> Option<usize> {
         let draw = self.draws.draw();
         let admission = match &view.snapshot.responder.protection.limiter {
-            Some(limiter) => limiter.admit(source, now),
+            Some(limiter) => limiter.admit(source, *now),
             None => Admission::Within,
         };
-        let asked = self.asked(view, source, admission);
-        match respond(view, &asked, now, draw, packet, buffer, &mut online.signatures) {
-            Outcome::Reply { length, note } => {
-                self.count(view, draw, &note);
-                Some(length)
-            }
-            // `respond` gives no stream to transports that have none.
-            other => self.run(view, (now, draw), source, packet, other).reply(),
+        self.is_asked(view, source, admission);
+        let signatures = &mut online.signatures;
+        if let Some((length, note)) =
+            respond_shortly(view, &self.asked, now, draw, packet, buffer, signatures)
+        {
+            self.count(view, draw, &note);
+            return Some(length);
         }
+        let outcome = respond_at_length(view, &self.asked, now, draw, packet, buffer, signatures);
+        // There is no stream for transports that have none.
+        self.run(view, (*now, draw), source, packet, outcome).reply()
     }
 
     /// The same for a message of a connection.
@@ -132,9 +142,9 @@ impl Answerer {
         buffer: &mut [u8],
     ) -> Answer {
         let draw = self.draws.draw();
-        let asked = self.asked(view, source, Admission::Within);
+        self.is_asked(view, source, Admission::Within);
         let outcome = ONLINE.with_borrow_mut(|online| {
-            let outcome = respond(view, &asked, now, draw, packet, buffer, &mut online.signatures);
+            let outcome = respond(view, &self.asked, now, draw, packet, buffer, &mut online.signatures);
             online.count(&self.counters);
             outcome
         });
@@ -142,14 +152,10 @@ impl Answerer {
     }
 
     #[inline]
-    fn asked(&self, view: &View, source: IpAddr, admission: Admission) -> Asked {
-        Asked {
-            source,
-            transport: self.counters.transport,
-            class: self.class(view, &source),
-            idle_timeout: self.idle_timeout,
-            admission,
-        }
+    fn is_asked(&mut self, view: &View, source: IpAddr, admission: Admission) {
+        self.asked.source = source;
+        self.asked.class = self.class(view, &source);
+        self.asked.admission = admission;
     }
 
     /// The class of clients that a source is in. Mostly there are none, and then no query is to pay for them.
@@ -198,7 +204,7 @@ impl Answerer {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn count(&self, view: &View, draw: u64, note: &Note<'_>) {
         self.counters.answered(note);
         // The lowest bits of a draw are independent of the choice that its value makes.

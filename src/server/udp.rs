@@ -111,7 +111,7 @@ impl Serving {
                 answerer.counters().happened(Event::Unanswerable, 1);
                 continue;
             }
-            if let Some(octets) = answerer.answer(view, now, source, query, reply, online) {
+            if let Some(octets) = answerer.answer(view, &now, source, query, reply, online) {
                 batch.reply(octets);
             }
         }

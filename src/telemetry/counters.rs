@@ -157,7 +157,7 @@ impl WorkerCounters {
     }
 
     /// A reply went out that comes with this note.
-    #[inline]
+    #[inline(always)]
     pub fn answered(&self, note: &Note<'_>) {
         // Who writes is asked once for all that is added.
         match self.writers {
@@ -246,7 +246,7 @@ impl WorkerCounters {
         self.samples.read()
     }
 
-    #[inline]
+    #[inline(always)]
     fn endpoint(&self, endpoint: CounterId) -> Option<&AtomicU64> {
         let chunk = self.endpoints.get(endpoint.index() / CHUNK_COUNTERS)?;
         chunk.get()?.get(endpoint.index() % CHUNK_COUNTERS)

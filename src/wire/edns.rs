@@ -205,7 +205,7 @@ pub struct ClientSubnet<'p> {
 impl<'p> ClientSubnet<'p> {
     /// Strict: a scope other than 0, a length beyond the family's, too few or too many address
     /// octets, bits past the length, an unknown family are all `None`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn parse(data: &'p [u8]) -> Option<ClientSubnet<'p>> {
         let (head, octets) = data.split_first_chunk::<4>()?;
         let [0, family, source, 0] = *head else { return None };
@@ -214,16 +214,10 @@ impl<'p> ClientSubnet<'p> {
         }
         let bits = match family {
             0 if source == 0 => 0,
-            // No longer than the whole address: so many octets, not one more.
-            1 => {
-                let address = match *octets {
-                    [] => 0,
-                    [a] => u32::from_be_bytes([a, 0, 0, 0]),
-                    [a, b] => u32::from_be_bytes([a, b, 0, 0]),
-                    [a, b, c] => u32::from_be_bytes([a, b, c, 0]),
-                    [a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
-                    _ => return None,
-                };
+            1 if octets.len() <= 4 => {
+                // The last four octets of the option, those before the address shifted out of them.
+                let last = u64::from(u32::from_be_bytes(*data.last_chunk()?));
+                let address = (last << (32 - 8 * octets.len())) as u32;
                 if u64::from(address) << source & u64::from(u32::MAX) != 0 {
                     return None;
                 }

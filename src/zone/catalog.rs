@@ -154,7 +154,7 @@ impl Catalog {
     }
 
     /// The same zone as [`Catalog::find`] finds, and the octet of the name at which its origin begins.
-    #[inline]
+    #[inline(always)]
     pub fn find_sought(&self, class: ClientClass, sought: &Sought) -> Option<(ZoneId, &Zone, usize)> {
         let end = sought.octets();
         if let ([zone], [_]) = (&*self.zones, &*self.origins) {

@@ -244,7 +244,7 @@ impl Zone {
 
     /// What [`Zone::lookup`] says of a name at or below the origin, which begins at the octet `end` of it, and a type other
     /// than ANY and DS, in one probe where the name exists; [`Hit::Walk`] where that takes a walk.
-    #[inline]
+    #[inline(always)]
     pub fn hit(&self, sought: &Sought, end: usize, rtype: Rtype) -> Hit<'_> {
         let own = if end == 0 { self.block(ROOT) } else { self.find_sought(sought, 0, end) };
         let Some(own) = own else { return self.miss(sought, end) };
@@ -272,7 +272,7 @@ impl Zone {
     }
 
     /// The block of the name that stands between two octets, of which there are some.
-    #[inline]
+    #[inline(always)]
     fn find_sought(&self, sought: &Sought, start: usize, end: usize) -> Option<Block<'_>> {
         self.slots.find(sought.hash(start, end), |at| {
             let block = self.block_at(at)?;
