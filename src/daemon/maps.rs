@@ -96,7 +96,7 @@ impl Unkept {
             return;
         }
         let started = std::thread::Builder::new().name("map cache".to_owned()).spawn(move || {
-            super::nice::give_way();
+            crate::server::give_way();
             self.keep();
         });
         if let Err(error) = started {

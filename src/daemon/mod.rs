@@ -9,7 +9,6 @@ mod command;
 mod entrances;
 mod locations;
 mod maps;
-mod nice;
 mod notify;
 mod operated;
 mod prepare;

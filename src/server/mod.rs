@@ -8,6 +8,7 @@ mod connections;
 mod draw;
 mod https;
 mod mailbox;
+mod nice;
 mod proxied;
 mod quic;
 mod session;
@@ -31,6 +32,7 @@ pub use certificates::{Certificate, Credentials, Part, Unusable};
 pub use clock::Clock;
 pub use draw::Draws;
 pub use https::{Refusal, RequestMessage, read_request};
+pub use nice::give_way;
 pub use session::whole_message;
 pub use socket::{Bound, Datagrams, Listening};
 
@@ -42,7 +44,7 @@ use crate::transfer::Desk;
 use answer::Answerer;
 use connections::Connections;
 use https::{Protocol, Resource};
-use tasks::Service;
+use tasks::{Service, Threads};
 use tls::Security;
 
 /// Bounds on connections; see `[server]`.
@@ -200,6 +202,7 @@ pub struct Server {
     workers: Vec<udp::Worker>,
     streams: Vec<tcp::Workers>,
     listeners: Vec<JoinHandle<()>>,
+    https: Option<Threads>,
     quic: Option<quic::Thread>,
     stop: watch::Sender<bool>,
 }
@@ -217,8 +220,14 @@ impl Server {
         desk: &Arc<Desk>,
     ) -> io::Result<Server> {
         let (stop, stopped) = watch::channel(false);
-        let mut server =
-            Server { workers: Vec::new(), streams: Vec::new(), listeners: Vec::new(), quic: None, stop };
+        let mut server = Server {
+            workers: Vec::new(),
+            streams: Vec::new(),
+            listeners: Vec::new(),
+            https: None,
+            quic: None,
+            stop,
+        };
         let proxies = Arc::from(entrances.proxies);
         let inside = Inside { cell: cell.clone(), clock, stopped, desk: desk.clone(), proxies };
         // Limits hold for all addresses of a transport together.
@@ -254,7 +263,7 @@ impl Server {
             server.streams.push(tcp::Workers::start(tls, &inside, telemetry)?);
         }
         if let Some(https) = entrances.https {
-            server.start_https(https, &inside, telemetry)?;
+            server.https = Some(server.start_https(https, workers, &inside, telemetry)?);
         }
         if let Some(quic) = entrances.quic {
             let counters = telemetry.worker(Transport::Quic, Writers::Many);
@@ -263,12 +272,16 @@ impl Server {
         Ok(server)
     }
 
+    /// Starts threads of its own: neither handshakes nor requests are to keep probes and operators waiting.
     fn start_https(
         &mut self,
         https: HttpsEntrance,
+        workers: usize,
         inside: &Inside,
         telemetry: &Telemetry,
-    ) -> io::Result<()> {
+    ) -> io::Result<Threads> {
+        let threads = Threads::start("https", workers)?;
+        let entered = threads.enter();
         let resource =
             Arc::new(Resource { path: https.path.into_boxed_str(), streams_max: https.streams_max });
         let transport = inside.transport(Transport::Https, https.limits, telemetry);
@@ -287,7 +300,8 @@ impl Server {
             let protocol = Protocol::DnsOverHttp(resource.clone());
             self.listen(connections, written, protocol, &transport, inside)?;
         }
-        Ok(())
+        drop(entered);
+        Ok(threads)
     }
 
     fn listen(
@@ -328,6 +342,7 @@ impl Server {
                 tracing::error!("a listener ended by a panic");
             }
         }
+        drop(self.https);
         let (workers, streams, quic) = (self.workers, self.streams, self.quic);
         let joined = tokio::task::spawn_blocking(|| {
             workers.into_iter().for_each(udp::Worker::join);

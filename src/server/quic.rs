@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use super::answer::Answerer;
 use super::clock::Clock;
+use super::nice::give_way;
 use super::tasks::{wait_for_stop, with_reply};
 use super::{Datagrams, QuicEntrance};
 use crate::publish::Cell;
@@ -58,6 +59,7 @@ impl Thread {
             servers(entrance, &cell, clock, &counters, &desk)?
         };
         let thread = Builder::new().name("quic".to_owned()).spawn(move || {
+            give_way();
             runtime.block_on(run(servers, stopped));
         })?;
         Ok(Thread { stop, thread })

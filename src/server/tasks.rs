@@ -1,15 +1,18 @@
-//! What the transports that run as tasks of the runtime share: HTTPS and QUIC.
+//! What the transports that run as tasks of a runtime share: HTTPS and QUIC.
 
 use std::cell::RefCell;
 use std::future::pending;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use tokio::runtime::{Builder, EnterGuard, Runtime};
 use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::connections::Connections;
+use super::nice::give_way;
 use super::session::MESSAGE_OCTETS_MAX;
 use crate::publish::Cell;
 use crate::telemetry::WorkerCounters;
@@ -26,6 +29,36 @@ pub fn with_reply<T>(make: impl FnOnce(&mut [u8]) -> Option<usize>, take: impl F
         let octets = make(reply);
         take(octets.and_then(|octets| reply.get(..octets)).unwrap_or_default())
     })
+}
+
+/// Threads with a runtime of their own, that give way to those that answer datagrams: a handshake takes a quarter of a
+/// millisecond, and whoever likes may ask for thousands.
+pub struct Threads(Option<Runtime>);
+
+impl Threads {
+    /// Starts so many.
+    ///
+    /// # Errors
+    /// When the system gives no more threads or descriptors.
+    pub fn start(name: &str, threads: usize) -> io::Result<Threads> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(threads.max(1)).thread_name(name).on_thread_start(give_way).enable_all();
+        Ok(Threads(Some(builder.build()?)))
+    }
+
+    /// What is spawned while this lives is theirs.
+    pub fn enter(&self) -> Option<EnterGuard<'_>> {
+        self.0.as_ref().map(Runtime::enter)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // A runtime that is dropped within another waits for it, which that does not allow.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// What every connection needs.

@@ -24,6 +24,7 @@ use super::answer::Answerer;
 use super::clock::Clock;
 use super::connections::{Connections, Exit, Place};
 use super::mailbox::{Address, Mailbox, Note};
+use super::nice::give_way;
 use super::proxied::Said;
 use super::session::{End, HELD_OCTETS_FREE, Patience, Room, Round, Session, Wants};
 use super::stream::Stream;
@@ -115,7 +116,14 @@ impl Workers {
             }
             worker.open_doors()?;
             let name = format!("{}-{number}", entrance.transport.label());
-            let thread = Builder::new().name(name).spawn(move || worker.run())?;
+            // A handshake takes as long as dozens of answers, and whoever likes may ask for thousands of them.
+            let gives_way = entrance.security.is_some();
+            let thread = Builder::new().name(name).spawn(move || {
+                if gives_way {
+                    give_way();
+                }
+                worker.run();
+            })?;
             workers.push((mailbox.clone(), thread));
         }
         Ok(Workers(workers))

@@ -87,6 +87,32 @@ fn a_renewed_certificate_is_taken_over_by_a_reload_and_a_bad_one_is_not() {
     assert!(!metrics.contains("meridian_certificates_refused_total 0"));
 }
 
+/// The niceness of the threads whose names begin so (proc(5): the nineteenth field of `stat`).
+fn niceness(server: &Server, name: &str) -> Vec<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap();
+    let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+    let own = stats.filter_map(|stat| {
+        let (head, fields) = stat.rsplit_once(") ")?;
+        let field = fields.split(' ').nth(16)?.parse().ok()?;
+        head.split_once('(')?.1.starts_with(name).then_some(field)
+    });
+    own.collect()
+}
+
+#[test]
+fn threads_that_do_handshakes_give_way_to_those_that_answer_datagrams() {
+    let (world, trusted) = World::encrypted();
+    let server = world.start();
+    assert_eq!(server.ask_tls(&trusted).unwrap(), [192, 0, 2, 77]);
+    let usual = niceness(&server, "udp-")[0];
+    // One of them has answered, and is what it is to be.
+    assert!(niceness(&server, "tls-").contains(&(usual + 10).min(19)));
+    assert!(niceness(&server, "https").contains(&(usual + 10).min(19)));
+    assert!(
+        niceness(&server, "tcp-").into_iter().chain(niceness(&server, "runtime")).all(|own| own == usual)
+    );
+}
+
 #[test]
 fn a_start_and_a_check_refuse_a_certificate_that_cannot_be_used() {
     let (world, _) = World::encrypted();

@@ -8,10 +8,10 @@ use tokio::sync::oneshot;
 
 use super::{Ready, Supervisor, held, make_ready};
 use crate::daemon::command::{ReloadRequest, Reloaded};
-use crate::daemon::nice::give_way;
 use crate::daemon::prepare::{Refused, needs_restart};
 use crate::daemon::secondaries::Carried;
 use crate::daemon::signing::Signing;
+use crate::server::give_way;
 use crate::state::{Outcome, What};
 use crate::view::{Emptied, Loss, View};
 
