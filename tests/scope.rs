@@ -155,12 +155,11 @@ fn e1_decisions_are_right_and_scopes_sound_and_maximal() {
             for lane in 0..2 {
                 let family = Family::ALL[lane];
                 let table = view.table(ServiceId(0)).unwrap().lane(Lane::Addresses(family)).unwrap();
-                let map = snapshot.map_of(&snapshot.plans[0]);
                 for _ in 0..CLIENTS / 2 {
                     let address = near(&mut dice, &borders);
                     let locate = |address: u32| {
                         let prefix = client(address, 32).subnet.unwrap();
-                        table.locate(map, &prefix, prefix.address())
+                        table.locate(&prefix, &prefix.address())
                     };
                     let located = locate(address);
                     let (decision, scope) = (located.decision.clone(), located.scope);
@@ -250,8 +249,7 @@ fn e6_decisions_are_made_per_floor_prefix() {
         let locate = |view: &View, address: u32| {
             let prefix = client(address, 32).subnet.unwrap();
             let table = view.table(ServiceId(0)).unwrap().lane(lane).unwrap();
-            let located =
-                table.locate(view.snapshot.map_of(&view.snapshot.plans[0]), &prefix, prefix.address());
+            let located = table.locate(&prefix, &prefix.address());
             (located.decision.clone(), located.scope)
         };
         for _ in 0..CLIENTS {
@@ -438,8 +436,7 @@ fn r12_decisions_with_shares_are_right_and_bounded() {
         for lane in 0..2 {
             let family = Family::ALL[lane];
             let table = view.table(ServiceId(0)).unwrap().lane(Lane::Addresses(family)).unwrap();
-            let map = snapshot.map_of(&snapshot.plans[0]);
-            let most_here = table.decisions.iter().map(leaves).max().unwrap_or(0);
+            let most_here = table.decisions().map(leaves).max().unwrap_or(0);
             most = most.max(most_here);
             for _ in 0..CLIENTS / 4 {
                 let address = near(&mut dice, &borders);
@@ -448,7 +445,7 @@ fn r12_decisions_with_shares_are_right_and_bounded() {
                 }
                 let decided_for = |address: u32| {
                     let prefix = client(address, 32).subnet.unwrap();
-                    let located = table.locate(map, &prefix, prefix.address());
+                    let located = table.locate(&prefix, &prefix.address());
                     (for_client(located.decision, client_key(prefix)), located.scope)
                 };
                 let (decision, scope) = decided_for(address);

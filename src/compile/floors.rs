@@ -126,7 +126,7 @@ fn moved(
     let mut next = Some(0u128);
     while let Some(first) = next.and_then(|first| next_placed(family, first)) {
         let client = ClientPrefix::from_bits(family, first, family.bits());
-        let (then, now) = (plain.locate(before, client), floored.locate(after, client));
+        let (then, now) = (plain.locate(before, &client), floored.locate(after, &client));
         let length = then.scope.max(now.scope);
         let size = 2f64.powi(i32::from(family.bits() - length.min(family.bits())));
         if then.what != What::Special && then.what != What::Decision(UNKNOWN) {

@@ -107,8 +107,8 @@ impl Effective {
 }
 
 /// Whether a client may have an IPv4 address inside, by the first 16 bits: quick, and seldom so.
-#[inline]
-pub(super) fn may_embed(client: ClientPrefix) -> bool {
+#[inline(always)]
+pub(super) fn may_embed(client: &ClientPrefix) -> bool {
     let begins = |block: &EmbeddingBlock| client.bits() >> 112 == block.first >> 112;
     client.family() == Family::V6 && EMBEDDING_BLOCKS.iter().any(begins)
 }

@@ -16,13 +16,14 @@ pub struct ClientPrefix {
 
 impl ClientPrefix {
     /// The network of `length` bits around `address`; longer lengths count as the whole address.
-    #[inline]
+    #[inline(always)]
     pub fn new(address: IpAddr, length: u8) -> ClientPrefix {
         match address {
             IpAddr::V4(v4) => {
                 let length = length.min(Family::V4.bits());
-                let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-                ClientPrefix::v4(u32::from(v4) & mask, length)
+                // So many ones in front: a shift by less than all of them.
+                let high = u64::from(u32::from(v4)) << 32 & !(u64::MAX >> length);
+                ClientPrefix { family: Family::V4, high, low: 0, length }
             }
             IpAddr::V6(v6) => ClientPrefix::from_bits(Family::V6, u128::from(v6), length),
         }
@@ -37,7 +38,7 @@ impl ClientPrefix {
     }
 
     /// The single address.
-    #[inline]
+    #[inline(always)]
     pub fn host(address: IpAddr) -> ClientPrefix {
         match address {
             IpAddr::V4(v4) => ClientPrefix::v4(u32::from(v4), 32),
@@ -45,7 +46,7 @@ impl ClientPrefix {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn v4(address: u32, length: u8) -> ClientPrefix {
         ClientPrefix { family: Family::V4, high: u64::from(address) << 32, low: 0, length }
     }
@@ -65,6 +66,12 @@ impl ClientPrefix {
     #[inline]
     pub fn bits(self) -> u128 {
         u128::from(self.high) << 64 | u128::from(self.low)
+    }
+
+    /// The first 64 of them: with IPv4 all that there are.
+    #[inline(always)]
+    pub(super) fn high(&self) -> u64 {
+        self.high
     }
 
     /// The prefix length.

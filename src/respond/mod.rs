@@ -21,10 +21,10 @@ use std::time::Duration;
 use crate::cookie::Worth;
 use crate::dnssec::{OnlineSignatures, Signed};
 use crate::geo::ClientPrefix;
-use crate::ids::{CounterId, RegionId, ServiceId, ZoneId};
+use crate::ids::{CounterId, Family, RegionId, ServiceId, ZoneId};
 use crate::limit::Admission;
 use crate::now::Now;
-use crate::steer::{Client, Lane, Mode, Selection};
+use crate::steer::{Client, Lane, Mode, PlainSelection, Selection};
 use crate::view::{ResponderSettings, View};
 use crate::wire::{
     COOKIE_OCTETS, Class, ClientSubnet, Cookie, Edns, ExtendedError, HEADER_OCTETS, Keepalive,
@@ -248,6 +248,15 @@ trait Steering {
     fn catalog(&self) -> &Catalog;
     fn settings(&self) -> &ResponderSettings;
     fn steer(&self, service: ServiceId, wanted: Lane, client: &Client, moment: (Now, u64)) -> Selection<'_>;
+    fn steer_plainly(
+        &self,
+        service: ServiceId,
+        family: Family,
+        prefix: &ClientPrefix,
+        draw: u64,
+        resolver: &IpAddr,
+        now: &Now,
+    ) -> PlainSelection<'_>;
     fn steer_region(&self, service: ServiceId, region: RegionId, wanted: Lane, draw: u64) -> Selection<'_>;
     fn account(&self, service: ServiceId, client: &Client, moment: (Now, u64)) -> Option<Vec<u8>>;
     fn is_alias(&self, service: ServiceId) -> bool;
@@ -264,7 +273,6 @@ impl Steering for View {
         &self.snapshot.responder
     }
 
-    #[inline(always)]
     fn steer(
         &self,
         service: ServiceId,
@@ -273,6 +281,19 @@ impl Steering for View {
         (now, draw): (Now, u64),
     ) -> Selection<'_> {
         View::steer(self, service, wanted, client, now, draw)
+    }
+
+    #[inline(always)]
+    fn steer_plainly(
+        &self,
+        service: ServiceId,
+        family: Family,
+        prefix: &ClientPrefix,
+        draw: u64,
+        resolver: &IpAddr,
+        now: &Now,
+    ) -> PlainSelection<'_> {
+        View::steer_plainly(self, service, family, prefix, draw, resolver, now)
     }
 
     fn steer_region(&self, service: ServiceId, region: RegionId, wanted: Lane, draw: u64) -> Selection<'_> {
@@ -683,11 +704,21 @@ fn tenths(duration: Duration) -> u16 {
 
 /// The client as policies see it: a source length of 0 asks not to go by the subnet (RFC 7871
 /// section 7.1.2).
-#[inline]
+#[inline(always)]
 fn client(asked: &Asked, subnet: Option<ClientSubnet<'_>>) -> Client {
-    let subnet = subnet.filter(|subnet| subnet.source_length() > 0);
-    let prefix = subnet.and_then(|subnet| Some(ClientPrefix::new(subnet.address()?, subnet.source_length())));
-    Client { resolver: asked.source, subnet: prefix }
+    Client { resolver: asked.source, subnet: network(subnet) }
+}
+
+/// What a client says of its network; `None` where that is nothing to go by.
+#[inline(always)]
+fn network(subnet: Option<ClientSubnet<'_>>) -> Option<ClientPrefix> {
+    match subnet {
+        Some(subnet) if subnet.source_length() > 0 => match subnet.address() {
+            Some(address) => Some(ClientPrefix::new(address, subnet.source_length())),
+            None => None,
+        },
+        _ => None,
+    }
 }
 
 fn seen(edns: Option<&Edns<'_>>) -> EdnsSeen {

@@ -7,11 +7,11 @@
 
 use std::net::IpAddr;
 
-use super::{Asked, EdnsSeen, Note, Size, Steering, Terms, client};
+use super::{Asked, EdnsSeen, Note, Size, Steering, Terms, network};
 use crate::geo::ClientPrefix;
 use crate::ids::{CounterId, Family, ServiceId};
 use crate::now::Now;
-use crate::steer::{Answer, Lane, Mode};
+use crate::steer::Mode;
 use crate::wire::{
     COOKIE_OCTETS, Class, ClientSubnet, Cookie, HEADER_OCTETS, OptionCode, Rcode, Rtype, UDP_OCTETS_MIN,
 };
@@ -238,24 +238,17 @@ fn select<'v, S: Steering>(
         Rtype::AAAA => Family::V6,
         _ => return None,
     };
-    if steering.is_alias(service) {
-        return None;
-    }
-    let client = client(asked, plain.edns.and_then(|edns| edns.subnet));
-    let selection = steering.steer(service, Lane::Addresses(family), &client, (*now, draw));
-    // What is held (R9, H11) is said with an extended error.
-    if selection.mode != Mode::Normal {
-        return None;
-    }
-    let prefix = client.subnet.unwrap_or(ClientPrefix::host(client.resolver));
-    match selection.answer {
-        Answer::Addresses(addresses) => {
-            let selected = Selected { addresses, ttl_s: selection.ttl_s, scope: selection.scope };
-            Some((Some(selected), (service, prefix, selection.mode, selection.counters)))
-        }
-        Answer::NoData => Some((None, (service, prefix, selection.mode, &[]))),
-        Answer::Refused | Answer::Alias(_) => None,
-    }
+    let (prefix, is_subnet) = match network(plain.edns.and_then(|edns| edns.subnet)) {
+        Some(subnet) => (subnet, true),
+        None => (ClientPrefix::host(asked.source), false),
+    };
+    let selection = steering.steer_plainly(service, family, &prefix, draw, &asked.source, now);
+    let Some(pick) = selection.pick else {
+        return selection.is_no_data().then_some((None, (service, prefix, Mode::Normal, &[])));
+    };
+    let scope = if is_subnet { selection.scope() } else { 0 };
+    let selected = Selected { addresses: &pick.addresses, ttl_s: selection.ttl_s(), scope };
+    Some((Some(selected), (service, prefix, Mode::Normal, &pick.counters)))
 }
 
 impl Selected<'_> {

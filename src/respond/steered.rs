@@ -3,7 +3,6 @@
 use super::Steering;
 use super::answer::{Answering, Halt, Link};
 use crate::dnssec::Content;
-use crate::geo::ClientPrefix;
 use crate::ids::{Family, RegionId, ServiceId};
 use crate::steer::{Answer, Lane, Mode};
 use crate::wire::{ExtendedError, ResponseWriter, Rtype, Section};
@@ -59,8 +58,7 @@ impl<S: Steering> Answering<'_, '_, S> {
         let selection = match testing {
             Some(region) => self.steering.steer_region(service, region, wanted, self.moment.1),
             None => {
-                let prefix = self.client.subnet.unwrap_or(ClientPrefix::host(self.client.resolver));
-                self.answered.steered = Some((service, prefix));
+                self.answered.steered = Some((service, self.client.prefix()));
                 self.steering.steer(service, wanted, &self.client, self.moment)
             }
         };

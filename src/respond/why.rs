@@ -2,7 +2,6 @@
 //!
 //! Not the query path of answers: it allocates, and only where such a name is asked for.
 
-use crate::geo::ClientPrefix;
 use crate::ids::{Family, ServiceId};
 use crate::now::Now;
 use crate::steer::{Client, Lane};
@@ -34,7 +33,7 @@ pub(super) fn account(
 fn lines(client: &Client, all: &[Explanation]) -> Vec<String> {
     let mut lines = Vec::new();
     let Some(first) = all.first() else { return lines };
-    let prefix = client.subnet.unwrap_or(ClientPrefix::host(client.resolver));
+    let prefix = client.prefix();
     let by = match first.decided_by {
         DecidedBy::Subnet => "client subnet",
         DecidedBy::Nobody => "nobody",

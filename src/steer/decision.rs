@@ -190,7 +190,6 @@ impl Mix {
 
     /// The answer for a draw and a client: no allocation. `draw` is uniform over u64; what one level of
     /// a draw leaves of it serves the next.
-    #[inline]
     pub fn choose(&self, mut draw: u64, client: impl Fn() -> u64) -> &Pick {
         let mut mix = self;
         loop {
@@ -228,6 +227,39 @@ impl Mix {
                     }
                 }
             }
+        }
+    }
+
+    /// The weights together, where this is one answer of addresses, or such answers drawn by weight; else 0.
+    pub(super) fn plain_weight(&self) -> u32 {
+        match self {
+            Mix::One(pick) => u32::from(!pick.addresses.is_empty()),
+            Mix::Drawn(parts)
+                if parts.iter().all(|(_, mix)| matches!(mix, Mix::One(_)) && mix.plain_weight() > 0) =>
+            {
+                parts.iter().try_fold(0u32, |sum, part| sum.checked_add(part.0)).unwrap_or(0)
+            }
+            Mix::Drawn(_) | Mix::Sticky(_) | Mix::Gated { .. } => 0,
+        }
+    }
+
+    /// [`Mix::choose`] where [`Mix::plain_weight`] is this and not 0.
+    #[inline(always)]
+    pub(super) fn choose_plainly(&self, weight: u32, draw: u64) -> Option<&Pick> {
+        match self {
+            Mix::One(pick) => Some(pick),
+            Mix::Drawn(parts) => {
+                let mut point = ((u128::from(draw) * u128::from(weight)) >> 64) as u32;
+                for (own, mix) in parts {
+                    match (point.checked_sub(*own), mix) {
+                        (Some(rest), _) => point = rest,
+                        (None, Mix::One(pick)) => return Some(pick),
+                        (None, _) => return None,
+                    }
+                }
+                None
+            }
+            Mix::Sticky(_) | Mix::Gated { .. } => None,
         }
     }
 

@@ -53,7 +53,7 @@ impl<T> Default for Few<T> {
 impl<T> Deref for Few<T> {
     type Target = [T];
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &[T] {
         match &self.0 {
             Inner::One(item) => std::slice::from_ref(item),

@@ -24,7 +24,7 @@ pub use plan::{
     Node, Plan, Rule, Sticky, Trickle,
 };
 pub use rtt::{RttTable, prior_tenths};
-pub use selection::{Answer, Client, Selection};
+pub use selection::{Answer, Client, PlainSelection, Selection};
 pub use sticky::{StickyKey, client_key, gate_value, hashed_length};
 pub use table::{Folds, LaneTable, Located, Remembered, ServiceTable};
 pub use trace::{Step, Trace};

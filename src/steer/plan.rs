@@ -71,8 +71,11 @@ pub enum Lane {
 }
 
 impl Lane {
+    /// How many there are.
+    pub const COUNT: usize = 4;
+
     /// 0 and 1 for the families, in the order of [`Family::ALL`]; then the alias and the service.
-    #[inline]
+    #[inline(always)]
     pub const fn index(self) -> usize {
         match self {
             Lane::Addresses(family) => family.index(),

@@ -186,10 +186,10 @@ fn services(view: &View) -> Vec<[Reach; 4]> {
 
 fn reach(view: &View, service: ServiceId, lane: Lane) -> Reach {
     let Some(table) = view.table(service).and_then(|table| table.lane(lane)) else { return Reach::Nobody };
-    let full = table.decisions.iter().filter(|decision| has_data(decision, lane)).count();
+    let full = table.decisions().filter(|decision| has_data(decision, lane)).count();
     match full {
         0 => Reach::Nobody,
-        _ if full == table.decisions.len() => Reach::All,
+        _ if full == table.decisions().len() => Reach::All,
         _ => Reach::Some,
     }
 }

@@ -96,8 +96,9 @@ pub fn explain(
     draw: u64,
 ) -> Option<Explanation> {
     let plan = view.snapshot.plan(service)?;
-    let map = view.snapshot.map_of(plan);
-    let subnet = client.subnet.filter(|_| view.table(service).is_some_and(|table| table.believes(client)));
+    let map = view.snapshot.map_of(plan).map(|map| &**map);
+    let subnet =
+        client.subnet.filter(|_| view.table(service).is_some_and(|table| table.believes(&client.resolver)));
     let resolver = ClientPrefix::host(client.resolver);
     let prefix = subnet.unwrap_or(resolver);
     let (class, special) = class_of(map, prefix, resolver);
@@ -109,8 +110,8 @@ pub fn explain(
     tell_hosts(view, plan, &decided, &mut trace);
     let selection = view.steer(service, lane, client, now, draw);
     let table = view.table(service).and_then(|table| table.lane(lane));
-    let located = table.map(|table| table.locate(map, &prefix, client.resolver));
-    let left_s = view.table(service).and_then(|table| table.left_s(now));
+    let located = table.map(|table| table.locate(&prefix, &client.resolver));
+    let left_s = view.table(service).and_then(|table| table.left_s(&now));
     let decided_by = match (subnet, special) {
         (None, _) => DecidedBy::Resolver,
         (Some(_), Some(name)) => DecidedBy::ResolverForSpecial(name),

@@ -10,16 +10,17 @@ mod possible;
 mod rendered;
 mod snapshot;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::dnssec::Signed;
 use crate::geo::ClientPrefix;
 use crate::health::{EndpointState, HealthTable};
-use crate::ids::{RegionId, ServiceId, ZoneId};
+use crate::ids::{Family, RegionId, ServiceId, ZoneId};
 use crate::now::Now;
 use crate::steer::{
-    Answer, Calendar, Client, Decision, Folds, Inputs, Lane, Mode, Pick, Plan, Selection, ServiceTable,
-    client_key,
+    Answer, Calendar, Client, Decision, Folds, Inputs, Lane, Mode, Pick, PlainSelection, Plan, Selection,
+    ServiceTable, client_key,
 };
 
 use crate::wire::{Rtype, ServiceBinding};
@@ -104,7 +105,6 @@ impl View {
 
     /// A service's answer to a client: a look-up in tables made when the view was. `now` says how long it
     /// holds, `draw` is uniform over u64. Allocates nothing.
-    #[inline(always)]
     pub fn steer(
         &self,
         service: ServiceId,
@@ -115,27 +115,73 @@ impl View {
     ) -> Selection<'_> {
         let Some(whole) = self.tables.get(service.index()) else { return Selection::nothing() };
         let Some(table) = whole.lane(lane) else { return Selection::nothing() };
-        let map = whole.map().and_then(|map| self.snapshot.map(map));
-        let resolver;
-        let (prefix, is_subnet) = match &client.subnet {
-            Some(subnet) if whole.believes(client) => (subnet, true),
-            _ => {
-                resolver = ClientPrefix::host(client.resolver);
-                (&resolver, false)
-            }
+        let resolver = ClientPrefix::host(client.resolver);
+        let (prefix, is_subnet) = match client.subnet {
+            Some(subnet) if whole.believes(&client.resolver) => (subnet, true),
+            _ => (resolver, false),
         };
-        let located = table.locate(map, prefix, client.resolver);
-        let scope = if is_subnet { located.scope } else { 0 };
+        let located = table.locate(&prefix, &client.resolver);
         let (answer, counters) = match located.decision {
-            Decision::NoData => (Answer::NoData, &[][..]),
-            Decision::Refused => (Answer::Refused, &[][..]),
             Decision::Answer(mix) => {
-                let pick = mix.choose(draw, || client_key(*prefix));
+                let pick = mix.choose(draw, || client_key(prefix));
                 (self.answer(lane, pick), &*pick.counters)
             }
+            Decision::NoData => (Answer::NoData, &[][..]),
+            Decision::Refused => (Answer::Refused, &[][..]),
         };
-        let ttl_s = whole.bounded_ttl_s(located.ttl_s, now);
+        let ttl_s = whole.bounded_ttl_s(located.ttl_s, &now);
+        let scope = if is_subnet { located.scope } else { 0 };
         Selection { answer, ttl_s, scope, counters, mode: located.mode }
+    }
+
+    /// [`View::steer`] for addresses, where health decided and no hash of the client takes part. `prefix` is what the
+    /// client states of its network, or else the address of the `resolver`, as it is where the service does not
+    /// believe the one; the scope is then 0, and where there is no client subnet it is not to be told.
+    #[inline(never)]
+    pub fn steer_plainly(
+        &self,
+        service: ServiceId,
+        family: Family,
+        prefix: &ClientPrefix,
+        draw: u64,
+        resolver: &IpAddr,
+        now: &Now,
+    ) -> PlainSelection<'_> {
+        // All that is usual, and nothing to remember for what is not: that begins anew.
+        if let Some(whole) = self.tables.get(service.index())
+            && let Some(table) = whole.lane(Lane::Addresses(family))
+            && let Some((choice, ttl_s, scope)) = table.look_up_quickly(prefix)
+            && let Some(pick) = choice.plain(draw)
+        {
+            return PlainSelection::of(pick, ttl_s, scope);
+        }
+        self.steer_plainly_at_length(service, family, prefix, draw, resolver, now)
+    }
+
+    #[inline(never)]
+    fn steer_plainly_at_length(
+        &self,
+        service: ServiceId,
+        family: Family,
+        prefix: &ClientPrefix,
+        draw: u64,
+        resolver: &IpAddr,
+        now: &Now,
+    ) -> PlainSelection<'_> {
+        let Some(whole) = self.tables.get(service.index()) else { return PlainSelection::NOT_PLAIN };
+        let table = whole.lane(Lane::Addresses(family)).filter(|_| !whole.is_alias());
+        let Some(table) = table else { return PlainSelection::NOT_PLAIN };
+        let is_believed = whole.believes(resolver);
+        let host = ClientPrefix::host(*resolver);
+        let (choice, ttl_s, scope) = table.look_up(if is_believed { prefix } else { &host }, resolver);
+        match choice.plain(draw) {
+            Some(pick) => {
+                let ttl_s = whole.bounded_ttl_s(ttl_s, now);
+                PlainSelection::of(pick, ttl_s, if is_believed { scope } else { 0 })
+            }
+            None if choice.is_no_data() => PlainSelection::NO_DATA,
+            None => PlainSelection::NOT_PLAIN,
+        }
     }
 
     /// What the testing name of a region answers: the same to everybody, whatever the region's health (R11).
@@ -151,7 +197,7 @@ impl View {
         Selection { answer, ttl_s, scope: 0, counters: &[], mode: Mode::Normal }
     }
 
-    #[inline]
+    #[inline(always)]
     fn answer<'p>(&'p self, lane: Lane, pick: &'p Pick) -> Answer<'p> {
         match lane {
             Lane::Addresses(_) | Lane::Service if pick.addresses.is_empty() => Answer::NoData,
@@ -161,7 +207,7 @@ impl View {
     }
 
     /// Whether a service answers CNAME for every type (R14).
-    #[inline]
+    #[inline(always)]
     pub fn is_alias(&self, service: ServiceId) -> bool {
         self.tables.get(service.index()).is_some_and(|table| table.is_alias())
     }

@@ -71,11 +71,11 @@ impl View {
     /// Every choice of every decision of a lane.
     fn picks(&self, service: ServiceId, region: Option<RegionId>, lane: Lane, visit: &mut dyn FnMut(&Pick)) {
         let Some(table) = self.table(service) else { return };
-        let decisions = match region {
-            None => table.lane(lane).map_or(&[][..], |lane| &lane.decisions),
-            Some(region) => table.testing(region, lane).map_or(&[][..], std::slice::from_ref),
+        let (all, testing) = match region {
+            None => (table.lane(lane), None),
+            Some(region) => (None, table.testing(region, lane)),
         };
-        for decision in decisions {
+        for decision in all.into_iter().flat_map(|all| all.decisions()).chain(testing) {
             if let Decision::Answer(mix) = decision {
                 mix.visit(1.0, &mut |_, pick| visit(pick));
             }

@@ -9,7 +9,7 @@ use crate::cookie::Secrets;
 use crate::dnssec::{Signed, separate};
 use crate::geo::{Coordinates, LocationMap};
 use crate::health::BoardSpec;
-use crate::ids::{MapId, ServiceId};
+use crate::ids::ServiceId;
 use crate::limit::Limiter;
 use crate::now::Now;
 use crate::steer::{Calendar, Fleet, Plan, RttTable, Schedule};
@@ -159,14 +159,8 @@ impl Snapshot {
     }
 
     /// The location map that a plan consults.
-    pub fn map_of(&self, plan: &Plan) -> Option<&LocationMap> {
-        self.map(plan.map?)
-    }
-
-    /// A location map; `None` for a number of another generation.
-    #[inline]
-    pub fn map(&self, id: MapId) -> Option<&LocationMap> {
-        self.maps.get(id.index()).map(|(map, _)| &**map)
+    pub fn map_of(&self, plan: &Plan) -> Option<&Arc<LocationMap>> {
+        self.maps.get(plan.map?.index()).map(|(map, _)| map)
     }
 
     /// The expected round trips that a plan consults.

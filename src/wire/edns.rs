@@ -238,7 +238,7 @@ impl<'p> ClientSubnet<'p> {
     }
 
     /// The network's first address; `None` for family 0, which old tools send with length 0 to say "none".
-    #[inline]
+    #[inline(always)]
     pub fn address(&self) -> Option<IpAddr> {
         match self.data {
             [_, 1, ..] => Some(IpAddr::V4(Ipv4Addr::from((self.bits >> 96) as u32))),
@@ -255,6 +255,7 @@ impl<'p> ClientSubnet<'p> {
     }
 
     /// SOURCE PREFIX-LENGTH. 0 means: do not use my address.
+    #[inline(always)]
     pub fn source_length(&self) -> u8 {
         self.data.get(2).copied().unwrap_or(0)
     }

@@ -462,7 +462,7 @@ pub fn bounds(previous: &View, node: &Node) -> Result<(), Violation> {
         for family in Family::ALL {
             let table = view.table(ServiceId(service as u32));
             let lane = table.and_then(|table| table.lane(Lane::Addresses(family)));
-            if lane.is_some_and(|lane| lane.decisions.len() > DECISIONS_MAX) {
+            if lane.is_some_and(|lane| lane.decisions().len() > DECISIONS_MAX) {
                 return wrong(format!("s{service} has more than {DECISIONS_MAX} decisions"));
             }
         }

@@ -89,7 +89,8 @@ fn r12_endpoints_of_a_region_nest() {
     setting.share("web/b", 500, ShareCause::Ramp);
     let view = setting.view();
     let table = view.table(ServiceId(0)).unwrap().lane(Lane::Addresses(Family::V4)).unwrap();
-    let [Decision::Answer(Mix::Gated { parts, .. })] = &*table.decisions else { panic!("{table:#?}") };
+    let decisions: Vec<&Decision> = table.decisions().collect();
+    let [Decision::Answer(Mix::Gated { parts, .. })] = &*decisions else { panic!("{table:#?}") };
     let ends: Vec<u16> = parts.iter().map(|part| part.0).collect();
     assert_eq!(ends, [200, 500, 1000], "both, one, none of the region");
     let mut shares: BTreeMap<IpAddr, f64> = BTreeMap::new();
@@ -187,7 +188,8 @@ fn r12_forks_are_bounded() {
     }
     let view = setting.view();
     let table = view.table(ServiceId(0)).unwrap().lane(Lane::Addresses(Family::V4)).unwrap();
-    let [Decision::Answer(mix)] = &*table.decisions else { panic!("{table:#?}") };
+    let decisions: Vec<&Decision> = table.decisions().collect();
+    let [Decision::Answer(mix)] = &*decisions else { panic!("{table:#?}") };
     fn leaves(mix: &Mix) -> usize {
         match mix {
             Mix::Gated { parts, .. } => parts.iter().map(|part| leaves(&part.1)).sum(),

@@ -193,39 +193,108 @@ impl Fold {
     /// The widest prefix around an address in which all classes have its colour. `bits` are left-aligned.
     #[inline(always)]
     pub(super) fn find(&self, map: &LocationMap, family: Family, bits: u128) -> Found {
-        let octets = (bits >> 112) as u16;
-        match family {
-            Family::V4 => match self.firsts.get(octets) {
-                First::Found(found) => self.found(found),
-                first => self.found(self.find_v4(map, bits, first)),
+        let high = (bits >> 64) as u64;
+        let shade = match family {
+            Family::V4 => match self.firsts.get((high >> 48) as u16) {
+                First::Found(found) => found,
+                First::Mixed => self.find_below(map, high),
+                First::Unknown => self.search_v4(map, high),
             },
-            Family::V6 => self.found(self.search_v6(map, bits)),
-        }
-    }
-
-    #[inline(never)]
-    fn find_v4(&self, map: &LocationMap, bits: u128, first: First) -> Shade {
-        let octets = (bits >> 112) as u16;
-        let node = match first {
-            First::Mixed => self.node_after_two_octets(map, octets),
-            First::Unknown | First::Found(_) => None,
+            Family::V6 => self.search(map, Family::V6, bits),
         };
-        match node {
-            Some(node) => self.descend(map, bits, (node, 16)),
-            None => {
-                let found = self.search(map, Family::V4, bits);
-                self.firsts.put(octets, found);
-                found
+        self.found(shade)
+    }
+
+    /// What an IPv4 address gets, its TTL and its scope; `None` in special-purpose blocks, and where TTLs are many.
+    #[inline(always)]
+    pub(super) fn find_quickly(&self, map: &LocationMap, high: u64) -> Option<(u16, u32, u8)> {
+        if self.ttls.wide {
+            return None;
+        }
+        let (colour, level, scope) = match self.firsts.get((high >> 48) as u16) {
+            First::Found(Shade { colour, level, scope }) => (u32::from(colour), u32::from(level), scope),
+            first => {
+                let Shade { colour, level, scope } = match first {
+                    First::Mixed => self.find_below(map, high),
+                    _ => self.search_v4(map, high),
+                };
+                if colour >= BARRIERS {
+                    return None;
+                }
+                (u32::from(colour), u32::from(level), scope)
             }
+        };
+        let ttl_s = *self.ttls.values_s.get((colour * 2 + level) as usize)?;
+        Some((colour as u16, ttl_s, scope))
+    }
+
+    /// [`Fold::search`] of an IPv4 address whose first two octets lead to a mixed node. What has not been judged yet
+    /// is left to that: so nothing of this has to be remembered over a call, and it stays in few registers.
+    #[inline(never)]
+    fn find_below(&self, map: &LocationMap, high: u64) -> Shade {
+        let Some(mut node) = self.node_after_two_octets(map, (high >> 48) as u16) else {
+            return self.search_v4(map, high);
+        };
+        let (mut rest, mut depth) = (high << 16, 16);
+        let (half, run, colour) = loop {
+            let half = (rest >> 60) as u32;
+            let run = node.run_of(half);
+            match self.glance(map, node.target(run)) {
+                Some(Look::Colour(colour)) => break (half, run, colour),
+                // Children stand before their parents, so this ends.
+                Some(Look::Mixed(child)) => (node, rest, depth) = (child, rest << STRIDE, depth + STRIDE),
+                None => return self.search_v4(map, high),
+            }
+        };
+        let mut growth = node.growth(half, run);
+        let free_bits = loop {
+            let Some((next, doubled)) = growth.next() else { break STRIDE };
+            match self.glance(map, node.target(next)) {
+                Some(Look::Colour(own)) if own == colour => {}
+                Some(_) => break doubled,
+                None => return self.search_v4(map, high),
+            }
+        };
+        let scope = (depth + STRIDE - free_bits) as u8;
+        if self.ttls.levels.is_empty() {
+            return Shade { colour, scope, level: 0 };
+        }
+        Shade { colour, scope, level: self.greatest_level(map, node, half, free_bits) }
+    }
+
+    /// What is below a target, if that is known.
+    #[inline(always)]
+    fn glance<'m>(&self, map: &'m LocationMap, target: Target) -> Option<Look<'m>> {
+        let place = match target {
+            Target::Class(class) => return Some(Look::Colour(self.colour_of(class as usize))),
+            Target::Node(place) => place,
+        };
+        let node = map.trie.node(place);
+        match self.sets.get(node.set()) {
+            UNKNOWN => None,
+            state => Some(self.below(map, node, state)),
         }
     }
 
-    #[inline(never)]
-    fn search_v6(&self, map: &LocationMap, bits: u128) -> Shade {
-        self.search(map, Family::V6, bits)
+    /// What is below a node whose set has this state.
+    #[inline(always)]
+    fn below<'m>(&self, map: &'m LocationMap, node: Node<'m>, state: u8) -> Look<'m> {
+        match state {
+            MIXED => Look::Mixed(node),
+            // All classes below have one colour: any will do.
+            _ => Look::Colour(self.colour_of(map.trie.first_class(node))),
+        }
     }
 
-    #[inline]
+    /// Keeps what it finds.
+    #[inline(never)]
+    fn search_v4(&self, map: &LocationMap, high: u64) -> Shade {
+        let found = self.search(map, Family::V4, u128::from(high) << 64);
+        self.firsts.put((high >> 48) as u16, found);
+        found
+    }
+
+    #[inline(never)]
     fn search(&self, map: &LocationMap, family: Family, bits: u128) -> Shade {
         match self.start(map, family, (bits >> 112) as u16) {
             Ok(start) => self.descend(map, bits, start),
@@ -348,12 +417,7 @@ impl Fold {
             Target::Class(class) => Look::Colour(self.colour_of(class as usize)),
             Target::Node(place) => {
                 let node = map.trie.node(place);
-                if self.state(map, place, node.set()) == MIXED {
-                    Look::Mixed(node)
-                } else {
-                    // All classes below have one colour: any will do.
-                    Look::Colour(self.colour_of(map.trie.first_class(node)))
-                }
+                self.below(map, node, self.state(map, place, node.set()))
             }
         }
     }
@@ -527,10 +591,17 @@ impl Ttls {
         self.levels.get(class as usize).copied().unwrap_or(0)
     }
 
-    #[inline]
+    #[inline(always)]
     fn value_s(&self, decision: u16, level: u8) -> u32 {
-        let at = if self.wide { usize::from(level) } else { usize::from(decision) * 2 + usize::from(level) };
-        self.values_s.get(at).copied().unwrap_or(0)
+        if self.wide {
+            return self.wide_value_s(level);
+        }
+        self.values_s.get(usize::from(decision) * 2 + usize::from(level)).copied().unwrap_or(0)
+    }
+
+    #[cold]
+    fn wide_value_s(&self, level: u8) -> u32 {
+        self.values_s.get(usize::from(level)).copied().unwrap_or(0)
     }
 }
 

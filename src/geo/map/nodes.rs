@@ -114,8 +114,10 @@ pub(super) struct Growth {
     half: u32,
     /// One bit for each, as in [`GROWTH`].
     ahead: u64,
-    /// The first and last run of the block so far.
-    ends: [u32; 2],
+    /// The first run of the block so far.
+    left: u32,
+    /// Its last one.
+    right: u32,
 }
 
 impl Nodes {
@@ -169,13 +171,12 @@ impl Growth {
         }
         let doubled = self.ahead.trailing_zeros() / 16;
         self.ahead &= self.ahead - 1;
-        let [left, right] = &mut self.ends;
         if self.half >> doubled & 1 == 1 {
-            *left = left.wrapping_sub(1);
-            Some((*left, doubled))
+            self.left = self.left.wrapping_sub(1);
+            Some((self.left, doubled))
         } else {
-            *right += 1;
-            Some((*right, doubled))
+            self.right += 1;
+            Some((self.right, doubled))
         }
     }
 }
@@ -214,7 +215,7 @@ impl<'n> Node<'n> {
     pub(super) fn growth(self, half: u32, run: u32) -> Growth {
         const COPIES: u64 = 1 << 48 | 1 << 32 | 1 << 16 | 1;
         let around = GROWTH.get(half as usize).copied().unwrap_or(0);
-        Growth { half, ahead: (u64::from(self.starts()) * COPIES) & around, ends: [run; 2] }
+        Growth { half, ahead: (u64::from(self.starts()) * COPIES) & around, left: run, right: run }
     }
 
     /// What a run leads to.

@@ -88,7 +88,7 @@ fn fold(map: &LocationMap, decide: impl Fn(Place<'_>) -> u16) -> Fold {
 
 /// `WHAT/SCOPE` for a client, where WHAT is a decision or `special`.
 fn locate(map: &LocationMap, fold: &Fold, client: &str) -> String {
-    let located = map.locate(fold, prefix(client));
+    let located = map.locate(fold, &prefix(client));
     match located.what {
         What::Decision(decision) => format!("{decision}/{}", located.scope),
         What::Special => format!("special/{}", located.scope),
@@ -280,9 +280,9 @@ fn the_ttl_is_the_least_inside_the_scope() {
         .collect();
     let fold = map.fold(&decided);
     // One decision everywhere: the scope is bounded by the special-purpose blocks only.
-    let located = map.locate(&fold, prefix("16.1.1.1"));
+    let located = map.locate(&fold, &prefix("16.1.1.1"));
     assert_eq!((located.what, located.scope, located.ttl_s), (What::Decision(0), 4, 7));
-    let located = map.locate(&fold, prefix("128.1.1.1"));
+    let located = map.locate(&fold, &prefix("128.1.1.1"));
     assert_eq!((located.what, located.scope, located.ttl_s), (What::Decision(0), 3, 60));
 }
 
@@ -601,9 +601,9 @@ fn check_client(
     fold: &Fold,
     client: ClientPrefix,
 ) -> Result<(), TestCaseError> {
-    let located = map.locate(fold, client);
+    let located = map.locate(fold, &client);
     // What was found is kept, and must be the same.
-    prop_assert_eq!(map.locate(fold, client), located);
+    prop_assert_eq!(map.locate(fold, &client), located);
     let family = client.family();
     if let LookUp::Nothing { block, scope } = look_up(client) {
         let Truth::Embedding(found, decided) = world.truth(family, client.bits()) else {
@@ -617,7 +617,7 @@ fn check_client(
         return Ok(());
     }
     if let LookUp::Inner { prefix, scope } = look_up(client) {
-        let inner = map.locate(fold, prefix);
+        let inner = map.locate(fold, &prefix);
         prop_assert_eq!((located.what, located.ttl_s), (inner.what, inner.ttl_s));
         prop_assert_eq!(located.scope, scope.announce(inner.scope));
         return Ok(());
@@ -640,7 +640,7 @@ fn check_client(
     }
     let middle = scope.bits() | ((last_of(scope) - scope.bits()) / 3);
     for second in [scope.bits(), middle, last_of(scope)] {
-        let found = map.locate(fold, ClientPrefix::from_bits(family, second, 128));
+        let found = map.locate(fold, &ClientPrefix::from_bits(family, second, 128));
         prop_assert_eq!((found.what, found.scope, found.ttl_s), (located.what, located.scope, located.ttl_s));
     }
     if let What::Decision(_) = what {
@@ -724,7 +724,7 @@ proptest! {
             for family in Family::ALL {
                 for edge in world.edges(family) {
                     let client = ClientPrefix::from_bits(family, edge, 128);
-                    prop_assert_eq!(map.locate(&by_order, client), map.locate(&by_class, client));
+                    prop_assert_eq!(map.locate(&by_order, &client), map.locate(&by_class, &client));
                 }
             }
         }

@@ -24,7 +24,7 @@ use crate::compile::zonefile::{SteeredOwner, read_zone};
 use crate::config::{FileId, Problems, Span};
 use crate::dnssec::OnlineLimits;
 use crate::ids::{Family, ServiceId};
-use crate::steer::{Answer, Mode};
+use crate::steer::{Answer, Few, Mode, Pick, PlainSelection};
 use crate::view::Peers;
 use crate::wire::parse_name;
 
@@ -63,6 +63,8 @@ struct Fixture {
     catalog: Catalog,
     settings: ResponderSettings,
     many: Vec<IpAddr>,
+    /// One address of each family, and [`Fixture::many`].
+    picks: [Pick; 3],
 }
 
 impl Fixture {
@@ -91,6 +93,7 @@ impl Fixture {
             zone("dname.test", redirect, &[]),
             zone("long.test", &long, &[]),
         ];
+        let many: Vec<IpAddr> = (0..200).map(|i| IpAddr::from([198, 51, 100, i])).collect();
         Fixture {
             catalog: Catalog::new(zones),
             settings: ResponderSettings {
@@ -102,7 +105,12 @@ impl Fixture {
                 additional: crate::view::Additional::Given,
                 protection: crate::view::Protection::OFF,
             },
-            many: (0..200).map(|i| IpAddr::from([198, 51, 100, i])).collect(),
+            picks: [V4, V6, &many].map(|addresses| Pick {
+                endpoints: Few::new(),
+                addresses: addresses.iter().copied().collect(),
+                counters: [CounterId(5)].into_iter().collect(),
+            }),
+            many,
         }
     }
 }
@@ -133,6 +141,26 @@ impl Steering for Fixture {
 
     fn settings(&self) -> &ResponderSettings {
         &self.settings
+    }
+
+    fn steer_plainly(
+        &self,
+        service: ServiceId,
+        family: Family,
+        _prefix: &ClientPrefix,
+        _draw: u64,
+        _resolver: &IpAddr,
+        _now: &Now,
+    ) -> PlainSelection<'_> {
+        let [v4, v6, many] = &self.picks;
+        let pick = match (SERVICES[service.index()], family) {
+            (Service::Addresses, Family::V4) => v4,
+            (Service::Addresses, Family::V6) => v6,
+            (Service::Many, Family::V4) => many,
+            (Service::NoData | Service::Many, _) => return PlainSelection::NO_DATA,
+            (Service::Held | Service::Alias | Service::Refused, _) => return PlainSelection::NOT_PLAIN,
+        };
+        PlainSelection::of(pick, 30, 20)
     }
 
     fn steer(&self, service: ServiceId, wanted: Lane, client: &Client, _moment: (Now, u64)) -> Selection<'_> {

@@ -56,7 +56,7 @@ fn exercise(map: &LocationMap) {
     for number in 0..64u128 {
         for family in Family::ALL {
             let bits = number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834);
-            let located = map.locate(&fold, ClientPrefix::from_bits(family, bits, 128));
+            let located = map.locate(&fold, &ClientPrefix::from_bits(family, bits, 128));
             assert!(located.scope <= family.bits());
             let _ = map.class_of(ClientPrefix::from_bits(family, bits, 128));
         }
