@@ -712,13 +712,8 @@ fn client(asked: &Asked, subnet: Option<ClientSubnet<'_>>) -> Client {
 /// What a client says of its network; `None` where that is nothing to go by.
 #[inline(always)]
 fn network(subnet: Option<ClientSubnet<'_>>) -> Option<ClientPrefix> {
-    match subnet {
-        Some(subnet) if subnet.source_length() > 0 => match subnet.address() {
-            Some(address) => Some(ClientPrefix::new(address, subnet.source_length())),
-            None => None,
-        },
-        _ => None,
-    }
+    let subnet = subnet.filter(|subnet| subnet.source_length() > 0)?;
+    Some(ClientPrefix::new(subnet.address()?, subnet.source_length()))
 }
 
 fn seen(edns: Option<&Edns<'_>>) -> EdnsSeen {
