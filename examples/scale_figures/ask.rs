@@ -1,4 +1,4 @@
-//! What a query costs: `respond` on prebuilt queries in one thread, no sockets.
+//! What a query costs: prebuilt queries answered by the batch in one thread, no sockets.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -8,10 +8,10 @@ use meridian::daemon::EarlierMaps;
 use meridian::dnssec::{OnlineLimits, OnlineSignatures};
 use meridian::health::HealthTable;
 use meridian::now::Now;
-use meridian::respond::{Asked, Outcome, Transport, respond};
+use meridian::respond::{Asked, Outcome, Transport, fetch, respond};
 use meridian::steer::Calendar;
 use meridian::view::View;
-use meridian::zone::ClientClass;
+use meridian::zone::{AHEAD_MAX, ClientClass};
 
 use crate::Result;
 use crate::worlds::World;
@@ -53,15 +53,16 @@ pub fn ask(folder: &Path, world: World, kind: Kind) -> Result<()> {
     let snapshot = prepared.snapshot;
     let health = HealthTable::unknown(snapshot.board.addresses.len(), snapshot.fleet.endpoints.len());
     let view = View::new(snapshot, health, Calendar::default(), None);
-    // Under callgrind a few rounds would take an hour.
-    let count = std::env::var("QUERIES").ok().and_then(|count| count.parse().ok()).unwrap_or(QUERIES);
-    let rounds = if count < QUERIES { 1 } else { ROUNDS };
+    // Under callgrind so many would take an hour.
+    let count = set("QUERIES").unwrap_or(QUERIES);
+    let rounds = set("ROUNDS").unwrap_or(ROUNDS);
+    let batch = set("BATCH").unwrap_or(AHEAD_MAX).max(1);
     let queries = queries(world, kind, count);
     let wanted = if kind == Kind::Hits { 0 } else { 3 };
     let mut best = Duration::MAX;
     for _ in 0..rounds {
         let start = on_cpu()?;
-        let right = answer_all(&view, &queries, wanted);
+        let right = answer_all(&view, &queries, batch, wanted);
         best = best.min(on_cpu()? - start);
         if right != queries.ends.len() {
             return Err(format!("{right} of {} answers have RCODE {wanted}", queries.ends.len()).into());
@@ -70,6 +71,11 @@ pub fn ask(folder: &Path, world: World, kind: Kind) -> Result<()> {
     let ns = best.as_nanos() as f64 / queries.ends.len() as f64;
     println!("{world:?} {kind:?}: {ns:.0} ns a query");
     Ok(())
+}
+
+/// A number from the environment.
+fn set(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 /// How long this thread has been on a processor: others may have it in between.
@@ -113,11 +119,17 @@ impl Queries {
         self.octets.extend([0, 0, 1, 0, 1, 0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
         self.ends.push(self.octets.len() as u32);
     }
+
+    fn packet(&self, index: usize) -> &[u8] {
+        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = self.ends.get(index).copied().unwrap_or(start);
+        self.octets.get(start as usize..end as usize).unwrap_or(&[])
+    }
 }
 
 /// The measured loop: how many answers have the RCODE that is wanted.
 #[inline(never)]
-fn answer_all(view: &View, queries: &Queries, wanted: u8) -> usize {
+fn answer_all(view: &View, queries: &Queries, batch: usize, wanted: u8) -> usize {
     let mut buffer = [0; 1232];
     let mut online = OnlineSignatures::new(OnlineLimits::DEFAULT, [0; 16]);
     let now = Now { monotonic: Duration::ZERO, wall: Duration::ZERO };
@@ -128,13 +140,16 @@ fn answer_all(view: &View, queries: &Queries, wanted: u8) -> usize {
         idle_timeout: None,
         admission: meridian::limit::Admission::Within,
     };
-    let (mut start, mut right) = (0, 0);
-    for end in &queries.ends {
-        let packet = queries.octets.get(start..*end as usize).unwrap_or(&[]);
-        start = *end as usize;
-        let outcome = respond(view, &asked, now, u64::from(*end), packet, &mut buffer, &mut online);
-        if let Outcome::Reply { .. } = outcome {
-            right += usize::from(buffer.get(3).is_some_and(|octet| octet & 15 == wanted));
+    let mut right = 0;
+    for first in (0..queries.ends.len()).step_by(batch) {
+        let batch = first..queries.ends.len().min(first + batch);
+        fetch(view, batch.clone().map(|index| queries.packet(index)));
+        for index in batch {
+            let packet = queries.packet(index);
+            let outcome = respond(view, &asked, now, index as u64, packet, &mut buffer, &mut online);
+            if let Outcome::Reply { .. } = outcome {
+                right += usize::from(buffer.get(3).is_some_and(|octet| octet & 15 == wanted));
+            }
         }
     }
     right

@@ -7,7 +7,8 @@
 //! *make* writes a world into a folder: `small`, `records N`, `zones N NAMES`, `steered NAMES SERVICES`,
 //! `services N REGIONS`. *load* reads and compiles it, and says what that took; *again* reloads it. *ask* answers
 //! queries for names of it, in one thread, without sockets: `hits` for names that are there, `misses` for names
-//! that never come again.
+//! that never come again. In its environment QUERIES says how many of them there are, ROUNDS how often all are asked,
+//! and BATCH how many come at a time: with 1 nothing is read ahead.
 #![allow(clippy::disallowed_methods, reason = "a program that measures reads files and clocks")]
 
 mod ask;
@@ -22,7 +23,7 @@ use worlds::World;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-const USAGE: &str = "make FOLDER WORLD | load FOLDER [again] | ask FOLDER hits|misses WORLD [QUERIES]";
+const USAGE: &str = "make FOLDER WORLD | load FOLDER [again] | ask FOLDER hits|misses WORLD";
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
