@@ -203,14 +203,22 @@ pub fn respond<'v>(
     respond_from(view, asked, (now, draw), packet, buffer, online)
 }
 
-/// Reads ahead what the answers to a batch of packets will be made of, where zones are so large that each answer would
-/// wait for memory; see [`Catalog::fetch`]. It says nothing and changes nothing.
+/// Reads ahead what the answers to a batch of packets will be made of, where that is so large that each answer would wait
+/// for memory; see [`Catalog::fetch`] and [`LocationMap::fetch`](crate::geo::LocationMap::fetch). It says nothing and
+/// changes nothing.
 #[inline]
-pub fn fetch<'p>(view: &View, packets: impl ExactSizeIterator<Item = &'p [u8]>) {
-    let catalog = &view.snapshot.catalog;
+pub fn fetch<'p>(view: &View, packets: impl ExactSizeIterator<Item = &'p [u8]> + Clone) {
     // One alone would wait here for what it waits for there.
-    if catalog.is_large() && packets.len() > 1 {
-        catalog.fetch(packets.map(|packet| packet.get(HEADER_OCTETS..).unwrap_or(&[])));
+    if packets.len() < 2 {
+        return;
+    }
+    let catalog = &view.snapshot.catalog;
+    if catalog.is_large() {
+        catalog.fetch(packets.clone().map(|packet| packet.get(HEADER_OCTETS..).unwrap_or(&[])));
+    }
+    // Where there are several most services ask the first.
+    if let Some((map, _)) = view.snapshot.maps.first() {
+        map.fetch(packets.filter_map(short::last_network));
     }
 }
 

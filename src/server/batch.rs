@@ -164,7 +164,7 @@ impl Batch {
 
     /// What was sent in each datagram of the batch.
     #[inline]
-    pub fn queries(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+    pub fn queries(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
         (0..self.received).map(|index| {
             let slots = self.slots.as_ptr();
             // SAFETY: `index` is below BATCH_DATAGRAMS_MAX; the kernel has written at most QUERY_OCTETS_MAX octets, and

@@ -4,6 +4,7 @@
 //! map. A caller decides once for each class and folds the decisions over the map; a look-up then
 //! gives a client's decision together with the widest prefix around it that shares the decision.
 
+mod ahead;
 mod barrier;
 mod build;
 mod classes;

@@ -188,6 +188,12 @@ impl<'n> Node<'n> {
         u32::from(self.words[1]) | u32::from(self.words[2]) << 16
     }
 
+    /// What a look at it reads first.
+    #[inline(always)]
+    pub(super) fn first_word(self) -> u16 {
+        self.words[0]
+    }
+
     /// A bit for each half-octet but 0 at which a run begins.
     #[inline(always)]
     fn starts(self) -> u16 {

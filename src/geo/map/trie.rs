@@ -117,6 +117,12 @@ impl Trie {
         Top { link: target.to_link(), set }
     }
 
+    /// How many words its nodes take.
+    #[inline]
+    pub(super) fn words(&self) -> usize {
+        self.nodes.row().len()
+    }
+
     /// A node by its place.
     #[inline]
     pub(super) fn node(&self, place: u32) -> Node<'_> {

@@ -97,6 +97,20 @@ fn rfc7871_7_2_1_a_subnet_comes_back_in_every_reply() {
     );
 }
 
+#[test]
+fn the_network_that_a_packet_ends_with_is_guessed_where_it_has_24_bits() {
+    let check = |options: &str, expected: Option<[u8; 4]>| {
+        let packet = ask(&format!("short.example.com TXT {options}")).packet;
+        assert_eq!(super::super::short::last_network(&packet), expected.map(u32::from_be_bytes), "{options}");
+    };
+    check("+subnet=192.0.2.0/24", Some([192, 0, 2, 0]));
+    check("+subnet=192.0.2.0/25", None);
+    check("+subnet=192.0.0.0/16", None);
+    check("+subnet=2001:db8::/24", None);
+    check("+edns", None);
+    check("", None);
+}
+
 /// A query for `short.example.com TXT` whose tail is the test's.
 fn packet(counts: [u16; 4], tail: &[u8]) -> Vec<u8> {
     let mut packet = vec![0xab, 0xcd, 1, 0];
