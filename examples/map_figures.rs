@@ -159,7 +159,7 @@ fn measure(map: &LocationMap, down: &[u16], clients: &[Vec<ClientPrefix>; 2]) {
     println!("down {down:?}: fold {fold_us} µs, {fold_kib} KiB");
     for clients in clients {
         let started = Instant::now();
-        let scopes: u64 = clients.iter().map(|client| u64::from(map.locate(&fold, *client).scope)).sum();
+        let scopes: u64 = clients.iter().map(|client| u64::from(map.locate(&fold, client).scope)).sum();
         let ns = started.elapsed().as_nanos() / clients.len().max(1) as u128;
         let mean = scopes as f64 / clients.len().max(1) as f64;
         let violations = violations(map, &fold, clients);
@@ -171,13 +171,13 @@ fn measure(map: &LocationMap, down: &[u16], clients: &[Vec<ClientPrefix>; 2]) {
 fn violations(map: &LocationMap, fold: &Fold, clients: &[ClientPrefix]) -> usize {
     let mut draws = Draws(0x2545_f491_4f6c_dd1d);
     let is_violated = |client: &&ClientPrefix| {
-        let located = map.locate(fold, **client);
+        let located = map.locate(fold, client);
         let first = ClientPrefix::from_bits(client.family(), client.bits(), located.scope).bits();
         let last = first | u128::MAX.checked_shr(u32::from(located.scope)).unwrap_or(0);
         [first, draws.inside(first, last), last].into_iter().any(|second| {
             let length = client.length().max(located.scope);
             let second = ClientPrefix::from_bits(client.family(), second, length);
-            let other = map.locate(fold, second);
+            let other = map.locate(fold, &second);
             (other.what, other.scope, other.ttl_s) != (located.what, located.scope, located.ttl_s)
         })
     };
