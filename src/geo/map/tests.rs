@@ -604,6 +604,9 @@ fn check_client(
     let located = map.locate(fold, &client);
     // What was found is kept, and must be the same.
     prop_assert_eq!(map.locate(fold, &client), located);
+    if let Some((number, ttl_s, scope)) = map.locate_quickly(fold, &client) {
+        prop_assert_eq!(Located { what: What::Decision(number), scope, ttl_s }, located);
+    }
     let family = client.family();
     if let LookUp::Nothing { block, scope } = look_up(client) {
         let Truth::Embedding(found, decided) = world.truth(family, client.bits()) else {
