@@ -6,7 +6,8 @@
 //! Each service is in a random half of 24 regions, with two weighted endpoints of both families in each, and
 //! answers by `nearest`. One region after the other goes down and comes back, which is about five hundred services
 //! decided anew each time. What is timed is the making of the view, from a health table to what the query path
-//! reads; how long the view before takes to go; and what queries cost just after a change, and once more.
+//! reads; how long the view before takes to go; what queries cost just after a change, and once more; and what they cost
+//! when the view has learned from the one before, as it does on a thread of its own, and how long that takes.
 #![allow(clippy::disallowed_methods, reason = "a program that measures reads files and clocks")]
 
 use std::error::Error;
@@ -56,7 +57,7 @@ const SERVICES: u32 = 1000;
 /// Changes that are timed.
 const CHANGES: usize = 96;
 
-/// Of these the last, after which queries are asked.
+/// Of these the last, after which queries are asked; and as many before them, where the view learns first.
 const ASKED_AFTER: usize = 8;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -77,6 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut view = View::new(snapshot.clone(), health(&snapshot.fleet, None), calendar(), None);
     println!("the first view: CPU {:.1} ms", cpu_ms()? - begun);
     let (mut taken, mut asked) = (Vec::new(), [Vec::new(), Vec::new()]);
+    let (mut learned, mut asked_learned) = (Vec::new(), Vec::new());
     for change in 0..CHANGES {
         let down = (change % 2 == 0).then_some(change / 2 % REGIONS.len());
         let table = health(&snapshot.fleet, down);
@@ -88,6 +90,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             table(&next) != table(&view)
         });
         let anew = anew.count();
+        if (CHANGES - ASKED_AFTER * 2..CHANGES - ASKED_AFTER).contains(&change) {
+            ask(&view)?;
+            let begun_cpu = cpu_ms()?;
+            next.learn(&view, &mut || true);
+            learned.push(cpu_ms()? - begun_cpu);
+            asked_learned.push(ask(&next)?);
+        }
         let begun_cpu = cpu_ms()?;
         view = next;
         let freed = cpu_ms()? - begun_cpu;
@@ -99,6 +108,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (asked, when) in asked.iter_mut().zip(["just after a change", "once more"]) {
         asked.sort_by(f64::total_cmp);
         println!("a query {when}: {:.0} ns", asked.get(ASKED_AFTER / 2).ok_or("none")?);
+    }
+    for (all, what, unit) in [
+        (&mut learned, "the view learns: CPU", "ms"),
+        (&mut asked_learned, "a query when it has learned:", "ns"),
+    ] {
+        all.sort_by(f64::total_cmp);
+        println!("{what} {:.0} {unit}", all.get(ASKED_AFTER / 2).ok_or("none")?);
     }
     taken.sort_by(|a, b| a.0.total_cmp(&b.0));
     for (what, at) in [("least", 0), ("median", CHANGES / 2), ("most", CHANGES - 1)] {

@@ -20,7 +20,7 @@ pub use key::GeoKey;
 pub use lens::{Lens, MapSpec, RegionOrder, biased_distance_km};
 pub use map::{
     ClassOf, Decided, Fold, Located, LocationMap, MapBuilder, MapError, MapFigures, Nearest, NearestRegions,
-    Place, Stand, What,
+    Place, PlacesOfSets, Stand, What,
 };
 pub use place::{Continent, Coordinates, CountryCode, Location};
 pub use prefix::ClientPrefix;

@@ -19,7 +19,10 @@ pub struct Cell {
 impl Cell {
     /// A cell with its first view: there is never a time without one.
     pub fn new(first: Arc<View>) -> Cell {
-        Cell { current: ArcSwap::new(first), retired: Retired::new() }
+        Cell {
+            current: ArcSwap::new(first),
+            retired: Retired::new(|next: &View, before, goes_on| next.learn(before, goes_on)),
+        }
     }
 
     /// The view in force, for the time of one batch.
@@ -32,8 +35,10 @@ impl Cell {
         self.current.load_full()
     }
 
-    /// Replaces the view. Who loads afterwards gets the new one, whole.
+    /// Replaces the view. Who loads afterwards gets the new one, whole. What the one before has been asked the new one
+    /// then finds out for itself, on another thread.
     pub fn publish(&self, next: Arc<View>) {
-        self.retired.take(self.current.swap(next));
+        let successor = Arc::downgrade(&next);
+        self.retired.take(self.current.swap(next), successor);
     }
 }

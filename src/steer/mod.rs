@@ -26,5 +26,5 @@ pub use plan::{
 pub use rtt::{RttTable, prior_tenths};
 pub use selection::{Answer, Client, PlainSelection, Selection};
 pub use sticky::{StickyKey, client_key, gate_value, hashed_length};
-pub use table::{Folds, LaneTable, Located, Remembered, ServiceTable};
+pub use table::{Folds, LaneTable, Located, Places, Remembered, ServiceTable};
 pub use trace::{Step, Trace};

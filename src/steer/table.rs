@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::geo::{
     ClientPrefix, Decided as ClassDecision, Fold, Located as Found, LocationMap, Nearest, NearestRegions,
-    Stand, What,
+    PlacesOfSets, Stand, What,
 };
 use crate::ids::{ClassId, MapId, RegionId};
 use crate::now::Now;
@@ -205,6 +205,20 @@ impl ServiceTable {
         }
     }
 
+    /// Finds out ahead what the service's table before this one was asked; see [`Fold::learn`].
+    pub fn learn(&self, before: &ServiceTable, places: &mut Places) {
+        let fold = |lane: &'_ Option<LaneTable>| lane.as_ref().and_then(|lane| lane.fold.clone());
+        for (own, before) in self.lanes.iter().zip(&before.lanes) {
+            if let (Some((map, own)), Some((old_map, before))) = (fold(own), fold(before))
+                && Arc::ptr_eq(&map, &old_map)
+                && !Arc::ptr_eq(&own, &before)
+                && let Some(places) = places.of(&map)
+            {
+                own.learn(&map, places, &before);
+            }
+        }
+    }
+
     /// Whether some place in some lane has a decision that came about so: R9's modes act, or the governor
     /// keeps what is down (H11).
     pub fn has(&self, mode: Mode) -> bool {
@@ -334,6 +348,21 @@ impl LaneTable {
             What::Decision(decision) => ClassDecision { decision, ttl_s: located.ttl_s },
             What::Special => self.unknown,
         }
+    }
+}
+
+/// Where the sets of maps are, each map looked through once.
+#[derive(Default)]
+pub struct Places {
+    all: Vec<(Arc<LocationMap>, PlacesOfSets)>,
+}
+
+impl Places {
+    fn of(&mut self, map: &Arc<LocationMap>) -> Option<&PlacesOfSets> {
+        if !self.all.iter().any(|(own, _)| Arc::ptr_eq(own, map)) {
+            self.all.push((Arc::clone(map), map.places_of_sets()));
+        }
+        self.all.iter().find(|(own, _)| Arc::ptr_eq(own, map)).map(|(_, places)| places)
     }
 }
 

@@ -19,8 +19,8 @@ use crate::health::{EndpointState, HealthTable};
 use crate::ids::{Family, RegionId, ServiceId, ZoneId};
 use crate::now::Now;
 use crate::steer::{
-    Answer, Calendar, Client, Decision, Folds, Inputs, Lane, Mode, Pick, PlainSelection, Plan, Selection,
-    ServiceTable, client_key,
+    Answer, Calendar, Client, Decision, Folds, Inputs, Lane, Mode, Pick, Places, PlainSelection, Plan,
+    Selection, ServiceTable, client_key,
 };
 
 use crate::wire::{Rtype, ServiceBinding};
@@ -84,6 +84,21 @@ impl View {
             signed: Box::default(),
         };
         view.with_signed(&signed)
+    }
+
+    /// Finds out ahead what the view in force before was asked of services that have been decided anew since, so that
+    /// queries need not. It may take a while: it is for a thread that nobody waits for, and ends when `goes_on` says no.
+    pub fn learn(&self, before: &View, goes_on: &mut dyn FnMut() -> bool) {
+        if !before.snapshot.decides_like(&self.snapshot) {
+            return;
+        }
+        let mut places = Places::default();
+        for (own, before) in self.tables.iter().zip(&before.tables).filter(|(a, b)| !Arc::ptr_eq(a, b)) {
+            if !goes_on() {
+                return;
+            }
+            own.learn(before, &mut places);
+        }
     }
 
     /// The same view with other signatures, by [`ZoneId`]: those of zones that are not signed here stay. What

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::LocationMap;
+use super::agreement::Agreement;
 use super::barrier::UNKNOWN;
 use super::classes::{Classifier, Stretch, Tell};
 use super::floor::{Floor, Kept, Run};
@@ -191,7 +192,8 @@ impl MapBuilder {
         }
         let (spec, classes) = self.classifier.finish(self.out.kept.map(Kept::into_old));
         let trie = self.out.trie.finish().ok_or(MapError::TooLarge)?;
-        Ok(LocationMap { spec, classes, trie, firsts: Arc::default() })
+        let agreement = Agreement::new(&spec.lenses, &classes, &trie);
+        Ok(LocationMap { spec, classes, trie, agreement, firsts: Arc::default() })
     }
 }
 

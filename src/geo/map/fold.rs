@@ -7,13 +7,14 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use super::agreement::{Agreement, Chosen};
 use super::barrier::{BARRIER_COUNT, SPECIAL_COUNT};
 use super::firsts::{First, Firsts};
 use super::nodes::{Node, STRIDE, Target};
 use super::trie::Top;
 use super::{Decided, LocationMap};
 use crate::geo::embedded::EMBEDDING_BLOCK_COUNT;
-use crate::ids::Family;
+use crate::ids::{ClassId, Family};
 
 /// The decisions of one (service, family, health generation), folded over a map.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Fold {
     /// The decisions of the embedding blocks.
     embedding: [u16; EMBEDDING_BLOCK_COUNT],
     ttls: Ttls,
+    /// Of folds by order: what tells of most sets at once that they have one colour.
+    chosen: Option<Chosen>,
 }
 
 /// What has been found of sets.
@@ -140,16 +143,19 @@ impl Fold {
             firsts: Firsts::new(&map.firsts),
             embedding: std::array::from_fn(|block| of(SPECIAL_COUNT + block as u32).decision),
             ttls: scale.ttls(levels),
+            chosen: None,
         }
     }
 
     /// Folds decisions by the order of an `Order` lens without a tie: each holds up to the order at which the next one
-    /// begins. `unknown` is for places that are not known.
+    /// begins. `unknown` is for places that are not known. `chosen` are the regions that the runs stand for, if the
+    /// lens is that of the map's [`Agreement`](super::agreement::Agreement).
     pub(super) fn by_order(
         map: &LocationMap,
         lens: usize,
         unknown: Decided,
         runs: impl Iterator<Item = (Decided, usize)> + Clone,
+        chosen: Option<Chosen>,
     ) -> Fold {
         let runs = || runs.clone().map(|(decided, end)| (numbered(decided), end));
         let unknown = numbered(unknown);
@@ -175,7 +181,28 @@ impl Fold {
         }
         let embedding = [unknown.decision; EMBEDDING_BLOCK_COUNT];
         let firsts = Firsts::new(&map.firsts);
-        Fold { colours: by_class.into(), sets, firsts, embedding, ttls: scale.ttls(levels) }
+        Fold { colours: by_class.into(), sets, firsts, embedding, ttls: scale.ttls(levels), chosen }
+    }
+
+    /// Finds out ahead what `before`, a fold of the same map, has been asked: so much and no more, for it is what the next
+    /// look-ups will ask.
+    pub fn learn(&self, map: &LocationMap, places: &PlacesOfSets, before: &Fold) {
+        for (index, (own, of_before)) in (0u32..).zip(self.sets.words.iter().zip(&before.sets.words)) {
+            // The lower of the two bits of each set of which that fold knows and this one does not.
+            let mut asked = known(of_before) & !known(own);
+            while asked != 0 {
+                let set = index * SETS_IN_WORD + asked.trailing_zeros() / 2;
+                asked &= asked - 1;
+                if let Some(place) = places.0.get(set as usize).filter(|place| **place != NO_PLACE) {
+                    self.state(map, *place, set);
+                }
+            }
+        }
+        for octets in 0..=u16::MAX {
+            if before.firsts.get(octets) != First::Unknown && self.firsts.get(octets) == First::Unknown {
+                self.search_v4(map, u64::from(octets) << 48);
+            }
+        }
     }
 
     /// The memory of the tables, in octets.
@@ -459,6 +486,10 @@ impl Fold {
     #[inline(never)]
     fn judge(&self, map: &LocationMap, place: u32) -> u8 {
         let node = map.trie.node(place);
+        if let Some(state) = self.agreed(map, node) {
+            self.sets.put(node.set(), state);
+            return state;
+        }
         let any_colour = |target| match target {
             Target::Class(class) => self.colour_of(class as usize),
             Target::Node(place) => self.colour_of(map.trie.first_class(map.trie.node(place))),
@@ -484,6 +515,21 @@ impl Fold {
         }
         self.sets.put(node.set(), state);
         state
+    }
+
+    /// The state of the set of a node whose classes come to the same region by the same way. They ask the same regions
+    /// until then, so their TTLs are the same too.
+    fn agreed(&self, map: &LocationMap, node: Node<'_>) -> Option<u8> {
+        let chosen = self.chosen.as_ref()?;
+        let alike = map.agreement.of(node.set());
+        if alike == 0 {
+            return None;
+        }
+        let class = map.trie.first_class(node) as u32;
+        let place = map.place(ClassId(class));
+        let lens = Agreement::lens(&map.spec.lenses)?;
+        let regions = place.order(lens).get(..alike)?;
+        chosen.is_among(regions).then(|| ONE_COLOUR + self.ttls.level(class))
     }
 
     /// The greatest level below a target of one colour.
@@ -531,6 +577,34 @@ impl States {
             let state = u64::from(state.min(LEVEL_ONE));
             word.fetch_or(state << (set % SETS_IN_WORD * 2), Ordering::Relaxed);
         }
+    }
+}
+
+/// Of two bits for each set the lower: whether something has been found of it.
+fn known(word: &AtomicU64) -> u64 {
+    const LOWER: u64 = 0x5555_5555_5555_5555;
+    let word = word.load(Ordering::Relaxed);
+    (word | word >> 1) & LOWER
+}
+
+/// By set: the place of a node whose classes it has.
+pub struct PlacesOfSets(Box<[u32]>);
+
+/// Of a set that no node has.
+const NO_PLACE: u32 = u32::MAX;
+
+impl PlacesOfSets {
+    /// Looks through all nodes.
+    pub(super) fn new(map: &LocationMap) -> PlacesOfSets {
+        let mut places = vec![NO_PLACE; map.trie.sets];
+        let mut place = 0;
+        while let Some(length) = map.trie.nodes.whole(place) {
+            if let Some(known) = places.get_mut(map.trie.node(place).set() as usize) {
+                *known = place;
+            }
+            place += length as u32;
+        }
+        PlacesOfSets(places.into())
     }
 }
 

@@ -4,6 +4,7 @@
 //! map. A caller decides once for each class and folds the decisions over the map; a look-up then
 //! gives a client's decision together with the widest prefix around it that shares the decision.
 
+mod agreement;
 mod ahead;
 mod barrier;
 mod build;
@@ -23,9 +24,10 @@ mod trie;
 mod tests;
 
 pub use build::{MapBuilder, MapError};
-pub use fold::Fold;
+pub use fold::{Fold, PlacesOfSets};
 pub use nearest::{Nearest, NearestRegions, Stand};
 
+use self::agreement::Agreement;
 use self::barrier::ClassKind;
 use self::classes::{Classes, UNKNOWN_VALUE};
 use self::firsts::Tables;
@@ -42,6 +44,7 @@ pub struct LocationMap {
     spec: MapSpec,
     classes: Classes,
     trie: Trie,
+    agreement: Agreement,
     /// Counts the tables of its folds.
     firsts: Tables,
 }
@@ -152,6 +155,11 @@ impl LocationMap {
         Fold::new(self, decided)
     }
 
+    /// What [`Fold::learn`] has to know of the map.
+    pub fn places_of_sets(&self) -> PlacesOfSets {
+        PlacesOfSets::new(self)
+    }
+
     /// The decision for a client and its scope. Allocates nothing. `fold` must come from this map.
     #[inline(always)]
     pub fn locate(&self, fold: &Fold, prefix: &ClientPrefix) -> Located {
@@ -198,7 +206,7 @@ impl LocationMap {
             nodes: self.trie.node_count,
             runs: self.trie.run_count,
             sets: self.trie.sets,
-            memory_octets: classes + self.trie.memory_octets(),
+            memory_octets: classes + self.trie.memory_octets() + self.agreement.by_set.len(),
         }
     }
 }
