@@ -224,7 +224,7 @@ pub fn fetch<'p>(view: &View, packets: impl ExactSizeIterator<Item = &'p [u8]> +
 
 /// The first half of [`respond`]: a plain question's reply, its length and what to count; `None` for all else, which
 /// [`respond_at_length`] answers. For who asks millions of times: inlined there, what is to be counted needs not be put
-/// together first.
+/// together first. `online` is for builds with debug assertions, which answer the long way too.
 #[inline(always)]
 pub fn respond_shortly<'v>(
     view: &'v View,

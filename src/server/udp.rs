@@ -85,8 +85,10 @@ impl Serving {
 
     /// Answers a batch: one view and one reading of the clock for all of it.
     fn serve(&mut self, socket: &UdpSocket, view: &View, now: Now) {
-        // A defect in what is read ahead of the answers is met, and counted, when they are made.
-        let _ = catch_unwind(AssertUnwindSafe(|| fetch(view, self.batch.queries())));
+        // Without what is read ahead the answers are the same.
+        if catch_unwind(AssertUnwindSafe(|| fetch(view, self.batch.queries()))).is_err() {
+            self.answerer.counters().panicked();
+        }
         // One guard around the rest of the batch instead of one per datagram: a panic costs its own datagram,
         // the others go on behind it.
         while catch_unwind(AssertUnwindSafe(|| self.answer_all(view, now))).is_err() {
