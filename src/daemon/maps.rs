@@ -245,7 +245,7 @@ mod tests {
             .take(8)
             .map(|octet| format!("{octet:02x}"))
             .collect();
-        assert_eq!((MEANING, &*octets), (2, "41772103580d32a7"));
+        assert_eq!((MEANING, &*octets), (2, "05a2c5c770577515"));
         assert_eq!(order("81.2.69.160"), [1, 0, 2]);
         assert_eq!(order("81.2.70.1"), [0, 1, 2]);
         assert!(order("8.8.8.8").is_empty());

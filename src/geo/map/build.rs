@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::LocationMap;
-use super::agreement::Agreement;
 use super::barrier::UNKNOWN;
 use super::classes::{Classifier, Stretch, Tell};
 use super::floor::{Floor, Kept, Run};
@@ -192,8 +191,7 @@ impl MapBuilder {
         }
         let (spec, classes) = self.classifier.finish(self.out.kept.map(Kept::into_old));
         let trie = self.out.trie.finish().ok_or(MapError::TooLarge)?;
-        let agreement = Agreement::new(&spec.lenses, &classes, &trie);
-        Ok(LocationMap { spec, classes, trie, agreement, firsts: Arc::default() })
+        Ok(LocationMap { spec, classes, trie, firsts: Arc::default() })
     }
 }
 

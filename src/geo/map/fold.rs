@@ -7,14 +7,13 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use super::agreement::{Agreement, Chosen};
 use super::barrier::{BARRIER_COUNT, SPECIAL_COUNT};
 use super::firsts::{First, Firsts};
 use super::nodes::{Node, STRIDE, Target};
 use super::trie::Top;
 use super::{Decided, LocationMap};
 use crate::geo::embedded::EMBEDDING_BLOCK_COUNT;
-use crate::ids::{ClassId, Family};
+use crate::ids::Family;
 
 /// The decisions of one (service, family, health generation), folded over a map.
 #[derive(Debug)]
@@ -28,8 +27,6 @@ pub struct Fold {
     /// The decisions of the embedding blocks.
     embedding: [u16; EMBEDDING_BLOCK_COUNT],
     ttls: Ttls,
-    /// Of folds by order: what tells of most sets at once that they have one colour.
-    chosen: Option<Chosen>,
 }
 
 /// What has been found of sets.
@@ -143,19 +140,16 @@ impl Fold {
             firsts: Firsts::new(&map.firsts),
             embedding: std::array::from_fn(|block| of(SPECIAL_COUNT + block as u32).decision),
             ttls: scale.ttls(levels),
-            chosen: None,
         }
     }
 
     /// Folds decisions by the order of an `Order` lens without a tie: each holds up to the order at which the next one
-    /// begins. `unknown` is for places that are not known. `chosen` are the regions that the runs stand for, if the
-    /// lens is that of the map's [`Agreement`](super::agreement::Agreement).
+    /// begins. `unknown` is for places that are not known.
     pub(super) fn by_order(
         map: &LocationMap,
         lens: usize,
         unknown: Decided,
         runs: impl Iterator<Item = (Decided, usize)> + Clone,
-        chosen: Option<Chosen>,
     ) -> Fold {
         let runs = || runs.clone().map(|(decided, end)| (numbered(decided), end));
         let unknown = numbered(unknown);
@@ -181,12 +175,13 @@ impl Fold {
         }
         let embedding = [unknown.decision; EMBEDDING_BLOCK_COUNT];
         let firsts = Firsts::new(&map.firsts);
-        Fold { colours: by_class.into(), sets, firsts, embedding, ttls: scale.ttls(levels), chosen }
+        Fold { colours: by_class.into(), sets, firsts, embedding, ttls: scale.ttls(levels) }
     }
 
     /// Finds out ahead what `before`, a fold of the same map, has been asked: so much and no more, for it is what the next
-    /// look-ups will ask.
-    pub fn learn(&self, map: &LocationMap, places: &PlacesOfSets, before: &Fold) {
+    /// look-ups will ask. Returns how many sets that were.
+    pub fn learn(&self, map: &LocationMap, places: &PlacesOfSets, before: &Fold) -> usize {
+        let mut sets = 0;
         for (index, (own, of_before)) in (0u32..).zip(self.sets.words.iter().zip(&before.sets.words)) {
             // The lower of the two bits of each set of which that fold knows and this one does not.
             let mut asked = known(of_before) & !known(own);
@@ -195,6 +190,7 @@ impl Fold {
                 asked &= asked - 1;
                 if let Some(place) = places.0.get(set as usize).filter(|place| **place != NO_PLACE) {
                     self.state(map, *place, set);
+                    sets += 1;
                 }
             }
         }
@@ -203,6 +199,7 @@ impl Fold {
                 self.search_v4(map, u64::from(octets) << 48);
             }
         }
+        sets
     }
 
     /// The memory of the tables, in octets.
@@ -486,10 +483,6 @@ impl Fold {
     #[inline(never)]
     fn judge(&self, map: &LocationMap, place: u32) -> u8 {
         let node = map.trie.node(place);
-        if let Some(state) = self.agreed(map, node) {
-            self.sets.put(node.set(), state);
-            return state;
-        }
         let any_colour = |target| match target {
             Target::Class(class) => self.colour_of(class as usize),
             Target::Node(place) => self.colour_of(map.trie.first_class(map.trie.node(place))),
@@ -515,21 +508,6 @@ impl Fold {
         }
         self.sets.put(node.set(), state);
         state
-    }
-
-    /// The state of the set of a node whose classes come to the same region by the same way. They ask the same regions
-    /// until then, so their TTLs are the same too.
-    fn agreed(&self, map: &LocationMap, node: Node<'_>) -> Option<u8> {
-        let chosen = self.chosen.as_ref()?;
-        let alike = map.agreement.of(node.set());
-        if alike == 0 {
-            return None;
-        }
-        let class = map.trie.first_class(node) as u32;
-        let place = map.place(ClassId(class));
-        let lens = Agreement::lens(&map.spec.lenses)?;
-        let regions = place.order(lens).get(..alike)?;
-        chosen.is_among(regions).then(|| ONE_COLOUR + self.ttls.level(class))
     }
 
     /// The greatest level below a target of one colour.

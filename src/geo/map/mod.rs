@@ -4,7 +4,6 @@
 //! map. A caller decides once for each class and folds the decisions over the map; a look-up then
 //! gives a client's decision together with the widest prefix around it that shares the decision.
 
-mod agreement;
 mod ahead;
 mod barrier;
 mod build;
@@ -27,7 +26,6 @@ pub use build::{MapBuilder, MapError};
 pub use fold::{Fold, PlacesOfSets};
 pub use nearest::{Nearest, NearestRegions, Stand};
 
-use self::agreement::Agreement;
 use self::barrier::ClassKind;
 use self::classes::{Classes, UNKNOWN_VALUE};
 use self::firsts::Tables;
@@ -44,7 +42,6 @@ pub struct LocationMap {
     spec: MapSpec,
     classes: Classes,
     trie: Trie,
-    agreement: Agreement,
     /// Counts the tables of its folds.
     firsts: Tables,
 }
@@ -206,7 +203,7 @@ impl LocationMap {
             nodes: self.trie.node_count,
             runs: self.trie.run_count,
             sets: self.trie.sets,
-            memory_octets: classes + self.trie.memory_octets() + self.agreement.by_set.len(),
+            memory_octets: classes + self.trie.memory_octets(),
         }
     }
 }

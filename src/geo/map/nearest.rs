@@ -1,6 +1,5 @@
 //! The nearest region of every class at once, for policies that ask for nothing else.
 
-use super::agreement::{Agreement, Chosen};
 use super::fold::Fold;
 use super::{Decided, LocationMap};
 use crate::geo::Lens;
@@ -87,9 +86,7 @@ impl LocationMap {
     /// As [`LocationMap::fold`], from what is decided for each region that is chosen.
     pub fn fold_nearest(&self, nearest: &NearestRegions, decided: impl Fn(Nearest) -> Decided) -> Fold {
         let runs = nearest.runs.iter().map(|(of, end)| (decided(*of), *end));
-        let is_agreed = Agreement::lens(&self.spec.lenses) == Some(nearest.lens);
-        let chosen = is_agreed.then(|| Chosen::new(nearest.runs.iter().map(|(of, _)| of.region)));
-        Fold::by_order(self, nearest.lens, decided(nearest.unknown), runs, chosen.flatten())
+        Fold::by_order(self, nearest.lens, decided(nearest.unknown), runs)
     }
 }
 

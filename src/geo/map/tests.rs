@@ -673,6 +673,14 @@ proptest! {
             for &client in &clients {
                 check_client(&world, &map, &fold, client)?;
             }
+            // A fold of other decisions that has learned what this one was asked finds what is true of its own.
+            let other = World { salt: salt.rotate_left(32), ..world.clone() };
+            let (learned, places) = (other.fold(&map), map.places_of_sets());
+            learned.learn(&map, &places, &fold);
+            prop_assert_eq!(learned.learn(&map, &places, &fold), 0);
+            for &client in &clients {
+                check_client(&other, &map, &learned, client)?;
+            }
             for family in Family::ALL {
                 for edge in world.edges(family) {
                     check_client(&world, &map, &fold, ClientPrefix::from_bits(family, edge, 128))?;

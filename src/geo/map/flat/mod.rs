@@ -24,7 +24,7 @@ use crate::geo::special::SPECIAL_BLOCKS;
 const MAGIC: [u8; 8] = *b"MERIDMAP";
 
 /// Raised with every change of the form.
-const VERSION: u32 = 7;
+const VERSION: u32 = 6;
 
 /// Magic, version, fixed blocks and length of the payload.
 const HEADER_OCTETS: usize = 8 + 4 + 8 + 8;
@@ -36,7 +36,6 @@ impl LocationMap {
         payload.spec(&self.spec);
         payload.classes(&self.classes);
         payload.trie(&self.trie);
-        payload.agreement(&self.agreement);
         let payload = payload.into_bytes();
         let mut bytes = Vec::with_capacity(HEADER_OCTETS + payload.len());
         bytes.extend(MAGIC);
@@ -67,8 +66,7 @@ fn read(bytes: &[u8]) -> Option<LocationMap> {
     let classes = reader.classes(&spec)?;
     let (roots, sets, row) = reader.trie()?;
     let trie = check::trie(roots, sets, row, classes.count)?;
-    let agreement = reader.agreement()?;
-    reader.rest().is_empty().then_some(LocationMap { spec, classes, trie, agreement, firsts: Arc::default() })
+    reader.rest().is_empty().then_some(LocationMap { spec, classes, trie, firsts: Arc::default() })
 }
 
 /// A fingerprint of the fixed blocks: the first classes of a map stand for them by number.

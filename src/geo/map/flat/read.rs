@@ -2,7 +2,6 @@
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::geo::map::agreement::Agreement;
 use crate::geo::map::classes::{Classes, Orders};
 use crate::geo::{Continent, Coordinates, CountryCode, GeoKey, Lens, MapSpec, ScopeFloor};
 use crate::ids::RegionId;
@@ -48,11 +47,6 @@ impl<'b> Reader<'b> {
     /// The links to the roots, how many sets there are, and the row of nodes.
     pub(super) fn trie(&mut self) -> Option<TrieTables> {
         Some(([self.u32()?, self.u32()?], self.u32()?, self.u16s()?))
-    }
-
-    pub(super) fn agreement(&mut self) -> Option<Agreement> {
-        let length = self.u32()? as usize;
-        Some(Agreement { by_set: self.take(length)?.into() })
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {

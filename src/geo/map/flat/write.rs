@@ -2,7 +2,6 @@
 
 use ipnet::IpNet;
 
-use crate::geo::map::agreement::Agreement;
 use crate::geo::map::classes::Classes;
 use crate::geo::map::trie::Trie;
 use crate::geo::{Coordinates, GeoKey, Lens, MapSpec};
@@ -49,10 +48,6 @@ impl Writer {
         trie.roots.into_iter().for_each(|root| self.u32(root));
         self.u32(trie.sets as u32);
         self.u16s(trie.nodes.row().iter().copied());
-    }
-
-    pub(super) fn agreement(&mut self, agreement: &Agreement) {
-        self.list(agreement.by_set.iter().map(|regions| [*regions]));
     }
 
     fn region(&mut self, region: Option<Coordinates>) {
