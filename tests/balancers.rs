@@ -162,16 +162,23 @@ fn start(folder: &Path, port: u16) -> Server {
 impl Server {
     /// What dig says for a client subnet: the answer's address, and the option as echoed.
     fn dig(&self, name: &str, subnet: &str) -> (String, String) {
+        let (address, echoed, _) = self.dig_in_full(name, subnet);
+        (address, echoed)
+    }
+
+    /// The same and all that dig said.
+    fn dig_in_full(&self, name: &str, subnet: &str) -> (String, String, String) {
         let output = Command::new("dig")
             .arg(format!("@{}", self.dns.ip()))
             .args(["-p", &self.dns.port().to_string(), name, "A", &format!("+subnet={subnet}"), "+tries=1"])
             .output()
             .unwrap_or_else(|error| panic!("dig: {error}; `make tools` installs it"));
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let text =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         let answer = text.lines().find(|line| line.contains("\tA\t") && !line.starts_with(';'));
         let address = answer.and_then(|line| line.split_whitespace().last()).unwrap_or("none").to_owned();
         let echoed = text.lines().find_map(|line| line.split("CLIENT-SUBNET: ").nth(1)).unwrap_or("none");
-        (address, echoed.to_owned())
+        (address, echoed.to_owned(), text)
     }
 
     fn wait_for(&self, subnet: &str, address: &str) {
@@ -220,7 +227,8 @@ fn regions_behind_haproxy_and_nginx_fail_over_and_back() {
     drop((us, eu, _ap));
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(2) {
-        assert_ne!(server.dig("www.gslb.test", EU).0, "none");
+        let (address, _, text) = server.dig_in_full("www.gslb.test", EU);
+        assert_ne!(address, "none", "{text}");
     }
 }
 

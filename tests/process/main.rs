@@ -327,7 +327,7 @@ fn a_reload_is_whole_or_not_at_all() {
     assert_eq!(refused.status.code(), Some(2));
     // Every problem of the written form at once, with its place.
     assert!(problems.contains("example.test.toml") && problems.contains("wwww"), "{problems}");
-    assert!(server.log.lock().unwrap().contains("the old generation stays"));
+    server.wait_for_log("the old generation stays");
     assert_eq!((server.ask("static.example.test"), server.ask(WWW)), ([192, 0, 2, 78], A));
 
     world.write("zones/example.test.zone", ZONE);

@@ -39,7 +39,7 @@ impl World {
 
 impl Server {
     /// Waits until the log says something, wherever.
-    fn wait_for_log(&self, what: &str) {
+    pub fn wait_for_log(&self, what: &str) {
         let begun = Instant::now();
         while !self.log.lock().unwrap().contains(what) {
             assert!(begun.elapsed() < PATIENCE, "never {what:?}:\n{}", self.log.lock().unwrap());
