@@ -112,8 +112,7 @@ fn t2_a_disk_that_takes_nothing_stops_nothing() {
     limited.arg(env!("CARGO_BIN_EXE_meridian")).arg(world.config());
     let server = Server::of(limited);
     assert_eq!(server.ask(WWW), A);
-    let log = server.log.lock().unwrap().clone();
-    assert!(log.contains("the state directory cannot be written to"), "{log}");
+    server.wait_for_log("the state directory cannot be written to");
     assert_eq!(server.verb(&["reload"], &world.config()).status.code(), Some(0));
     assert_eq!(server.ask(WWW), A);
     let (_, metrics) = server.http("GET", "/metrics", "");
@@ -125,7 +124,7 @@ fn t2_a_disk_that_takes_nothing_stops_nothing() {
     world.write("state", "");
     let server = world.start();
     assert_eq!(server.ask(WWW), A);
-    assert!(server.log.lock().unwrap().contains("the state folder cannot be made"));
+    server.wait_for_log("the state folder cannot be made");
 }
 
 #[test]
